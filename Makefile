@@ -1,0 +1,75 @@
+# One screen: what can be done here. Every target sets up the environment it needs.
+STUDY     ?= virtual
+SCENARIO  ?= primary
+DATA      ?=
+WORKERS   ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+PYTHON    ?= python3
+
+BIN       := .venv/bin
+READY     := .venv/.ready
+SNAKEMAKE  = $(BIN)/snakemake --workflow-profile config/profiles/default --cores $(WORKERS) \
+             --config study=$(STUDY) scenario=$(SCENARIO) $(if $(DATA),data='$(DATA)')
+# Each process computes on one core; parallel work is processes (WORKERS).
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONHASHSEED := 0
+export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
+export IPYTHONDIR := $(CURDIR)/.cache/ipython
+export JUPYTER_PLATFORM_DIRS := 1
+
+.PHONY: help reproduce scenarios figures lab test golden real lint lock environment clean
+
+help:            ## what can be done here
+	@sed -n 's/^\([a-z]*\): .*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z]*\): .*## /  make \1: /p' $(MAKEFILE_LIST)
+
+reproduce: $(READY)  ## the whole analysis of STUDY (virtual by default), from raw data to the report; SCENARIO=cut15 for a sensitivity analysis
+	@$(SNAKEMAKE)
+	@echo "The report is reports/$(STUDY)/$(SCENARIO)/report.html"
+
+scenarios: $(READY)  ## every sensitivity analysis the plan of STUDY names
+	@$(SNAKEMAKE) scenarios
+	@echo "The reports are under reports/$(STUDY)/"
+
+figures: $(READY)    ## the figures and tables of the paper, again from the derived tables
+	@$(SNAKEMAKE) --forcerun publication
+	@echo "The figures are in reports/$(STUDY)/$(SCENARIO)/figures"
+
+lab: $(READY)        ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks/README.md
+
+test: $(READY)       ## everything that must hold: unit, reference and property tests, the DAG on the tiny trial, golden notebooks
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	@rm -rf build/golden
+	PEARL_PROGRESS=/dev/null $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg tests/notebooks
+
+golden: $(READY)     ## renew the golden notebooks of the tiny trial (a changed number is a CHANGELOG entry)
+	$(BIN)/python tests/notebooks/golden.py renew
+
+real: $(READY)       ## only the tests that need the real cohorts
+	$(BIN)/python -m pytest -m real -n $(WORKERS)
+
+lint: $(READY)       ## style of code, docstrings and notebooks
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/numpydoc lint $$(git ls-files 'src/**/*.py')
+
+lock: $(READY)       ## renew the hashed locks and environment.yml from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --group dev --group build --universal --python-version 3.11 --no-emit-index-url \
+	  --generate-hashes --custom-compile-command "make lock" --quiet --upgrade -o requirements.lock
+	$(BIN)/uv pip compile --group bootstrap --universal --python-version 3.11 --no-emit-index-url --no-annotate \
+	  --generate-hashes --custom-compile-command "make lock" --quiet --upgrade -o requirements-bootstrap.lock
+	$(BIN)/python tests/test_environment.py
+
+environment: $(READY)  ## only the environment
+
+clean:           ## remove everything that can be made again (not data/raw of real studies)
+	rm -rf .venv .snakemake .cache build data/raw/virtual data/raw/tiny data/derived reports/virtual reports/tiny
+
+$(READY): requirements.lock requirements-bootstrap.lock pyproject.toml
+	@echo "Setting up .venv from requirements.lock (about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
+	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps -e .
+	@touch $(READY)

@@ -1,0 +1,1 @@
+"""Analysis of PEARL: early FDG-PET response against progression-free and overall survival."""

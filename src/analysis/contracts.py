@@ -1,0 +1,413 @@
+"""One contract per table that crosses a notebook boundary: its row, its key, its columns and units.
+
+Checked when a table is written and when it is read; ``data/README.md`` is generated from here.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.errors import SchemaError, SchemaErrors
+
+YN = ["Y", "N"]
+ENDPOINT_COLUMNS = (
+    "STUDYID USUBJID PARAMCD PARAM STARTDT ADT AVAL AVALM CNSR EVNTDESC CNSDTDSC SRCDOM SRCVAR SRCSEQ"
+)
+
+
+class ContractError(ValueError):
+    """A table that breaks its contract: names the table, the column, the rule and how many rows."""
+
+
+def _text(description: str, *, nullable: bool = True, **checks) -> pa.Column:
+    found = [getattr(pa.Check, name)(value) for name, value in checks.items()]
+    return pa.Column(str, checks=found, nullable=nullable, coerce=True, description=description)
+
+
+def _number(description: str, *, nullable: bool = True, **checks) -> pa.Column:
+    found = [getattr(pa.Check, name)(value) for name, value in checks.items()]
+    return pa.Column(float, checks=found, nullable=nullable, coerce=True, description=description)
+
+
+def _count(description: str) -> pa.Column:
+    return pa.Column("Int64", nullable=True, coerce=True, description=description)
+
+
+def _date(description: str) -> pa.Column:
+    return pa.Column("datetime64[ns]", nullable=True, coerce=True, description=description)
+
+
+_SUBJECT = {
+    "STUDYID": _text("study", nullable=False),
+    "USUBJID": _text("subject, unique across studies", nullable=False),
+}
+
+_ADTTE = {
+    **_SUBJECT,
+    "PARAMCD": _text("endpoint", nullable=False),
+    "PARAM": _text("endpoint in words", nullable=False),
+    "STARTDT": _date("time zero; missing where a study gives days only"),
+    "ADT": _date("date of event or censoring; missing where a study gives days only"),
+    "AVAL": _number("time from STARTDT, days", nullable=False),
+    "AVALM": _number("time from STARTDT, months of 30.4375 days", nullable=False),
+    "CNSR": pa.Column(int, pa.Check.ge(0), coerce=True, description="0 = event, 1 or more = censored"),
+    "EVNTDESC": _text("what the event was, or the state when censored"),
+    "CNSDTDSC": _text("why the follow-up ends where it does; missing for an event"),
+    "SRCDOM": _text("domain of the source record"),
+    "SRCVAR": _text("variable of the source record"),
+    "SRCSEQ": _number("sequence number of the source record"),
+}
+
+_EXCLUSIONS = {
+    "STEP": _text("notebook that set it aside", nullable=False),
+    "USUBJID": _text("subject; missing where the item belongs to none"),
+    "AVISIT": _text("visit, where there is one"),
+    "ITEM": _text("what was set aside: subject, scan, lesion or record", nullable=False),
+    "CODE": _text("reason as a code", nullable=False),
+    "REASON": _text("reason in words and what to do", nullable=False),
+}
+
+_QUERIES = {
+    "STEP": _text("notebook that asks", nullable=False),
+    "CODE": _text("kind of query", nullable=False),
+    "SEVERITY": _text("error, warning or note", nullable=False, isin=["error", "warning", "note"]),
+    "USUBJID": _text("subject"),
+    "DOMAIN": _text("domain or table"),
+    "RECORD": _text("record: sequence number, visit or lesion"),
+    "MESSAGE": _text("what was found", nullable=False),
+    "ACTION": _text("what to do about it", nullable=False),
+}
+
+
+def _table(row: str, columns: dict, key: list[str] | None) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(columns, strict=True, ordered=False, unique=key, description=row)
+
+
+_ESTIMATE_TEXT = (
+    "ENDPOINT POPULATION LANDMARK TIMEPOINT METRIC RULE CONTRAST REFERENCE METHOD ESTIMATOR TIES ROLE LABEL"
+)
+_ESTIMATE_COUNTS = "N EVENTS N_EXPOSED EVENTS_EXPOSED N_REFERENCE EVENTS_REFERENCE"
+
+CONTRACTS: dict[str, pa.DataFrameSchema] = {
+    "manifest": _table(
+        "a file of the simulated study",
+        {
+            "PATH": _text("path under the raw folder", nullable=False),
+            "BYTES": _number("size, bytes", nullable=False),
+            "SHA256": _text("SHA-256 of the content", nullable=False),
+        },
+        ["PATH"],
+    ),
+    "adsl": _table(
+        "a subject",
+        {
+            **_SUBJECT,
+            "SITEID": _text("centre"),
+            "AGE": _number("age, years"),
+            "SEX": _text("sex", isin=["F", "M", "U"]),
+            "PILOTFL": _text("in the pilot phase", isin=YN),
+            "ENRLDT": _date("registration"),
+            "TRTSDT": _date("first dose"),
+            "TRTEDT": _date("last dose"),
+            "DTHDT": _date("death"),
+            "DTHFL": _text("died", isin=YN),
+            "LSTALVDT": _date("last date known alive"),
+            "DCUTDT": _date("data cut-off"),
+            "NACTDT": _date("start of a new anti-cancer therapy"),
+            "ECOG": _number("ECOG performance status"),
+            "BONEONLY": _text("bone-only disease", isin=YN),
+            "VISCFL": _text("visceral disease", isin=YN),
+            "PRIORCHM": _text("prior chemotherapy in the advanced setting", isin=YN),
+            "ENDOSENS": _text("sensitive to prior endocrine therapy", isin=YN),
+            "SAFFL": _text("treated", isin=YN),
+        },
+        ["USUBJID"],
+    ),
+    "adtr": _table(
+        "a lesion at an assessment",
+        {
+            **_SUBJECT,
+            "ADT": _date("date of the assessment"),
+            "AVISITN": _number("number of the assessment, 0 = baseline"),
+            "LESIONID": _text("lesion", nullable=False),
+            "ORGAN": _text("organ"),
+            "LESTYPE": _text("role under RECIST 1.1", nullable=False, isin=["TARGET", "NON-TARGET", "NEW"]),
+            "DIAM_MM": _number("diameter, mm (nodes: short axis)"),
+            "STATE": _text("state of a non-target or new lesion"),
+        },
+        None,
+    ),
+    "adrs": _table(
+        "a response of a subject at an assessment, derived or reported",
+        {
+            **_SUBJECT,
+            "ADT": _date("date of the assessment"),
+            "PARAMCD": _text(
+                "OVRLRESP derived overall, RSREP reported overall, TRGRESP, NTRGRESP, NEWLES, BOR, CBOR",
+                nullable=False,
+            ),
+            "AVALC": _text("response"),
+            "SUMDIAM": _number("sum of target diameters, mm"),
+            "NADIR": _number("smallest sum so far, baseline included, mm"),
+        },
+        None,
+    ),
+    "adtte": _table("a subject and endpoint", _ADTTE, ["USUBJID", "PARAMCD"]),
+    "adtte_sensitivity": _table(
+        "a subject and endpoint under one flipped rule", _ADTTE, ["USUBJID", "PARAMCD"]
+    ),
+    "scan_qc": _table(
+        "a PET scan found, refused ones included",
+        {
+            "STUDYID": _text("study", nullable=False),
+            "USUBJID": _text("subject; missing where the scan could not be given to one"),
+            "AVISIT": _text("visit"),
+            "ADT": _date("date of the scan"),
+            "SITEID": _text("centre"),
+            "VENDOR": _text("maker of the scanner"),
+            "MODEL": _text("scanner model"),
+            "UNITS": _text("Units (0054,1001)"),
+            "DECAYCORR": _text("Decay Correction (0054,1102)"),
+            "STATUS": _text("measured or refused", nullable=False, isin=["OK", "REFUSED"]),
+            "CODE": _text("refusal code"),
+            "MESSAGE": _text("refusal in words"),
+            "ADAPTATIONS": _text("named reinterpretations of the header"),
+            "FLAGS": _text("what a reader should look at"),
+            "UPTAKEMIN": _number("uptake time, min"),
+            "DOSEMBQ": _number("injected activity, MBq"),
+            "WEIGHTKG": _number("body weight, kg"),
+            "HEIGHTM": _number("body height, m"),
+            "GLUCOSE": _number("blood glucose, mmol/l"),
+            "NSLICES": _number("slices"),
+            "VOXELML": _number("voxel volume, ml"),
+            "LIVERMEAN": _number("liver SUVmean (bw), g/ml"),
+            "LIVERSD": _number("liver SUV SD (bw), g/ml"),
+            "PATH": _text("folder under the raw folder", nullable=False),
+        },
+        ["PATH"],
+    ),
+    "adpet": _table(
+        "a measured quantity of a lesion or region on a scan",
+        {
+            **_SUBJECT,
+            "AVISIT": _text("visit", nullable=False),
+            "LESIONID": _text("lesion, LIVER, AORTA or TOTAL", nullable=False),
+            "METRIC": _text("quantity", nullable=False),
+            "ROLE": _text("role", nullable=False, isin=["LESION", "LIVER", "AORTA", "TOTAL"]),
+            "ORGAN": _text("organ"),
+            "ADT": _date("date of the scan"),
+            "AVAL": _number("value, in UNIT"),
+            "UNIT": _text("g/ml, ml, g or 1", nullable=False),
+            "EVALFL": _text("FDG-evaluable at baseline", isin=YN),
+            "TARGETFL": _text("among the targets", isin=YN),
+            "FLAGS": _text("what a reader should look at"),
+        },
+        ["USUBJID", "AVISIT", "LESIONID", "METRIC"],
+    ),
+    "admr": _table(
+        "metabolic response of a subject at a visit under one metric, rule and cut",
+        {
+            **_SUBJECT,
+            "AVISIT": _text("follow-up visit", nullable=False),
+            "METRIC": _text("quantity the rule reads", nullable=False),
+            "RULE": _text("rule of the plan", nullable=False),
+            "CUT": _number("cut, percent fall", nullable=False),
+            "AVALC": _text("class in the rule's own words", nullable=False),
+            "MRESP": _text("two classes", nullable=False, isin=["RESPONDER", "NON-RESPONDER", "NE"]),
+            "SCORE": _number("continuous companion: ln(follow-up / baseline)"),
+            "NLESION": _number("lesions the rule read"),
+            "PETDT": _date("date of this visit's scan"),
+            "NEREAS": _text("why NE"),
+            "ONBOUND": _text("within the boundary tolerance of a cut", isin=YN),
+        },
+        ["USUBJID", "AVISIT", "METRIC", "RULE", "CUT"],
+    ),
+    "mips": _table(
+        "a coronal maximum-intensity projection, for figures",
+        {
+            "USUBJID": _text("subject", nullable=False),
+            "AVISIT": _text("visit", nullable=False),
+            "ROWS": _number("image rows", nullable=False),
+            "COLUMNS": _number("image columns", nullable=False),
+            "PIXELS": pa.Column(object, description="grey values, 0-255, row by row"),
+        },
+        ["USUBJID", "AVISIT"],
+    ),
+    "pilot_evidence": _table(
+        "a piece of evidence on the two candidate days",
+        {
+            "EVIDENCE": _text("quantity", nullable=False),
+            "D14": _number("value for day 14"),
+            "D28": _number("value for day 28"),
+            "DIFFERENCE": _number("day 28 minus day 14, or the quantity between the days"),
+            "LOWER": _number("lower limit"),
+            "UPPER": _number("upper limit"),
+            "P": _number("p-value"),
+            "N": _number("patients"),
+            "LABEL": _text("in words"),
+        },
+        ["EVIDENCE"],
+    ),
+    "analysis_set": _table(
+        "a subject of the landmark analysis of one endpoint",
+        {
+            **_SUBJECT,
+            "ENDPOINT": _text("endpoint", nullable=False),
+            "TIMEPOINT": _text("day of the scan", nullable=False),
+            "GROUP": _text("exposure group", nullable=False),
+            "SCORE": _number("continuous exposure"),
+            "LANDMARKDT": _date("time zero of this patient; missing where the study gives days only"),
+            "TIME": _number("time from the landmark, months", nullable=False),
+            "EVENT": pa.Column(bool, coerce=True, description="event (True) or censored"),
+        },
+        ["USUBJID", "ENDPOINT"],
+    ),
+    "curves": _table(
+        "a step of a Kaplan-Meier curve",
+        {
+            "ENDPOINT": _text("endpoint", nullable=False),
+            "GROUP": _text("group", nullable=False),
+            "TIME": _number("time from the landmark, months", nullable=False),
+            "SURVIVAL": _number("estimate", nullable=False),
+            "LOWER": _number("lower limit"),
+            "UPPER": _number("upper limit"),
+            "AT_RISK": _number("subjects with T >= t", nullable=False),
+            "EVENTS": _number("events at t", nullable=False),
+            "CENSORED": _number("censored at t", nullable=False),
+        },
+        ["ENDPOINT", "GROUP", "TIME"],
+    ),
+    "estimates": _table(
+        "one estimate",
+        {
+            **{name: _text("see data/README.md") for name in _ESTIMATE_TEXT.split()},
+            "CUT": _number("cut, percent fall"),
+            "ESTIMATE": _number("estimate (hazard ratio: non-responder / responder)"),
+            "LOWER": _number("lower limit"),
+            "UPPER": _number("upper limit"),
+            "P": _number("two-sided p-value"),
+            **{name: _number("subjects or events") for name in _ESTIMATE_COUNTS.split()},
+        },
+        None,
+    ),
+    "adbm": _table(
+        "a marker in a sample",
+        {
+            **_SUBJECT,
+            "SAMPLEID": _text("sample", nullable=False),
+            "SAMPTYPE": _text("kind of sample", nullable=False),
+            "AVISIT": _text("visit"),
+            "ADT": _date("date of the sample"),
+            "PARAMCD": _text("gene, CTDNA or TUMFRAC", nullable=False),
+            "PARTYPE": _text("MUT, CNA, EXPR or CTDNA", nullable=False),
+            "AVAL": _number("value"),
+            "AVALC": _text("value in words"),
+            "LOD": _number("limit of detection, same unit as AVAL"),
+        },
+        ["USUBJID", "SAMPLEID", "PARAMCD", "PARTYPE"],
+    ),
+    "estimates_biomarkers": _table(
+        "association of a marker with an outcome",
+        {
+            "MARKER": _text("gene or plasma marker", nullable=False),
+            "PARTYPE": _text("kind of alteration", nullable=False),
+            "SAMPTYPE": _text("kind of sample"),
+            "OUTCOME": _text("NONRESPONSE, PCTCHANGE, PFS or OS", nullable=False),
+            "METHOD": _text("method", nullable=False),
+            "ESTIMATE": _number("odds ratio, shift or hazard ratio"),
+            "LOWER": _number("lower limit"),
+            "UPPER": _number("upper limit"),
+            "P": _number("p-value"),
+            "Q_BH": _number("Benjamini-Hochberg within its family"),
+            "P_MAXT": _number("Westfall-Young step-down maxT within its family"),
+            "N": _number("subjects"),
+            "N_POS": _number("subjects with the alteration"),
+            "EVENTS": _number("events"),
+            "TIER": _text("CANDIDATE or SCREEN", nullable=False),
+            "ROLE": _text("EXPLORATORY", nullable=False),
+            "TESTED": _text("reached the prevalence floor", nullable=False, isin=YN),
+            "NOTE": _text("note"),
+        },
+        None,
+    ),
+}
+
+FAMILIES = {
+    "exclusions": _table("an item set aside", _EXCLUSIONS, None),
+    "queries": _table("a query", _QUERIES, None),
+}
+
+
+def contract_of(table: str) -> pa.DataFrameSchema:
+    """Return the contract of `table`; ``exclusions_NN`` and ``queries_NN`` share one each."""
+    schema = CONTRACTS.get(table) or FAMILIES.get(table.rsplit("_", 1)[0])
+    if schema is None:
+        raise ContractError(f"no contract for a table named {table!r}")
+    return schema
+
+
+def check(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return `frame` in the contract's column order and types, or raise.
+
+    Raises
+    ------
+    ContractError
+        Naming the table, each broken column and rule, and the number of rows that break it; never a value.
+    """
+    schema = contract_of(table)
+    missing = [name for name in schema.columns if name not in frame.columns]
+    extra = [name for name in frame.columns if name not in schema.columns]
+    if missing or extra:
+        raise ContractError(f"{table}: missing columns {missing}, unknown columns {extra}")
+    ordered = frame[list(schema.columns)].reset_index(drop=True)
+    try:
+        return schema.validate(ordered, lazy=True)
+    except (SchemaErrors, SchemaError) as error:
+        cases = error.failure_cases
+        if not isinstance(cases, pd.DataFrame):
+            raise ContractError(f"{table}: {error.reason_code}") from error
+        counts = cases.groupby(["column", "check"], dropna=False).size()
+        broken = "; ".join(f"{column}: {rule} ({count} rows)" for (column, rule), count in counts.items())
+        raise ContractError(f"{table} breaks its contract: {broken}") from error
+
+
+def empty(table: str) -> pd.DataFrame:
+    """Return the table of that contract without rows."""
+    columns = contract_of(table).columns
+    return check(table, pd.DataFrame({name: pd.Series(dtype=object) for name in columns}))
+
+
+def dictionary(table: str) -> pd.DataFrame:
+    """Tabulate the contract: column, type, may be missing, meaning."""
+    rows = [
+        (name, str(column.dtype), "yes" if column.nullable else "no", column.description or "")
+        for name, column in contract_of(table).columns.items()
+    ]
+    return pd.DataFrame(rows, columns=["column", "type", "may be missing", "meaning"])
+
+
+def dictionary_text() -> str:
+    """Return the dictionary of every table as Markdown; ``data/README.md`` ends with it."""
+    parts = []
+    for table in [*CONTRACTS, *FAMILIES]:
+        schema = contract_of(table if table in CONTRACTS else f"{table}_01")
+        name = table if table in CONTRACTS else f"{table}_<NN>"
+        key = f" Key: {', '.join(schema.unique)}." if schema.unique else ""
+        rows = [
+            f"| {column} | {kind} | {missing} | {meaning} |"
+            for column, kind, missing, meaning in dictionary(
+                table if table in CONTRACTS else f"{table}_01"
+            ).itertuples(index=False)
+        ]
+        head = ["| column | type | may be missing | meaning |", "|---|---|---|---|"]
+        parts.append("\n".join([f"### {name}", f"One row: {schema.description}.{key}", "", *head, *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    from analysis.storage import project_root
+
+    readme = project_root() / "data" / "README.md"
+    head, mark, tail = readme.read_text(encoding="utf-8").partition("<!-- generated from analysis.contracts")
+    first_line = tail.split("\n", 1)[0]
+    readme.write_text(f"{head}{mark}{first_line}\n\n{dictionary_text()}", encoding="utf-8")

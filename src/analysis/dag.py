@@ -1,0 +1,159 @@
+"""What depends on what: the input, output and plan digest of every step, for the Snakefile."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from analysis import plan
+from analysis.steps import STEPS, writer_of
+from analysis.storage import JSON_TABLES, PRIMARY, load_study_plan
+
+# Parts of the package each step computes with; every step also depends on the modules at the top.
+CODE = {
+    "00": ("virtual_trial",),
+    "01": ("clinical",),
+    "02": ("pet",),
+    "03": ("survival", "figures"),
+    "04": ("survival", "figures", "pet"),
+    "05": ("biomarkers", "survival", "figures", "pet"),
+    "06": ("survival", "figures", "tables"),
+}
+RAW_MARK = "sdtm/dm.csv"
+
+
+class Graph:
+    """The steps of one study, its scenarios, and the files between them.
+
+    Parameters
+    ----------
+    study : str
+        Name of the study.
+    data : str, optional
+        Raw folder, where it is not ``data/raw/<study>``.
+    """
+
+    def __init__(self, study: str, data: str | None = None):
+        self.study = study
+        self.plan = load_study_plan(study, None)
+        self.raw_dir = Path(data or f"data/raw/{study}")
+        self.simulated = self.plan.design.kind == "simulated"
+        self.data = data
+
+    def scenarios(self) -> list[str]:
+        """List the named sensitivity analyses of the plan."""
+        return list(self.plan.scenarios.list)
+
+    def report(self, scenario: str) -> str:
+        """Return the report of `scenario`, refusing a name the plan does not know."""
+        if scenario != PRIMARY and scenario not in self.scenarios():
+            raise plan.PlanError(
+                f"no scenario {scenario!r}; the plan of {self.study!r} names {self.scenarios()}"
+            )
+        return f"reports/{self.study}/{scenario}/report.html"
+
+    def reads(self, step: str) -> Callable:
+        """Return the input function of `step`: tables of this scenario where it derives them, else of the primary."""
+
+        def inputs(wildcards):
+            tables = [*STEPS[step].reads, *STEPS[step].optional]
+            if step == "06":
+                tables += [
+                    f"{family}_{name}" for family in ("exclusions", "queries") for name in self.steps()
+                ]
+            files = [self._path(table, wildcards.scenario) for table in tables if self._is_derived(table)]
+            if STEPS[step].raw and self.simulated:
+                files.append(str(self.raw_dir / RAW_MARK))
+            return sorted(set(files))
+
+        return inputs
+
+    def writes(self, step: str) -> list[str]:
+        """Return the files `step` writes, with study and scenario as wildcards."""
+        return ["data/derived/{study}/{scenario}/" + _file(table) for table in STEPS[step].writes]
+
+    def simulated_files(self) -> list[str]:
+        """Return what the simulation writes: nothing for a real study, whose raw data are never ours to write."""
+        manifest = f"data/derived/{self.study}/{PRIMARY}/manifest.parquet"
+        return [manifest, str(self.raw_dir / RAW_MARK)] if self.simulated else []
+
+    def depends(self, step: str) -> Callable:
+        """Return the function that hashes what `step` depends on besides files: plan, code and raw listing."""
+
+        def digest(wildcards):
+            whole = self._plan_of(getattr(wildcards, "scenario", PRIMARY))
+            parts = [whole.digest(STEPS[step].sections), _code_digest(step)]
+            if STEPS[step].raw and not self.simulated and step != "00":
+                parts.append(_listing_digest(str(self.raw_dir)))
+            return "-".join(parts)
+
+        return digest
+
+    def raw_parameter(self, wildcards) -> str:
+        """Return the raw folder as a parameter of the runner, where it is not the default one."""
+        return f"-p raw_dir '{self.data}'" if self.data else ""
+
+    def steps(self) -> list[str]:
+        """List the steps that apply to this study and write tables."""
+        return [step for step in self.plan.design.steps if step in STEPS]
+
+    def _plan_of(self, scenario: str) -> plan.Plan:
+        named = self.plan.scenarios.list
+        return self.plan.override(named[scenario]) if scenario in named else self.plan
+
+    def _rerun_in(self, scenario: str) -> set[str]:
+        """Steps that a scenario derives anew: those that declare an overridden section, and all that follow."""
+        if scenario == PRIMARY:
+            return set(self.steps())
+        sections = {key.split(".")[0] for key in self._plan_of(scenario).overrides}
+        again = {step for step in self.steps() if sections & set(STEPS[step].sections)} | {"06"}
+        for step in self.steps():
+            needed = {writer_of(table) for table in (*STEPS[step].reads, *STEPS[step].optional)}
+            if needed & again:
+                again.add(step)
+        return again
+
+    def _is_derived(self, table: str) -> bool:
+        return (
+            writer_of(table) in self.steps()
+            if not table.startswith(("exclusions_06", "queries_06"))
+            else False
+        )
+
+    def _path(self, table: str, scenario: str) -> str:
+        where = scenario if writer_of(table) in self._rerun_in(scenario) else PRIMARY
+        return f"data/derived/{self.study}/{where}/{_file(table)}"
+
+
+def _file(table: str) -> str:
+    return f"{table}.json" if table in JSON_TABLES else f"{table}.parquet"
+
+
+@lru_cache
+def _code_digest(step: str) -> str:
+    package = Path(__file__).parent
+    names = [*package.glob("*.py"), *(file for part in CODE[step] for file in (package / part).rglob("*.*"))]
+    if step == "06":
+        names += package.glob("*.html")
+    hasher = hashlib.sha256()
+    for file in sorted(name for name in names if name.suffix in {".py", ".html", ".css"}):
+        hasher.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
+    return hasher.hexdigest()[:8]
+
+
+@lru_cache
+def _listing_digest(folder: str) -> str:
+    if not os.path.isdir(folder):
+        return "absent"
+    hasher = hashlib.sha256()
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            facts = os.stat(os.path.join(parent, name))
+            hasher.update(
+                f"{os.path.relpath(parent, folder)}/{name}|{facts.st_size}|{facts.st_mtime_ns}".encode()
+            )
+    return hasher.hexdigest()[:8]

@@ -1,0 +1,205 @@
+"""The typed runner of a notebook: papermill, with the parameters checked before anything runs.
+
+Papermill alone only logs an unknown parameter and passes any type. Here both are refused:
+
+    pearl-run notebooks/04_survival_association.ipynb out.ipynb -p cut_percent 15
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import os
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from analysis import progress
+
+KINDS = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
+
+
+class ParameterError(ValueError):
+    """A parameter the notebook does not have, or a value of another type."""
+
+
+def notebook_parameters(notebook: str | Path) -> dict[str, tuple[str, ...]]:
+    """Return the parameters of a notebook and the types each accepts, as its parameters cell states them.
+
+    The cell holds annotated literals: ``cut_percent: float | None = None  # percent``.
+    """
+    import nbformat
+
+    content = nbformat.read(notebook, as_version=4)
+    tagged = [cell for cell in content.cells if "parameters" in cell.metadata.get("tags", [])]
+    if not tagged:
+        raise ParameterError(f"{Path(notebook).name} has no cell tagged 'parameters'")
+    found = {}
+    for node in ast.parse(tagged[0].source).body:
+        if not isinstance(node, ast.AnnAssign):
+            raise ParameterError(f"{Path(notebook).name}: a parameter without a type: {ast.unparse(node)}")
+        found[node.target.id] = tuple(part.strip() for part in ast.unparse(node.annotation).split("|"))
+    return found
+
+
+def check_parameters(notebook: str | Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Convert `given` to the types of the notebook's parameters, or refuse.
+
+    Raises
+    ------
+    ParameterError
+        Listing every unknown name (with the nearest known one) and every value of another type.
+    """
+    known = notebook_parameters(notebook)
+    problems, checked = [], {}
+    for name, value in given.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {sorted(known)}"
+            problems.append(f"unknown parameter {name!r}{hint}")
+            continue
+        try:
+            checked[name] = _convert(value, known[name])
+        except ValueError:
+            problems.append(f"{name} must be {' or '.join(known[name])}, found {value!r}")
+    if problems:
+        raise ParameterError(f"{Path(notebook).name}: " + "; ".join(problems))
+    return checked
+
+
+def run_notebook(
+    notebook: str | Path, output: str | Path, given: dict[str, Any] | None = None, quiet: bool = False
+):
+    """Run `notebook` with checked parameters and write the executed copy to `output`.
+
+    Raises
+    ------
+    ParameterError
+        Before anything runs.
+    papermill.PapermillExecutionError
+        If a cell raises; the executed copy up to that cell is written.
+    """
+    import papermill
+    from traitlets.config import Config
+
+    parameters = check_parameters(notebook, given or {})
+    output = Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _ShownProgress(quiet):
+            return papermill.execute_notebook(
+                str(notebook),
+                str(output),
+                parameters=parameters,
+                progress_bar=not quiet,
+                # IPC sockets: parallel kernels race for TCP ports.
+                config=Config(
+                    {"KernelManager": {"transport": "ipc"}, "AsyncKernelManager": {"transport": "ipc"}}
+                ),
+            )
+    finally:
+        if output.is_file():
+            strip_run_metadata(output)
+
+
+def strip_run_metadata(notebook: str | Path) -> None:
+    """Remove times of day, absolute paths and kernel versions from an executed notebook."""
+    import nbformat
+
+    content = nbformat.read(notebook, as_version=4)
+    content.metadata.pop("papermill", None)
+    content.metadata.pop("language_info", None)
+    for number, cell in enumerate(content.cells):
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        cell["id"] = f"cell-{number:02d}"
+    nbformat.write(content, notebook)
+
+
+class _ShownProgress:
+    """Echo what the kernel reports through `analysis.progress` to this terminal while it works."""
+
+    def __init__(self, quiet: bool):
+        self.quiet = quiet
+
+    def __enter__(self):
+        self.before = os.environ.get(progress.CHANNEL)
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "progress"
+        self.path.touch()
+        os.environ[progress.CHANNEL] = str(self.path)
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._echo, daemon=True)
+        self.thread.start()
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+        os.environ.pop(progress.CHANNEL)
+        if self.before is not None:
+            os.environ[progress.CHANNEL] = self.before
+        self.folder.cleanup()
+
+    def _echo(self):
+        with self.path.open(encoding="utf-8") as stream:
+            while True:
+                last_round = self.stop.wait(0.5)
+                for line in stream:
+                    if not self.quiet:
+                        print("  " + line.rstrip(), file=sys.stderr, flush=True)
+                if last_round:
+                    return
+
+
+def _convert(value: Any, kinds: tuple[str, ...]) -> Any:
+    if "None" in kinds and (value is None or value == "None"):
+        return None
+    for kind in kinds:
+        wanted = KINDS.get(kind.split("[")[0])
+        if wanted is None:
+            continue
+        if isinstance(value, wanted) and not (isinstance(value, bool) and wanted is not bool):
+            return value
+        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if isinstance(value, str) and wanted is not str:
+            read = yaml.safe_load(value)
+            if not isinstance(read, str) and read is not None:
+                return _convert(read, kinds)
+    raise ValueError(value)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one notebook from the command line; see ``pearl-run --help``."""
+    parser = argparse.ArgumentParser(prog="pearl-run", description=__doc__.splitlines()[0])
+    parser.add_argument("notebook", help="notebook to run, e.g. notebooks/04_survival_association.ipynb")
+    parser.add_argument("output", help="where the executed copy goes")
+    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    parser.add_argument("-f", "--parameters-file", help="YAML file of parameters; -p wins over it")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    options = parser.parse_args(arguments)
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        given = (
+            yaml.safe_load(Path(options.parameters_file).read_text()) or {} if options.parameters_file else {}
+        )
+        given.update(dict(options.parameter))
+        run_notebook(options.notebook, options.output, given, options.quiet)
+    except (ParameterError, OSError) as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return 2
+    except PapermillExecutionError as error:
+        print(f"{Path(options.notebook).name} stopped: {error.ename}: {error.evalue}", file=sys.stderr)
+        print(f"the executed copy with the full account is {options.output}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

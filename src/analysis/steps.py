@@ -1,0 +1,145 @@
+"""The steps of the analysis as data: which notebook answers what, from which tables, by which part of the plan.
+
+The Snakefile, the typed runner, the storage layer and the documentation all read this one table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+COMMON_PARAMETERS = (
+    "study",
+    "scenario",
+    "plan_file",
+    "raw_dir",
+    "derived_dir",
+    "reports_dir",
+    "workers",
+    "dask_scheduler",
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One notebook: its question, its sections of the plan, the tables it reads and writes, its parameters.
+
+    Attributes
+    ----------
+    notebook : str
+        File name without ending, under ``notebooks/``.
+    question : str
+        What the notebook answers, in one line.
+    sections : tuple of str
+        Sections of the plan it may read; a change of any other section never reruns it.
+    reads, optional, writes : tuple of str
+        Tables by name; `optional` ones are read where the study has them.
+    parameters : dict
+        Scientific parameters of the notebook and the plan value each overrides.
+    """
+
+    notebook: str
+    question: str
+    sections: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    raw: tuple[str, ...] = ()
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+STEPS = {
+    "00": Step(
+        "00_virtual_trial",
+        "What does a trial like PEARL look like on disk, with a truth we know?",
+        ("design", "visits", "virtual"),
+        writes=("manifest",),
+        parameters={"seed": "virtual.seed", "n_patients": "virtual.n_patients"},
+    ),
+    "01": Step(
+        "01_data_cleaning",
+        "Who was treated, when did the disease progress, who died, and what is wrong with the records?",
+        ("design", "clinical"),
+        writes=("adsl", "adtr", "adrs", "adtte", "adtte_sensitivity", "exclusions_01", "queries_01"),
+        raw=("sdtm",),
+        parameters={
+            "endpoint_rules": "clinical.endpoint_rules",
+            "evaluator": "clinical.evaluator",
+            "response_source": "clinical.response_source",
+        },
+    ),
+    "02": Step(
+        "02_pet_quantification",
+        "How much FDG does every lesion take up, and who responds metabolically?",
+        ("design", "visits", "pet", "response"),
+        reads=("adsl",),
+        writes=("scan_qc", "adpet", "admr", "mips", "exclusions_02", "queries_02"),
+        raw=("dicom",),
+        parameters={
+            "normalisation": "pet.normalisation",
+            "strict": "pet.strict",
+            "new_lesion_is_nonresponse": "response.new_lesion_is_nonresponse",
+        },
+    ),
+    "03": Step(
+        "03_pilot_timepoint",
+        "Which second scan tells more about progression: day 14 or day 28?",
+        ("design", "primary", "pilot", "survival"),
+        reads=("adsl", "admr", "adtte"),
+        writes=("decision", "pilot_evidence", "exclusions_03", "queries_03"),
+        parameters={
+            "response_rule": "primary.response_rule",
+            "cut_percent": "primary.cut_percent",
+            "pilot_rule": "pilot.rule",
+            "margin": "pilot.margin",
+        },
+    ),
+    "04": Step(
+        "04_survival_association",
+        "Does early metabolic response go with progression-free and overall survival?",
+        ("design", "primary", "survival", "response"),
+        reads=("adsl", "adpet", "adtte"),
+        optional=("admr", "adtte_sensitivity", "decision"),
+        writes=("estimates", "curves", "analysis_set", "exclusions_04", "queries_04"),
+        parameters={
+            "metric": "primary.metric",
+            "response_rule": "primary.response_rule",
+            "cut_percent": "primary.cut_percent",
+            "timepoint": "primary.timepoint",
+            "population": "primary.population",
+            "landmark": "primary.landmark",
+        },
+    ),
+    "05": Step(
+        "05_biomarkers",
+        "Which alterations in tumour and plasma mark resistance?",
+        ("design", "primary", "survival", "response", "biomarkers"),
+        reads=("adsl", "adpet", "admr", "adtte", "decision"),
+        writes=("adbm", "estimates_biomarkers", "exclusions_05", "queries_05"),
+        raw=("biomarkers",),
+        parameters={
+            "response_rule": "primary.response_rule",
+            "cut_percent": "primary.cut_percent",
+            "min_prevalence_n": "biomarkers.min_prevalence_n",
+        },
+    ),
+    "06": Step(
+        "06_publication",
+        "What do we report?",
+        ("design", "visits", "primary", "clinical", "response", "pilot", "survival", "biomarkers", "figures"),
+        reads=("adsl", "adtte", "scan_qc", "adpet", "estimates", "curves", "analysis_set", "mips"),
+        optional=("adrs", "admr", "decision", "pilot_evidence", "adbm", "estimates_biomarkers"),
+        writes=("values",),
+    ),
+}
+
+FOLLOWED_BY = {
+    name: tuple(
+        other for other, step in STEPS.items() if set(STEPS[name].writes) & {*step.reads, *step.optional}
+    )
+    for name in STEPS
+}
+
+
+def writer_of(table: str) -> str:
+    """Return the one step that writes `table`."""
+    return next(name for name, step in STEPS.items() if table in step.writes)

@@ -1,0 +1,358 @@
+"""Tables and figures of a run on disk: the only module that opens them.
+
+A `Run` is one notebook's view of one study under one scenario: its plan, its folders, what it may read and write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import contracts, plan
+from analysis.steps import COMMON_PARAMETERS, STEPS, writer_of
+
+PRIMARY = "primary"
+JSON_TABLES = ("decision", "values")
+
+
+class RunError(ValueError):
+    """A run that cannot start: an unknown parameter, a missing input, a scenario that would overwrite another."""
+
+
+def project_root(start: Path | None = None) -> Path:
+    """Return the nearest folder upward that holds a ``pyproject.toml`` (the working directory first)."""
+    for origin in (start or Path.cwd(), Path(__file__).resolve()):
+        for folder in (origin, *origin.parents):
+            if (folder / "pyproject.toml").is_file():
+                return folder
+    raise RunError("no pyproject.toml here or above: start the run inside the project")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One notebook's run: plan, folders and tables.
+
+    Attributes
+    ----------
+    step : str
+        Number of the notebook, ``"04"``.
+    scenario : str
+        ``primary``, a named scenario of the plan, or ``sensitivity-<8 hex>``.
+    plan : plan.Plan
+        The plan with the scenario's overrides, restricted to the sections this step declares.
+    raw_dir, derived_dir, reports_dir : Path
+        Folders of this run.
+    upstream_dir : Path
+        Where tables are read that this scenario has not derived itself.
+    """
+
+    step: str
+    study: str
+    scenario: str
+    plan: plan.Plan
+    raw_dir: Path
+    derived_dir: Path
+    reports_dir: Path
+    upstream_dir: Path
+    workers: int = 1
+    dask_scheduler: str | None = None
+    _touched: list[str] = field(default_factory=list)
+
+    @property
+    def is_sensitivity(self) -> bool:
+        """Tell whether this run overrides the plan and so calls itself a sensitivity analysis."""
+        return self.scenario != PRIMARY
+
+    def headline(self) -> str:
+        """Return one line that says what kind of run this is, on what data."""
+        data = "simulated data" if self.plan.design.kind == "simulated" else "real data"
+        if not self.is_sensitivity:
+            return f"Study {self.study!r}, primary analysis, {data}."
+        what = ", ".join(f"{key} = {value}" for key, value in self.plan.overrides.items())
+        return f"SENSITIVITY ANALYSIS {self.scenario!r} of study {self.study!r} ({what}), {data}."
+
+    # ---- tables
+    def has(self, table: str) -> bool:
+        """Tell whether `table` exists for this run."""
+        return self._find(table) is not None
+
+    def read(self, table: str) -> Any:
+        """Read `table` through its contract: this scenario's own, else the primary analysis's.
+
+        Raises
+        ------
+        RunError
+            If this step has not declared the table, or it does not exist, with the notebook that writes it.
+        """
+        declared = STEPS[self.step]
+        if table not in (*declared.reads, *declared.optional, *declared.writes) and not _is_ledger(table):
+            raise RunError(f"step {self.step} has not declared that it reads {table!r} (analysis.steps)")
+        path = self._find(table)
+        if path is None:
+            writer = _writer(table)
+            raise RunError(f"no table {table!r} yet for study {self.study!r}: run notebook {writer} first")
+        if table in JSON_TABLES:
+            return json.loads(path.read_text(encoding="utf-8"))
+        try:
+            frame = pd.read_parquet(path)
+        except Exception as error:
+            raise RunError(
+                f"table {table!r} cannot be read ({type(error).__name__}): rerun {_writer(table)}"
+            ) from error
+        return contracts.check(table, frame)
+
+    def read_if_there(self, table: str) -> Any:
+        """Read `table`, or return None where this study does not have it."""
+        return self.read(table) if self.has(table) else None
+
+    def read_ledgers(self, family: str) -> pd.DataFrame:
+        """Read and join the ``exclusions`` or ``queries`` of every step that has run."""
+        found = [self.read(f"{family}_{step}") for step in STEPS if self.has(f"{family}_{step}")]
+        filled = [frame for frame in found if len(frame)]
+        return pd.concat(filled, ignore_index=True) if filled else contracts.empty(f"{family}_01")
+
+    def write(self, table: str, content: Any) -> Path:
+        """Write `table` through its contract, atomically, as Parquet with a CSV twin (or JSON).
+
+        Raises
+        ------
+        RunError
+            If another step is the table's one writer.
+        """
+        if table not in STEPS[self.step].writes:
+            raise RunError(f"{table!r} is written by notebook {_writer(table)}, not by step {self.step}")
+        self.derived_dir.mkdir(parents=True, exist_ok=True)
+        self._record_overrides()
+        if table in JSON_TABLES:
+            text = json.dumps(content, indent=1, sort_keys=True, default=_plain, allow_nan=False) + "\n"
+            return write_bytes(self.derived_dir / f"{table}.json", text.encode())
+        frame = contracts.check(table, content)
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, index=False)
+        write_bytes(self.derived_dir / f"{table}.parquet", buffer.getvalue())
+        flat = frame.drop(columns="PIXELS") if "PIXELS" in frame else frame
+        text = flat.to_csv(index=False, lineterminator="\n", date_format="%Y-%m-%d")
+        return write_bytes(self.derived_dir / f"{table}.csv", text.encode())
+
+    # ---- reports
+    def save_figure(self, figure, name: str, formats: tuple[str, ...] = ("svg", "png", "pdf")) -> Path:
+        """Save `figure` under ``figures/`` in every format, with the same bytes on every run."""
+        metadata = {
+            "svg": {"Date": None},
+            "pdf": {"CreationDate": None, "ModDate": None, "Producer": None},
+            "png": {},
+        }
+        for kind in formats:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata=metadata[kind])
+            write_bytes(self.reports_dir / "figures" / f"{name}.{kind}", buffer.getvalue())
+        return self.reports_dir / "figures" / f"{name}.{formats[0]}"
+
+    def save_report(self, name: str, text: str) -> Path:
+        """Save a text (HTML, CSV) under the reports folder."""
+        return write_bytes(self.reports_dir / name, text.encode())
+
+    def show(self, frame: pd.DataFrame, digits: int = 3, rows: int = 12) -> pd.DataFrame:
+        """Return `frame` as it may be shown: subjects as keys, no dates, numbers rounded, the first `rows`."""
+        shown = frame.head(rows).copy()
+        for name in ("USUBJID", "SUBJID"):
+            if name in shown:
+                shown[name] = [self.subject_key(value) for value in shown[name]]
+        dates = [name for name in shown if pd.api.types.is_datetime64_any_dtype(shown[name])]
+        shown = shown.drop(columns=[*dates, *[name for name in ("PATH", "SAMPLEID") if name in shown]])
+        return shown.round(digits).rename(columns={"USUBJID": "SUBJECT"})
+
+    def subject_key(self, subject: str | None) -> str:
+        """Return a key that stands for a subject in everything that leaves the restricted zone."""
+        if subject is None or pd.isna(subject):
+            return ""
+        return "S-" + hashlib.sha256(f"{self._salt()}|{subject}".encode()).hexdigest()[:6]
+
+    def _salt(self) -> str:
+        for path in (self.raw_dir / "salt.txt", self.upstream_dir / "salt.txt"):
+            if path.is_file():
+                return path.read_text(encoding="utf-8").strip()
+        text = self.study if self.plan.design.kind == "simulated" else secrets.token_hex(16)
+        write_bytes(self.upstream_dir / "salt.txt", text.encode())
+        return text
+
+    def _find(self, table: str) -> Path | None:
+        name = f"{table}.json" if table in JSON_TABLES else f"{table}.parquet"
+        found = [
+            folder / name for folder in (self.derived_dir, self.upstream_dir) if (folder / name).is_file()
+        ]
+        return found[0] if found else None
+
+    def _record_overrides(self) -> None:
+        if self.plan.overrides:
+            known = recorded_overrides(self.derived_dir)
+            text = json.dumps({**known, **self.plan.overrides}, indent=1, sort_keys=True, default=_plain)
+            write_bytes(self.derived_dir / "scenario.json", (text + "\n").encode())
+
+
+def open_run(step: str, namespace: dict[str, Any]) -> Run:
+    """Open the run a notebook's parameters ask for.
+
+    Parameters
+    ----------
+    step : str
+        Number of the notebook.
+    namespace : dict
+        The notebook's ``globals()`` right after the parameters cell. A plain value in it that is no parameter of
+        this notebook is a misspelt one, which papermill alone lets pass: it is refused here.
+
+    Raises
+    ------
+    RunError, plan.PlanError
+        For an unknown parameter, an unknown plan value, a missing raw folder or a reserved scenario name.
+    """
+    declared = STEPS[step]
+    values = {name: value for name, value in namespace.items() if _is_parameter(name, value)}
+    known = {*COMMON_PARAMETERS, *declared.parameters}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise RunError(f"{declared.notebook} has no parameter {unknown}; it has {sorted(known)}")
+    missing = sorted(known - set(values))
+    if missing:
+        raise RunError(f"{declared.notebook}: the parameters cell must set {missing}")
+    science = {key: values[name] for name, key in declared.parameters.items()}
+    return resolve(step, science, **{name: values[name] for name in COMMON_PARAMETERS})
+
+
+def resolve(
+    step: str,
+    science: dict[str, Any] | None = None,
+    *,
+    study: str = "virtual",
+    scenario: str | None = None,
+    plan_file: str | None = None,
+    raw_dir: str | None = None,
+    derived_dir: str | None = None,
+    reports_dir: str | None = None,
+    workers: int = 1,
+    dask_scheduler: str | None = None,
+) -> Run:
+    """Resolve plan, scenario and folders of a run; see `open_run`."""
+    root = project_root()
+    whole = load_study_plan(study, plan_file)
+    primary_dir = root / "data" / "derived" / study / PRIMARY
+    whole = _apply_scenario(whole, scenario, derived_dir, primary_dir)
+    whole = whole.override(science or {})
+    if step == "00":
+        _check_simulation(whole, raw_dir, derived_dir)
+        scenario = PRIMARY
+    elif scenario in (None, PRIMARY):
+        if scenario == PRIMARY and whole.overrides:
+            raise RunError(
+                f"scenario 'primary' cannot carry overrides {sorted(whole.overrides)}; leave scenario out"
+            )
+        hashed = hashlib.sha256(
+            json.dumps(whole.overrides, sort_keys=True, default=_plain).encode()
+        ).hexdigest()[:8]
+        scenario = f"sensitivity-{hashed}" if whole.overrides else PRIMARY
+    derived = _resolve(root, derived_dir) or primary_dir.parent / scenario
+    reports = _resolve(root, reports_dir) or root / "reports" / study / scenario
+    if scenario != PRIMARY and derived == primary_dir:
+        raise RunError(
+            "a sensitivity analysis never writes where the primary analysis is: give another derived_dir"
+        )
+    raw = _resolve(root, raw_dir) or root / "data" / "raw" / study
+    if step != "00" and STEPS[step].raw and not raw.is_dir():
+        raise RunError(
+            f"no raw data for study {study!r}: the folder {_shown(raw, root)!r} does not exist. "
+            "Put the files there, or give raw_dir (make reproduce STUDY=... DATA=...)"
+        )
+    upstream = primary_dir if derived_dir is None or primary_dir.is_dir() and scenario != PRIMARY else derived
+    restricted = whole.restrict(STEPS[step].sections)
+    return Run(step, study, scenario, restricted, raw, derived, reports, upstream, workers, dask_scheduler)
+
+
+def load_study_plan(study: str, plan_file: str | None = None) -> plan.Plan:
+    """Load the plan of `study`: `plan_file`, else ``config/<study>.yaml``."""
+    root = project_root()
+    path = _resolve(root, plan_file) or root / "config" / f"{study}.yaml"
+    if plan_file is None and not path.is_file():
+        known = sorted(file.stem for file in (root / "config").glob("*.yaml"))
+        raise RunError(
+            f"no plan config/{study}.yaml; known studies: {known}. A minimal plan is 'study: {study}'"
+        )
+    return plan.load(study, path)
+
+
+def recorded_overrides(folder: Path) -> dict[str, Any]:
+    """Return the overrides that the runs of a scenario folder recorded."""
+    path = folder / "scenario.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write `content` to `path` atomically: a reader sees the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+    return path
+
+
+def _apply_scenario(
+    whole: plan.Plan, scenario: str | None, derived_dir: str | None, primary_dir: Path
+) -> plan.Plan:
+    if scenario is None or scenario == PRIMARY:
+        return whole
+    named = whole.scenarios.list
+    if scenario in named:
+        return whole.override(named[scenario])
+    folder = Path(derived_dir) if derived_dir else primary_dir.parent / scenario
+    recorded = recorded_overrides(folder)
+    if not recorded:
+        raise RunError(
+            f"no scenario {scenario!r}: the plan names {sorted(named)}, and no run has recorded this one"
+        )
+    return whole.override(recorded)
+
+
+def _check_simulation(whole: plan.Plan, raw_dir: str | None, derived_dir: str | None) -> None:
+    if whole.design.kind != "simulated":
+        raise RunError(f"study {whole.study!r} is real: its raw data are given, never simulated")
+    if whole.overrides and (raw_dir is None or derived_dir is None):
+        raise RunError(
+            "another seed or size is another data set: give it a raw_dir and a derived_dir of its own"
+        )
+
+
+def _resolve(root: Path, given: str | None) -> Path | None:
+    return None if given is None else Path(os.path.normpath(root / given))
+
+
+def _shown(path: Path, root: Path) -> str:
+    return os.path.relpath(path, root)
+
+
+def _is_parameter(name: str, value: Any) -> bool:
+    shell = {"In", "Out", "exit", "quit"}
+    plain = value is None or isinstance(value, bool | int | float | str | list | tuple | dict)
+    return plain and not name.startswith("_") and name not in shell
+
+
+def _is_ledger(table: str) -> bool:
+    return table.rsplit("_", 1)[0] in contracts.FAMILIES
+
+
+def _writer(table: str) -> str:
+    return STEPS[writer_of(table)].notebook
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        return value.item()
+    if isinstance(value, pd.Timestamp):
+        return value.strftime("%Y-%m-%d")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

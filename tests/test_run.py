@@ -1,0 +1,164 @@
+"""The typed runner and the opening of a run: what papermill lets pass is refused before anything runs."""
+
+import nbformat
+import pytest
+
+from analysis import run, storage
+from analysis.steps import COMMON_PARAMETERS, STEPS
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    content = nbformat.v4.new_notebook()
+    cell = nbformat.v4.new_code_cell(
+        'study: str = "virtual"\ncut_percent: float | None = None  # percent\nworkers: int = 1\nstrict: bool | None = None'
+    )
+    cell.metadata["tags"] = ["parameters"]
+    body = nbformat.v4.new_code_cell("print(study, cut_percent, workers, strict)")
+    content.cells = [cell, body]
+    content.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path = tmp_path / "demo.ipynb"
+    nbformat.write(content, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"cut_percent": "15"}, {"cut_percent": 15.0}),
+        ({"cut_percent": 15}, {"cut_percent": 15.0}),
+        ({"cut_percent": "None"}, {"cut_percent": None}),
+        ({"study": "007"}, {"study": "007"}),
+        ({"workers": "2"}, {"workers": 2}),
+        ({"strict": "true"}, {"strict": True}),
+    ],
+)
+def test_a_value_gets_the_type_of_its_parameter(notebook, given, expected):
+    assert run.check_parameters(notebook, given) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"cut_percnt": 15}, "unknown parameter 'cut_percnt'; did you mean 'cut_percent'"),
+        ({"cut_percent": "low"}, "cut_percent must be float or None, found 'low'"),
+        ({"workers": 1.5}, "workers must be int, found 1.5"),
+        ({"workers": True}, "workers must be int"),
+        ({"strict": "perhaps"}, "strict must be bool or None"),
+    ],
+)
+def test_an_unknown_or_ill_typed_parameter_is_refused(notebook, given, message):
+    with pytest.raises(run.ParameterError, match=message):
+        run.check_parameters(notebook, given)
+
+
+def test_the_command_line_refuses_before_it_runs(notebook, tmp_path, capsys):
+    assert run.main([str(notebook), str(tmp_path / "out.ipynb"), "-p", "wrkers", "2"]) == 2
+    assert "did you mean 'workers'" in capsys.readouterr().err
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_an_executed_notebook_carries_no_times_and_no_paths(notebook, tmp_path):
+    parameters = tmp_path / "parameters.yaml"
+    parameters.write_text("cut_percent: 15\n")
+    out = tmp_path / "out.ipynb"
+    assert run.main([str(notebook), str(out), "-f", str(parameters), "-p", "workers", "2", "-q"]) == 0
+    content = nbformat.read(out, as_version=4)
+    assert content.cells[-1].outputs[0].text == "virtual 15.0 2 None\n"
+    assert str(tmp_path) not in out.read_text() and "start_time" not in out.read_text()
+
+
+def namespace(step, **changes):
+    common = dict(
+        study="virtual",
+        scenario=None,
+        plan_file=None,
+        raw_dir=None,
+        derived_dir=None,
+        reports_dir=None,
+        workers=1,
+        dask_scheduler=None,
+    )
+    assert tuple(common) == COMMON_PARAMETERS
+    return {**common, **{name: None for name in STEPS[step].parameters}, **changes}
+
+
+def test_a_misspelt_parameter_that_papermill_injected_is_refused():
+    with pytest.raises(storage.RunError, match=r"no parameter \['cut_percnt'\]"):
+        storage.open_run("04", namespace("04", cut_percnt=15))
+
+
+def test_a_scientific_override_names_itself_a_sensitivity_analysis():
+    opened = storage.open_run("04", namespace("04", cut_percent=15))
+    assert opened.scenario.startswith("sensitivity-") and opened.derived_dir.name == opened.scenario
+    assert opened.headline().startswith("SENSITIVITY ANALYSIS")
+    assert "primary.cut_percent = 15.0" in opened.headline()
+
+
+def test_the_same_overrides_give_the_same_scenario():
+    names = {storage.open_run("04", namespace("04", cut_percent=value)).scenario for value in (15, 15.0)}
+    assert len(names) == 1
+
+
+def test_the_plans_own_value_is_the_primary_analysis():
+    assert storage.open_run("04", namespace("04", cut_percent=25.0)).scenario == "primary"
+
+
+def test_the_primary_scenario_carries_no_override():
+    with pytest.raises(storage.RunError, match="cannot carry overrides"):
+        storage.open_run("04", namespace("04", cut_percent=15, scenario="primary"))
+
+
+def test_a_sensitivity_analysis_never_writes_to_the_primary_folder():
+    with pytest.raises(storage.RunError, match="never writes where the primary analysis is"):
+        storage.open_run("04", namespace("04", cut_percent=15, derived_dir="data/derived/virtual/primary"))
+
+
+def test_an_unknown_study_lists_the_known_ones():
+    with pytest.raises(storage.RunError, match="known studies: .*virtual"):
+        storage.open_run("01", namespace("01", study="nowhere"))
+
+
+def test_an_unknown_scenario_lists_the_known_ones():
+    with pytest.raises(storage.RunError, match="the plan names .*cut15"):
+        storage.open_run("04", namespace("04", scenario="cut99"))
+
+
+def test_missing_raw_data_say_where_they_belong(tmp_path):
+    with pytest.raises(storage.RunError, match="no raw data for study 'virtual'"):
+        storage.open_run("01", namespace("01", raw_dir=str(tmp_path / "nothing")))
+
+
+def test_a_real_study_is_never_simulated():
+    with pytest.raises(storage.RunError, match="real: its raw data are given"):
+        storage.open_run("00", namespace("00", study="sarcoma"))
+
+
+def test_a_step_reads_and_writes_only_what_it_declares(tmp_path):
+    opened = storage.open_run("03", namespace("03", derived_dir=str(tmp_path)))
+    with pytest.raises(storage.RunError, match="has not declared that it reads 'adbm'"):
+        opened.read("adbm")
+    with pytest.raises(storage.RunError, match="is written by notebook 04_survival_association"):
+        opened.write("estimates", None)
+    with pytest.raises(storage.RunError, match="no table 'admr' yet.*run notebook 02_pet_quantification"):
+        opened.read("admr")
+
+
+def test_a_table_written_is_the_table_read(tmp_path):
+    import pandas as pd
+
+    row = dict(STEP="03", USUBJID="A-1", AVISIT="D14", ITEM="scan", CODE="NO_SCAN", REASON="no scan")
+    opened = storage.open_run("03", namespace("03", derived_dir=str(tmp_path)))
+    opened.write("exclusions_03", pd.DataFrame([row]))
+    assert opened.read("exclusions_03").to_dict("records") == [row]
+    assert (tmp_path / "exclusions_03.csv").read_text().splitlines()[0] == "STEP,USUBJID,AVISIT,ITEM,CODE,REASON"
+
+
+def test_what_is_shown_has_keys_for_subjects_and_no_dates(tmp_path):
+    import pandas as pd
+
+    opened = storage.open_run("03", namespace("03", derived_dir=str(tmp_path)))
+    frame = pd.DataFrame({"USUBJID": ["PEARL-01-001"], "ADT": [pd.Timestamp("2020-01-01")], "AVAL": [1.23456]})
+    shown = opened.show(frame)
+    assert list(shown.columns) == ["SUBJECT", "AVAL"] and shown["AVAL"][0] == 1.235
+    assert "PEARL" not in shown.to_string()
