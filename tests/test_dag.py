@@ -18,10 +18,23 @@ pytestmark = [pytest.mark.dag, pytest.mark.xdist_group("dag")]
 
 def snakemake(project: Path, *arguments: str, check: bool = True) -> str:
     """Run Snakemake in a copy of the project on the tiny trial and return what it printed."""
-    command = [sys.executable, "-m", "snakemake", "--workflow-profile", "config/profiles/default", "--cores", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--workflow-profile",
+        "config/profiles/default",
+        "--cores",
+        "2",
+    ]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(
-        [*command, *arguments], cwd=project, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*command, *arguments],
+        cwd=project,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     assert not check or done.returncode == 0, done.stdout[-6000:]
     return done.stdout
@@ -66,7 +79,9 @@ def test_a_changed_value_reruns_only_what_depends_on_it(project):
     before = plan.read_text()
     plan.write_text(before + "\nfigures: {dpi: 200}\n" if "figures:" not in before else before)
     try:
-        assert jobs(snakemake(project, "--dry-run", "--quiet", "none", "--config", "study=tiny")) == {"publication"}
+        assert jobs(snakemake(project, "--dry-run", "--quiet", "none", "--config", "study=tiny")) == {
+            "publication"
+        }
         plan.write_text(before + "\nprimary: {alpha: 0.10}\n")
         assert jobs(snakemake(project, "--dry-run", "--quiet", "none", "--config", "study=tiny")) == {
             "pilot_timepoint",
@@ -97,7 +112,9 @@ def test_the_ledger_and_the_analysis_set_add_up_to_the_subjects_treated(project)
     folder = project / "data" / "derived" / "tiny" / "primary"
     adsl = pd.read_parquet(folder / "adsl.parquet")
     kept = pd.read_parquet(folder / "analysis_set.parquet").query("ENDPOINT == 'PFS'")
-    left_out = pd.read_parquet(folder / "exclusions_04.parquet").query("ITEM == 'subject' and CODE.str.startswith('PFS')")
+    left_out = pd.read_parquet(folder / "exclusions_04.parquet").query(
+        "ITEM == 'subject' and CODE.str.startswith('PFS')"
+    )
     treated = set(adsl.loc[adsl["SAFFL"] == "Y", "USUBJID"])
     assert set(kept["USUBJID"]) | set(left_out["USUBJID"]) == treated
     assert not set(kept["USUBJID"]) & set(left_out["USUBJID"])

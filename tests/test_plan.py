@@ -34,7 +34,10 @@ def test_the_primary_analysis_is_the_one_the_trial_specified():
     ("text", "message"),
     [
         ("study: demo\nprimry: {cut_percent: 15}\n", "unknown section 'primry'; did you mean 'primary'"),
-        ("study: demo\nprimary: {cut_percnt: 15}\n", "no value 'primary.cut_percnt'; did you mean 'primary.cut_percent'"),
+        (
+            "study: demo\nprimary: {cut_percnt: 15}\n",
+            "no value 'primary.cut_percnt'; did you mean 'primary.cut_percent'",
+        ),
         ("study: demo\nprimary: {cut_percent: many}\n", "must be float, found 'many'"),
         ("study: demo\nprimary: {cut_percent: 150}\n", "at most 100, found 150"),
         ("study: demo\nprimary: {landmark: yesterday}\n", "must be one of"),
@@ -61,7 +64,9 @@ def test_an_override_is_recorded_and_an_equal_one_is_none():
 
 
 def test_a_study_may_record_the_reason_of_a_value(tmp_path):
-    text = yaml.safe_dump({"study": "demo", "primary": {"cut_percent": {"value": 30, "reason": "protocol 2.1"}}})
+    text = yaml.safe_dump(
+        {"study": "demo", "primary": {"cut_percent": {"value": 30, "reason": "protocol 2.1"}}}
+    )
     loaded = plan.load("demo", write(tmp_path, text))
     assert loaded.primary.cut_percent == 30.0
     row = loaded.describe(["primary"]).set_index("name").loc["primary.cut_percent"]

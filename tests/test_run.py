@@ -11,11 +11,11 @@ from analysis.steps import COMMON_PARAMETERS, STEPS
 def notebook(tmp_path):
     content = nbformat.v4.new_notebook()
     cell = nbformat.v4.new_code_cell(
-        'study: str = "virtual"\ncut_percent: float | None = None  # percent\nworkers: int = 1\nstrict: bool | None = None'
+        'study: str = "virtual"\ncut_percent: Optional[float] = None  # percent\nworkers: int = 1\nstrict: Optional[bool] = None'
     )
     cell.metadata["tags"] = ["parameters"]
     body = nbformat.v4.new_code_cell("print(study, cut_percent, workers, strict)")
-    content.cells = [cell, body]
+    content.cells = [nbformat.v4.new_code_cell("from typing import Optional"), cell, body]
     content.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     path = tmp_path / "demo.ipynb"
     nbformat.write(content, path)
@@ -151,14 +151,18 @@ def test_a_table_written_is_the_table_read(tmp_path):
     opened = storage.open_run("03", namespace("03", derived_dir=str(tmp_path)))
     opened.write("exclusions_03", pd.DataFrame([row]))
     assert opened.read("exclusions_03").to_dict("records") == [row]
-    assert (tmp_path / "exclusions_03.csv").read_text().splitlines()[0] == "STEP,USUBJID,AVISIT,ITEM,CODE,REASON"
+    assert (tmp_path / "exclusions_03.csv").read_text().splitlines()[
+        0
+    ] == "STEP,USUBJID,AVISIT,ITEM,CODE,REASON"
 
 
 def test_what_is_shown_has_keys_for_subjects_and_no_dates(tmp_path):
     import pandas as pd
 
     opened = storage.open_run("03", namespace("03", derived_dir=str(tmp_path)))
-    frame = pd.DataFrame({"USUBJID": ["PEARL-01-001"], "ADT": [pd.Timestamp("2020-01-01")], "AVAL": [1.23456]})
+    frame = pd.DataFrame(
+        {"USUBJID": ["PEARL-01-001"], "ADT": [pd.Timestamp("2020-01-01")], "AVAL": [1.23456]}
+    )
     shown = opened.show(frame)
     assert list(shown.columns) == ["SUBJECT", "AVAL"] and shown["AVAL"][0] == 1.235
     assert "PEARL" not in shown.to_string()

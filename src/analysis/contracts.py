@@ -222,6 +222,17 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
         },
         ["USUBJID", "AVISIT", "METRIC", "RULE", "CUT"],
     ),
+    "reader_decisions": _table(
+        "a decision of a reader on a lesion at a visit",
+        {
+            "USUBJID": _text("subject", nullable=False),
+            "AVISIT": _text("visit", nullable=False),
+            "LESIONID": _text("lesion", nullable=False),
+            "DECISION": _text("new, inflammatory, resolved or not_evaluable", nullable=False),
+            "READER": _text("reader"),
+        },
+        ["USUBJID", "AVISIT", "LESIONID", "READER"],
+    ),
     "mips": _table(
         "a coronal maximum-intensity projection, for figures",
         {
@@ -236,17 +247,17 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
     "pilot_evidence": _table(
         "a piece of evidence on the two candidate days",
         {
-            "EVIDENCE": _text("quantity", nullable=False),
-            "D14": _number("value for day 14"),
-            "D28": _number("value for day 28"),
-            "DIFFERENCE": _number("day 28 minus day 14, or the quantity between the days"),
+            "ITEM": _text("quantity", nullable=False),
+            "TIMEPOINT": _text("day, or the later minus the earlier", nullable=False),
+            "ESTIMATE": _number("value"),
             "LOWER": _number("lower limit"),
             "UPPER": _number("upper limit"),
-            "P": _number("p-value"),
+            "P": _number("two-sided p-value"),
             "N": _number("patients"),
-            "LABEL": _text("in words"),
+            "EVENTS": _number("events known on the decision date"),
+            "METHOD": _text("method"),
         },
-        ["EVIDENCE"],
+        ["ITEM", "TIMEPOINT", "METHOD"],
     ),
     "analysis_set": _table(
         "a subject of the landmark analysis of one endpoint",
@@ -289,6 +300,28 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
             **{name: _number("subjects or events") for name in _ESTIMATE_COUNTS.split()},
         },
         None,
+    ),
+    "proportions": _table(
+        "a proportion of metabolic non-responders",
+        {
+            "TIMEPOINT": _text("day of the scan", nullable=False),
+            "METRIC": _text("quantity the rule reads", nullable=False),
+            "RULE": _text("rule of the plan", nullable=False),
+            "CUT": _number("cut, percent fall", nullable=False),
+            "METHOD": _text("interval: clopper_pearson or wilson", nullable=False),
+            "CASE": _text(
+                "observed; lowest and highest: every patient not evaluable a responder, or a non-responder",
+                nullable=False,
+            ),
+            "ESTIMATE": _number("proportion, 0-1"),
+            "LOWER": _number("lower limit"),
+            "UPPER": _number("upper limit"),
+            "N_NONRESPONDER": _number("metabolic non-responders"),
+            "N": _number("subjects classified"),
+            "N_MISSING": _number("subjects not evaluable"),
+            "LABEL": _text("post hoc cut, where it is one"),
+        },
+        ["TIMEPOINT", "METRIC", "RULE", "CUT", "METHOD", "CASE"],
     ),
     "adbm": _table(
         "a marker in a sample",

@@ -50,4 +50,6 @@ def plan_in_force(run: Run) -> pd.DataFrame:
         Name, value, unit, origin, reason; empty if every value is the default.
     """
     table = run.plan.describe()
-    return table.loc[table["origin"] != "default", ["name", "value", "unit", "origin", "reason"]].reset_index(drop=True)
+    return table.loc[table["origin"] != "default", ["name", "value", "unit", "origin", "reason"]].reset_index(
+        drop=True
+    )

@@ -11,6 +11,7 @@ import argparse
 import ast
 import difflib
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -31,7 +32,8 @@ class ParameterError(ValueError):
 def notebook_parameters(notebook: str | Path) -> dict[str, tuple[str, ...]]:
     """Return the parameters of a notebook and the types each accepts, as its parameters cell states them.
 
-    The cell holds annotated literals: ``cut_percent: float | None = None  # percent``.
+    The cell holds annotated literals: ``cut_percent: Optional[float] = None  # percent`` (papermill's own reader does
+    not know ``float | None``).
     """
     import nbformat
 
@@ -43,7 +45,8 @@ def notebook_parameters(notebook: str | Path) -> dict[str, tuple[str, ...]]:
     for node in ast.parse(tagged[0].source).body:
         if not isinstance(node, ast.AnnAssign):
             raise ParameterError(f"{Path(notebook).name}: a parameter without a type: {ast.unparse(node)}")
-        found[node.target.id] = tuple(part.strip() for part in ast.unparse(node.annotation).split("|"))
+        annotation = re.sub(r"^Optional\[(.*)\]$", r"\1 | None", ast.unparse(node.annotation))
+        found[node.target.id] = tuple(part.strip() for part in annotation.split("|"))
     return found
 
 

@@ -72,7 +72,7 @@ STEPS = {
         "How much FDG does every lesion take up, and who responds metabolically?",
         ("design", "visits", "pet", "response"),
         reads=("adsl",),
-        writes=("scan_qc", "adpet", "admr", "mips", "exclusions_02", "queries_02"),
+        writes=("scan_qc", "adpet", "admr", "reader_decisions", "mips", "exclusions_02", "queries_02"),
         raw=("dicom",),
         parameters={
             "normalisation": "pet.normalisation",
@@ -83,8 +83,8 @@ STEPS = {
     "03": Step(
         "03_pilot_timepoint",
         "Which second scan tells more about progression: day 14 or day 28?",
-        ("design", "primary", "pilot", "survival"),
-        reads=("adsl", "admr", "adtte"),
+        ("design", "primary", "pilot", "survival", "response", "pet"),
+        reads=("adsl", "admr", "adpet", "scan_qc", "reader_decisions", "adtte"),
         writes=("decision", "pilot_evidence", "exclusions_03", "queries_03"),
         parameters={
             "response_rule": "primary.response_rule",
@@ -96,10 +96,10 @@ STEPS = {
     "04": Step(
         "04_survival_association",
         "Does early metabolic response go with progression-free and overall survival?",
-        ("design", "primary", "survival", "response"),
-        reads=("adsl", "adpet", "adtte"),
-        optional=("admr", "adtte_sensitivity", "decision"),
-        writes=("estimates", "curves", "analysis_set", "exclusions_04", "queries_04"),
+        ("design", "primary", "survival", "response", "pet"),
+        reads=("adsl", "adpet", "scan_qc", "reader_decisions", "admr", "adtte", "adtte_sensitivity"),
+        optional=("decision",),
+        writes=("estimates", "proportions", "curves", "analysis_set", "exclusions_04", "queries_04"),
         parameters={
             "metric": "primary.metric",
             "response_rule": "primary.response_rule",
@@ -112,8 +112,8 @@ STEPS = {
     "05": Step(
         "05_biomarkers",
         "Which alterations in tumour and plasma mark resistance?",
-        ("design", "primary", "survival", "response", "biomarkers"),
-        reads=("adsl", "adpet", "admr", "adtte", "decision"),
+        ("design", "primary", "survival", "response", "pet", "biomarkers"),
+        reads=("adsl", "adpet", "scan_qc", "reader_decisions", "admr", "adtte", "decision"),
         writes=("adbm", "estimates_biomarkers", "exclusions_05", "queries_05"),
         raw=("biomarkers",),
         parameters={
@@ -125,21 +125,42 @@ STEPS = {
     "06": Step(
         "06_publication",
         "What do we report?",
-        ("design", "visits", "primary", "clinical", "response", "pilot", "survival", "biomarkers", "figures"),
-        reads=("adsl", "adtte", "scan_qc", "adpet", "estimates", "curves", "analysis_set", "mips"),
-        optional=("adrs", "admr", "decision", "pilot_evidence", "adbm", "estimates_biomarkers"),
+        (
+            *("design", "visits", "clinical", "pet", "response", "primary", "pilot", "survival"),
+            *("biomarkers", "figures"),
+        ),
+        reads=(
+            "adsl",
+            "adtte",
+            "scan_qc",
+            "adpet",
+            "admr",
+            "estimates",
+            "proportions",
+            "curves",
+            "analysis_set",
+            "mips",
+        ),
+        optional=("adrs", "decision", "pilot_evidence", "adbm", "estimates_biomarkers"),
         writes=("values",),
     ),
-}
-
-FOLLOWED_BY = {
-    name: tuple(
-        other for other, step in STEPS.items() if set(STEPS[name].writes) & {*step.reads, *step.optional}
-    )
-    for name in STEPS
 }
 
 
 def writer_of(table: str) -> str:
     """Return the one step that writes `table`."""
     return next(name for name, step in STEPS.items() if table in step.writes)
+
+
+def steps_text() -> str:
+    """Return the table of notebooks as Markdown; ``notebooks/README.md`` holds it."""
+    rows = ["| notebook | question | reads | writes |", "|---|---|---|---|"]
+    for step in STEPS.values():
+        reads = [
+            *(f"raw `{name}/`" for name in step.raw),
+            *(f"`{name}`" for name in (*step.reads, *step.optional)),
+        ]
+        writes = ", ".join(f"`{name}`" for name in step.writes)
+        link = f"[{step.notebook}]({step.notebook}.ipynb)"
+        rows.append(f"| {link} | {step.question} | {', '.join(reads) or '-'} | {writes} |")
+    return "\n".join(rows) + "\n"

@@ -119,6 +119,11 @@ class Run:
         filled = [frame for frame in found if len(frame)]
         return pd.concat(filled, ignore_index=True) if filled else contracts.empty(f"{family}_01")
 
+    def read_raw_csv(self, name: str) -> pd.DataFrame | None:
+        """Read a CSV of the raw folder as text, or return None where the study does not have it."""
+        path = self.raw_dir / name
+        return pd.read_csv(path, dtype=str, keep_default_na=True) if path.is_file() else None
+
     def write(self, table: str, content: Any) -> Path:
         """Write `table` through its contract, atomically, as Parquet with a CSV twin (or JSON).
 
@@ -270,7 +275,9 @@ def resolve(
             f"no raw data for study {study!r}: the folder {_shown(raw, root)!r} does not exist. "
             "Put the files there, or give raw_dir (make reproduce STUDY=... DATA=...)"
         )
-    upstream = primary_dir if derived_dir is None or primary_dir.is_dir() and scenario != PRIMARY else derived
+    upstream = (
+        primary_dir if derived_dir is None or (primary_dir.is_dir() and scenario != PRIMARY) else derived
+    )
     restricted = whole.restrict(STEPS[step].sections)
     return Run(step, study, scenario, restricted, raw, derived, reports, upstream, workers, dask_scheduler)
 
@@ -300,6 +307,16 @@ def write_bytes(path: Path, content: bytes) -> Path:
     temporary.write_bytes(content)
     os.replace(temporary, path)
     return path
+
+
+def list_files(folder: Path) -> pd.DataFrame:
+    """List every file under `folder` with size and SHA-256, in the order of their paths."""
+    rows = []
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = file.read_bytes()
+        name = file.relative_to(folder).as_posix()
+        rows.append((name, float(len(content)), hashlib.sha256(content).hexdigest()))
+    return pd.DataFrame(rows, columns=["PATH", "BYTES", "SHA256"])
 
 
 def _apply_scenario(

@@ -1,0 +1,149 @@
+"""Run one pure function on many plain inputs, here or on Dask workers; one failure loses nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any
+
+from analysis import progress
+
+# Further tries on another worker: a unit that kills its worker kills the next one too, so it is run alone.
+_ATTEMPTS = 0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What stands in place of a result: `code` MEASURE_FAILED (it raised) or WORKER_LOST, and why."""
+
+    code: str
+    message: str
+
+
+def fan_out(
+    tasks: Sequence[Any],
+    function: Callable[[Any], Any],
+    workers: int = 1,
+    dask_scheduler: str | None = None,
+    *,
+    what: str = "units",
+    report: Callable[[str, int, int], None] | None = None,
+) -> list[Any]:
+    """Apply `function` to every task.
+
+    Parameters
+    ----------
+    tasks : sequence
+        Plain inputs that can be pickled.
+    function : callable
+        Pure: its result depends on the task alone, so it does not matter where or in which order it runs.
+    workers : int
+        1 runs in this process; more start as many Dask worker processes on this machine.
+    dask_scheduler : str, optional
+        Address of a running scheduler, used instead of local workers.
+    what : str
+        What the units are called while progress is shown.
+    report : callable, optional
+        Called with `what`, units done and units in all; default ``analysis.progress.report``.
+
+    Returns
+    -------
+    list
+        Results in the order of `tasks`; a `Failure` where a task raised or its worker was lost.
+    """
+    report = progress.report if report is None else report
+    results: list[Any] = [None] * len(tasks)
+    finished = _run_here(tasks, function) if workers <= 1 and not dask_scheduler else None
+    if finished is None:
+        finished = _run_on_dask(tasks, function, workers, dask_scheduler)
+    for done, (position, result) in enumerate(finished, start=1):
+        results[position] = result
+        report(what, done, len(tasks))
+    return results
+
+
+def _run_here(tasks: Sequence[Any], function: Callable[[Any], Any]) -> Iterator[tuple[int, Any]]:
+    for position, task in enumerate(tasks):
+        try:
+            yield position, function(task)
+        except Exception as error:  # one unit must not take the others with it: it becomes a ledger row
+            yield position, _failure(error)
+
+
+def _run_on_dask(
+    tasks: Sequence[Any], function: Callable[[Any], Any], workers: int, scheduler: str | None
+) -> Iterator[tuple[int, Any]]:
+    from distributed import as_completed
+
+    if not tasks:
+        return
+    suspects = []
+    with _client(min(workers, len(tasks)), scheduler) as client:
+        futures = client.map(function, list(tasks), pure=False)
+        position = {future.key: number for number, future in enumerate(futures)}
+        for future in as_completed(futures, loop=client.loop):
+            result = _outcome(future)
+            if result == _lost():
+                suspects.append(position[future.key])
+            else:
+                yield position[future.key], result
+            future.release()
+    # Units that merely waited on a worker another unit killed are blamed too: alone, each shows its own face.
+    for number in sorted(suspects):
+        yield number, _run_alone(tasks[number], function)
+
+
+def _run_alone(task: Any, function: Callable[[Any], Any]) -> Any:
+    """Run one unit in a process of its own, whose death is noticed at once."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(function, task).result()
+        except BrokenProcessPool:
+            return _lost()
+        except Exception as error:  # as above: a ledger row, not the end of the run
+            return _failure(error)
+
+
+def _outcome(future: Any) -> Any:
+    error = future.exception()
+    return future.result() if error is None else _failure(error)
+
+
+@contextlib.contextmanager
+def _client(workers: int, scheduler: str | None):
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.scheduler.allowed-failures": _ATTEMPTS,
+        "distributed.admin.low-level-log-length": 0,
+    }
+    with dask.config.set(settings):
+        if scheduler:
+            with Client(scheduler, set_as_default=False) as client:
+                yield client
+            return
+        local = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=":0",
+            silence_logs=logging.CRITICAL,
+        )
+        with local, Client(local, set_as_default=False) as client:
+            yield client
+
+
+def _failure(error: BaseException) -> Failure:
+    if type(error).__name__ == "KilledWorker":
+        return _lost()
+    return Failure("MEASURE_FAILED", f"{type(error).__name__}: {error}")
+
+
+def _lost() -> Failure:
+    return Failure("WORKER_LOST", "its process died, twice; run this unit alone to see why")

@@ -1,0 +1,169 @@
+"""One look for every figure: sizes in millimetres, one palette, and the same bytes on every machine.
+
+A figure is a matplotlib ``Figure`` made without pyplot: nothing global is opened, nothing is saved here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import lru_cache, wraps
+from io import BytesIO
+from typing import Any
+
+from matplotlib import style as mpl_style
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextToPath
+
+from analysis import plan
+from analysis.tables.words import label_of as label_of
+
+MM_PER_INCH = 25.4
+MM_PER_POINT = MM_PER_INCH / 72
+LINE_SPACING = 1.3
+INK, MUTED, GRID, SHADE = "#1A1A1A", "#595959", "#D9D9D9", "#F2F2F2"
+LINE_STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+
+
+class Picture(Figure):
+    """A figure that is drawn, shown and saved under the plan's settings wherever it is saved."""
+
+    def __init__(self, *args: Any, rules: Any = None, **kwargs: Any):
+        self._rules = rules or plan.defaults().figures
+        super().__init__(*args, **kwargs)
+
+    def savefig(self, fname: Any, **kwargs: Any) -> None:
+        """Save under the plan's settings; the same figure gives the same bytes."""
+        with settings(self._rules):
+            super().savefig(fname, **kwargs)
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.savefig(buffer, format="png", dpi=min(120, self._rules.dpi))
+        return buffer.getvalue()
+
+
+def settings(rules: Any = None) -> AbstractContextManager:
+    """Return the context in which figures are made: matplotlib's defaults and the plan's values."""
+    rules = rules or plan.defaults().figures
+    return mpl_style.context(
+        [
+            "default",
+            {
+                "font.family": rules.font_family,
+                "font.size": rules.font_size_pt,
+                "axes.titlesize": rules.font_size_pt,
+                "axes.titleweight": "bold",
+                "axes.labelsize": rules.font_size_pt,
+                "xtick.labelsize": rules.small_size_pt,
+                "ytick.labelsize": rules.small_size_pt,
+                "legend.fontsize": rules.small_size_pt,
+                "legend.frameon": False,
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "axes.linewidth": 0.6,
+                "xtick.major.width": 0.6,
+                "ytick.major.width": 0.6,
+                "text.color": INK,
+                "axes.labelcolor": INK,
+                "axes.edgecolor": INK,
+                "xtick.color": INK,
+                "ytick.color": INK,
+                "svg.hashsalt": rules.svg_hashsalt,
+                "svg.fonttype": "path",
+                "pdf.fonttype": 42,
+                "ps.fonttype": 42,
+                "hatch.linewidth": 0.5,
+            },
+        ]
+    )
+
+
+def drawn(plot: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Run a plot function under the plan's settings; ``rules=None`` becomes the plan's ``figures``."""
+
+    @wraps(plot)
+    def inner(*args: Any, rules: Any = None, **kwargs: Any) -> Figure:
+        rules = rules or plan.defaults().figures
+        with settings(rules):
+            return plot(*args, rules=rules, **kwargs)
+
+    return inner
+
+
+def new_figure(width: str | float, height_mm: float, rules: Any) -> Picture:
+    """Open an empty figure.
+
+    Parameters
+    ----------
+    width : {"column", "page"} or float
+        One of the journal's widths (plan), or millimetres.
+    height_mm : float
+        Height, mm.
+    rules : Section
+        Section ``figures`` of the plan.
+    """
+    size = (width_mm(width, rules) / MM_PER_INCH, height_mm / MM_PER_INCH)
+    return Picture(figsize=size, dpi=rules.dpi, facecolor="white", rules=rules)
+
+
+def width_mm(width: str | float, rules: Any) -> float:
+    """Return a width in mm from its name in the plan (``"column"``, ``"page"``) or as given."""
+    return dict(zip(("column", "page"), rules.column_width_mm)).get(width, width)
+
+
+def axes_mm(figure: Figure, left: float, bottom: float, width: float, height: float, **kwargs: Any):
+    """Add axes at a place given in mm from the lower left corner."""
+    across, up = (inches * MM_PER_INCH for inches in figure.get_size_inches())
+    return figure.add_axes((left / across, bottom / up, width / across, height / up), **kwargs)
+
+
+def canvas_mm(figure: Figure):
+    """Return axes over the whole figure whose data coordinates are mm from the upper left corner."""
+    across, up = (inches * MM_PER_INCH for inches in figure.get_size_inches())
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, across), ylim=(up, 0))
+    axes.set_axis_off()
+    return axes
+
+
+def text_width_mm(text: str, size_pt: float, family: str, weight: str = "normal") -> float:
+    """Measure the widest line of `text`, in mm."""
+    return max(_line_width_mm(line, size_pt, family, weight) for line in text.split("\n"))
+
+
+def line_height_mm(size_pt: float) -> float:
+    """Height of one line of text, in mm."""
+    return size_pt * LINE_SPACING * MM_PER_POINT
+
+
+def wrap(text: str, room_mm: float, size_pt: float, family: str, weight: str = "normal") -> str:
+    """Break `text` between words so that no line is wider than `room_mm` (a longer word stays whole)."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width_mm(longer, size_pt, family, weight) <= room_mm:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return "\n".join(lines)
+
+
+def color_of(name: str, index: int, rules: Any) -> str:
+    """Return the colour of a class, or the `index`-th of the cycle for a group without its own."""
+    return rules.palette.get(str(name).upper(), rules.cycle[index % len(rules.cycle)])
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Join words for a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    *head, last = words
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+@lru_cache(maxsize=4096)
+def _line_width_mm(line: str, size_pt: float, family: str, weight: str) -> float:
+    font = FontProperties(family=family, weight=weight, size=size_pt)
+    width, _, _ = TextToPath().get_text_width_height_descent(line or " ", font, ismath=False)
+    # Screens round glyphs to whole dots, so that a drawn line is up to a few percent wider than its outline.
+    return 1.04 * width * MM_PER_POINT

@@ -1,0 +1,178 @@
+"""Numbers of the header that SUV rests on, each through its gate: plausible, adapted, flagged or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.pet.codes import Notes, SeriesRefused
+from analysis.pet.header import PetSlice, positive
+
+
+def read_weight_kg(item: PetSlice, notes: Notes, rules) -> float:
+    """Read PatientWeight (0010,1030) in kg.
+
+    Parameters
+    ----------
+    item : PetSlice
+        Any slice of the series.
+    notes : Notes
+        Receives ``WEIGHT_IN_GRAMS`` and flags.
+    rules : plan section
+        Section ``pet`` of the plan.
+
+    Returns
+    -------
+    float
+        Body weight in kg.
+
+    Raises
+    ------
+    SeriesRefused
+        ``WEIGHT_MISSING`` (also 0), ``WEIGHT_IMPLAUSIBLE``.
+    """
+    weight = item.number["PatientWeight"]
+    if weight is None or weight == 0:
+        raise SeriesRefused("WEIGHT_MISSING", f"PatientWeight (0010,1030) in kg expected, found {weight!r}")
+    if weight > rules.weight_grams_above:
+        notes.adapt("WEIGHT_IN_GRAMS", f"PatientWeight (0010,1030) {weight!r} was read as grams")
+        weight /= 1000
+    _within("WEIGHT_IMPLAUSIBLE", "PatientWeight (0010,1030)", weight, rules.weight_refuse_kg, "kg")
+    if not rules.weight_flag_kg[0] <= weight <= rules.weight_flag_kg[1]:
+        notes.flag("WEIGHT_UNUSUAL")
+    height = item.number["PatientSize"]
+    if positive(height) and weight in (height, height * 100):
+        notes.flag("WEIGHT_EQUALS_HEIGHT")
+    return weight
+
+
+def read_height_m(item: PetSlice, notes: Notes, rules) -> float:
+    """Read PatientSize (0010,1020) in m.
+
+    Parameters
+    ----------
+    item : PetSlice
+        Any slice of the series.
+    notes : Notes
+        Receives ``HEIGHT_IN_CM`` and flags.
+    rules : plan section
+        Section ``pet`` of the plan.
+
+    Returns
+    -------
+    float
+        Body height in m.
+
+    Raises
+    ------
+    SeriesRefused
+        ``HEIGHT_MISSING`` (also 0), ``HEIGHT_IMPLAUSIBLE``.
+    """
+    height = item.number["PatientSize"]
+    if height is None or height == 0:
+        raise SeriesRefused("HEIGHT_MISSING", f"PatientSize (0010,1020) in m expected, found {height!r}")
+    if height > rules.height_cm_above:
+        notes.adapt("HEIGHT_IN_CM", f"PatientSize (0010,1020) {height!r} was read as centimetres")
+        height /= 100
+    _within("HEIGHT_IMPLAUSIBLE", "PatientSize (0010,1020)", height, rules.height_refuse_m, "m")
+    if not rules.height_flag_m[0] <= height <= rules.height_flag_m[1]:
+        notes.flag("HEIGHT_UNUSUAL")
+    return height
+
+
+def read_activity_bq(item: PetSlice, notes: Notes, rules) -> float:
+    """Read RadionuclideTotalDose (0018,1074), the injected activity, in Bq.
+
+    Parameters
+    ----------
+    item : PetSlice
+        Any slice of the series.
+    notes : Notes
+        Receives ``DOSE_IN_MBQ`` and flags.
+    rules : plan section
+        Section ``pet`` of the plan.
+
+    Returns
+    -------
+    float
+        Activity in Bq, taken as net of the residual in the syringe.
+
+    Raises
+    ------
+    SeriesRefused
+        ``DOSE_MISSING``, ``DOSE_INVALID`` (not above 0), ``DOSE_IMPLAUSIBLE``, ``SEVERAL_TRACERS``.
+    """
+    if item.n_tracers > 1:
+        raise SeriesRefused(
+            "SEVERAL_TRACERS",
+            f"one item of Radiopharmaceutical Information (0054,0016) expected, found {item.n_tracers}",
+        )
+    dose = item.number["RadionuclideTotalDose"]
+    if dose is None:
+        raise SeriesRefused("DOSE_MISSING", "Radionuclide Total Dose (0018,1074) in Bq expected, found none")
+    if not positive(dose):
+        raise SeriesRefused(
+            "DOSE_INVALID", f"Radionuclide Total Dose (0018,1074) above 0 Bq expected, found {dose!r}"
+        )
+    if dose < rules.dose_mbq_below:
+        notes.adapt("DOSE_IN_MBQ", f"Radionuclide Total Dose (0018,1074) {dose!r} was read as MBq")
+        dose *= 1e6
+    _within("DOSE_IMPLAUSIBLE", "Radionuclide Total Dose (0018,1074)", dose, rules.dose_refuse_bq, "Bq")
+    if not rules.dose_flag_bq[0] <= dose <= rules.dose_flag_bq[1]:
+        notes.flag("DOSE_UNUSUAL")
+    return dose
+
+
+def read_half_life_s(item: PetSlice, notes: Notes, rules) -> float:
+    """Read RadionuclideHalfLife (0018,1075) in s.
+
+    Parameters
+    ----------
+    item : PetSlice
+        Any slice of the series.
+    notes : Notes
+        Receives ``HALF_LIFE_UNUSUAL`` for fluorine-18 outside its range.
+    rules : plan section
+        Section ``pet`` of the plan.
+
+    Returns
+    -------
+    float
+        Half-life in s.
+
+    Raises
+    ------
+    SeriesRefused
+        ``HALF_LIFE_MISSING`` (also not above 0).
+    """
+    half_life = item.number["RadionuclideHalfLife"]
+    if not positive(half_life):
+        raise SeriesRefused(
+            "HALF_LIFE_MISSING", f"Radionuclide Half Life (0018,1075) in s expected, found {half_life!r}"
+        )
+    if is_fluorine18(item) and not rules.half_life_f18_s[0] <= half_life <= rules.half_life_f18_s[1]:
+        notes.flag("HALF_LIFE_UNUSUAL")
+    return half_life
+
+
+def is_fluorine18(item: PetSlice) -> bool:
+    """Tell whether the header names fluorine-18 as the nuclide.
+
+    Parameters
+    ----------
+    item : PetSlice
+        Any slice of the series.
+
+    Returns
+    -------
+    bool
+        By code C-111A1 (SRT) or 77004003 (SCT), or by its meaning.
+    """
+    named = item.nuclide.upper().replace("^", "").replace("-", "")
+    return any(word in named for word in ("C111A1", "77004003", "18FLUOR", "FLUORINE18", "F18", "18F"))
+
+
+def _within(code: str, what: str, value: float, bounds: Sequence[float], unit: str) -> None:
+    if not bounds[0] <= value <= bounds[1]:
+        raise SeriesRefused(
+            code, f"{what} between {bounds[0]:g} and {bounds[1]:g} {unit} expected, found {value!r}"
+        )

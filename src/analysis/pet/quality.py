@@ -1,0 +1,193 @@
+"""Checks on scans beyond what SUV needs: the protocol's gates, comparable pairs, and readers' decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import plan as plans
+from analysis.pet.codes import SeriesRefused
+
+ASSESSABLE, NOT_ASSESSABLE, INSUFFICIENT = "ASSESSABLE", "NOT_ASSESSABLE", "INSUFFICIENT_INFORMATION"
+QUERY_COLUMNS = ["CODE", "SEVERITY", "USUBJID", "DOMAIN", "RECORD", "MESSAGE", "ACTION"]
+DECISIONS = ("new", "inflammatory", "resolved", "not_evaluable")
+
+
+def compare_scans(pairs: pd.DataFrame, rules: plans.Section | None = None) -> pd.Series:
+    """Compare the two scans of each pair by PERCIST's blocking criteria.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        One row a pair: UPTAKE_B UPTAKE_F (minutes from injection), LIVER_B LIVER_F (liver SULmean, g/ml);
+        missing is NaN.
+    rules : Section, optional
+        Plan section ``response`` (`uptake_*`, `liver_difference_*`).
+
+    Returns
+    -------
+    Series of str
+        NOT_ASSESSABLE if one criterion fails, else INSUFFICIENT_INFORMATION if one is unknown, else
+        ASSESSABLE. All limits are inclusive: 15 minutes, 20 % of the larger liver value and 0.3 g/ml are
+        comparable.
+    """
+    rules = plans.defaults().response if rules is None else rules
+    eps = rules.comparison_tolerance
+    uptake = pairs[["UPTAKE_B", "UPTAKE_F"]].to_numpy(float)
+    liver = pairs[["LIVER_B", "LIVER_F"]].to_numpy(float)
+    gap, step = np.abs(uptake[:, 1] - uptake[:, 0]), np.abs(liver[:, 1] - liver[:, 0])
+    failed = (
+        (uptake < rules.uptake_minimum_min - eps).any(axis=1)
+        | (gap > rules.uptake_difference_min + eps)
+        | (step > rules.liver_difference_percent / 100 * liver.max(axis=1) + eps)
+        | (step > rules.liver_difference_sul + eps)
+    )
+    unknown = np.isnan(gap) | np.isnan(step)
+    return pd.Series(
+        np.select([failed, unknown], [NOT_ASSESSABLE, INSUFFICIENT], ASSESSABLE), index=pairs.index
+    )
+
+
+def check_decisions(decisions: pd.DataFrame, adpet: pd.DataFrame, *, baseline: str = "D0") -> pd.DataFrame:
+    """List readers' decisions that say nothing about any response, so that none is dropped unseen.
+
+    Parameters
+    ----------
+    decisions : DataFrame
+        USUBJID AVISIT LESIONID DECISION.
+    adpet : DataFrame
+        Measurements; only lesion rows are read.
+    baseline : str
+        Name of the baseline visit.
+
+    Returns
+    -------
+    DataFrame
+        CODE SEVERITY USUBJID DOMAIN RECORD MESSAGE ACTION; codes DECISION_UNKNOWN_WORD, DECISION_AT_BASELINE,
+        DECISION_NEW_BUT_AT_BASELINE, DECISION_ON_UNKNOWN_LESION.
+    """
+    lesions = adpet[(adpet["ROLE"] == "LESION") & (adpet["AVISIT"] == baseline)]
+    known = set(zip(lesions["USUBJID"], lesions["LESIONID"]))
+    rows = []
+    for row in decisions.sort_values(["USUBJID", "AVISIT", "LESIONID"]).itertuples(index=False):
+        at_baseline = (row.USUBJID, row.LESIONID) in known
+        problem = _decision_problem(row, at_baseline, baseline)
+        if problem:
+            record = f"{row.AVISIT} {row.LESIONID}"
+            rows.append(
+                (problem[0], "warning", row.USUBJID, "DECISIONS", record, problem[1], "ask the reader")
+            )
+    return pd.DataFrame(rows, columns=QUERY_COLUMNS)
+
+
+def _decision_problem(row: Any, at_baseline: bool, baseline: str) -> tuple[str, str] | None:
+    if row.DECISION not in DECISIONS:
+        return (
+            "DECISION_UNKNOWN_WORD",
+            f"decision {row.DECISION!r} is none of {', '.join(DECISIONS)}; not used",
+        )
+    if baseline == row.AVISIT:
+        return "DECISION_AT_BASELINE", "a decision at baseline changes no response; not used"
+    if row.DECISION == "new" and at_baseline:
+        return "DECISION_NEW_BUT_AT_BASELINE", "called new, but measured at baseline; not counted as new"
+    if row.DECISION in {"resolved", "not_evaluable"} and not at_baseline:
+        return "DECISION_ON_UNKNOWN_LESION", f"called {row.DECISION}, but not measured at baseline; not used"
+    return None
+
+
+def check_protocol(facts: Mapping[str, Any], rules: plans.Section | None = None) -> list[str]:
+    """Check a scan against the trial's protocol; ``load_pet`` itself applies the SUV rules alone.
+
+    Parameters
+    ----------
+    facts : mapping
+        ``PetImage.facts``: `uptake_time_min`, `half_life_s`, `injection`; a fact that is missing excludes
+        nothing.
+    rules : Section, optional
+        Plan section ``pet`` (`protocol_*`).
+
+    Returns
+    -------
+    list of str
+        Flags: UPTAKE_TIME_UNUSUAL; UPTAKE_TIME_IMPOSSIBLE where SUV does not rest on the times.
+
+    Raises
+    ------
+    SeriesRefused
+        PROTOCOL_NUCLIDE for a half-life that is not F-18's; PROTOCOL_UPTAKE_TIME for an uptake time no
+        static FDG scan has, where SUV rests on it.
+    """
+    rules = plans.defaults().pet if rules is None else rules
+    half_life, uptake = facts.get("half_life_s"), facts.get("uptake_time_min")
+    limit = rules.protocol_half_life_refuse_percent / 100 * rules.protocol_half_life_s
+    if half_life is not None and abs(half_life - rules.protocol_half_life_s) > limit:
+        raise SeriesRefused(
+            "PROTOCOL_NUCLIDE",
+            f"half-life (0018,1075) near {rules.protocol_half_life_s:g} s expected, found {half_life:g} s",
+        )
+    if uptake is None:
+        return []
+    low, high = rules.protocol_uptake_refuse_min
+    if not low <= uptake <= high:
+        # An image already in SUV needs no injection time: a lost one is worth a flag, not the scan.
+        if facts.get("injection") is None:
+            return ["UPTAKE_TIME_IMPOSSIBLE"]
+        raise SeriesRefused(
+            "PROTOCOL_UPTAKE_TIME",
+            f"uptake time between {low:g} and {high:g} min expected, found {uptake:.1f} min",
+        )
+    low, high = rules.protocol_uptake_flag_min
+    return [] if low <= uptake <= high else ["UPTAKE_TIME_UNUSUAL"]
+
+
+def check_subjects(scan_qc: pd.DataFrame, rules: plans.Section | None = None) -> pd.DataFrame:
+    """List patients whose weight or height differs between scans by more than a body can.
+
+    Parameters
+    ----------
+    scan_qc : DataFrame
+        USUBJID WEIGHTKG HEIGHTM, one row a scan.
+    rules : Section, optional
+        Plan section ``pet`` (`protocol_weight_change_percent`, `protocol_height_change_m`).
+
+    Returns
+    -------
+    DataFrame
+        `QUERY_COLUMNS`; codes WEIGHT_CHANGED, HEIGHT_CHANGED.
+    """
+    rules = plans.defaults().pet if rules is None else rules
+    extremes = scan_qc.groupby("USUBJID")[["WEIGHTKG", "HEIGHTM"]].agg(["min", "max"])
+    weight, height = extremes["WEIGHTKG"], extremes["HEIGHTM"]
+    change = 100 * (weight["max"] / weight["min"] - 1)
+    rows = [
+        (
+            "WEIGHT_CHANGED",
+            "warning",
+            name,
+            "PET",
+            None,
+            f"body weight differs by {value:.0f} % between scans",
+            _LOOK,
+        )
+        for name, value in change[change > rules.protocol_weight_change_percent].items()
+    ]
+    step = height["max"] - height["min"]
+    rows += [
+        (
+            "HEIGHT_CHANGED",
+            "warning",
+            name,
+            "PET",
+            None,
+            f"height differs by {100 * value:.0f} cm between scans",
+            _LOOK,
+        )
+        for name, value in step[step > rules.protocol_height_change_m].items()
+    ]
+    return pd.DataFrame(rows, columns=QUERY_COLUMNS)
+
+
+_LOOK = "check the header against the case report form; weight and height are sometimes swapped"

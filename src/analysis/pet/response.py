@@ -1,0 +1,229 @@
+"""Metabolic response per patient and follow-up scan, from a lesion table and the plan's decision tables.
+
+Nothing here opens a file: `adpet` may come from images or from a plain table of measurements. A rule is data
+of the plan: which lesions (`lesion_sets`), how they become one ratio (`summaries`), and a decision table
+read top to bottom.
+
+A lesion without a usable follow-up value is put to its best case (gone): if the patient still does not
+respond, the rest has decided it (the class is then "at least this bad"); otherwise the patient is NE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis import plan as plans
+from analysis.pet import lesion_pairs, response_rules
+from analysis.pet.response_rules import RULE_TABLES
+
+ADMR_COLUMNS = ["STUDYID", "USUBJID", "AVISIT", "METRIC", "RULE", "CUT", "AVALC", "MRESP", "SCORE", "NLESION"]
+ADMR_COLUMNS += ["PETDT", "NEREAS", "ONBOUND"]
+
+
+def classify(
+    adpet: pd.DataFrame,
+    plan: plans.Plan | None = None,
+    *,
+    rule: str | None = None,
+    cut_percent: float | None = None,
+    metric: str | None = None,
+    subjects: pd.DataFrame | None = None,
+    scans: pd.DataFrame | None = None,
+    decisions: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Classify metabolic response of every subject at every follow-up visit by one rule.
+
+    Parameters
+    ----------
+    adpet : DataFrame
+        Lesion, reference region and total rows, one a subject, visit, lesion and metric.
+    plan : Plan, optional
+        Sections ``response``, ``pet``, ``primary`` and ``design`` are read.
+    rule, cut_percent, metric : optional
+        Default: the primary analysis of the plan. ``dominance_*``, ``eortc`` and ``percist`` have cuts of
+        their own, ``percist`` a metric of its own: for these the argument is not used and the columns CUT
+        and METRIC state what was.
+    subjects : DataFrame, optional
+        USUBJID, and PILOTFL if known: a pilot patient is expected at every follow-up visit, so that a scan
+        that was never made is a row too. Without it, whoever is in `adpet` or `scans`.
+    scans : DataFrame, optional
+        ``scan_qc``: scan dates, refused scans and uptake times. Without it only what `adpet` holds is known.
+    decisions : DataFrame, optional
+        Readers' decisions: USUBJID AVISIT LESIONID DECISION.
+
+    Returns
+    -------
+    DataFrame
+        One row a subject and follow-up visit, sorted; columns ``ADMR_COLUMNS``. SCORE is the ln ratio of
+        follow-up to baseline that belongs to the rule, NaN where any lesion of the rule is unknown; larger
+        is worse.
+
+    Raises
+    ------
+    ValueError
+        For an unknown rule, a metric that is not in `adpet`, or a repeated key.
+    """
+    plan = plans.defaults() if plan is None else plan
+    rule = plan.primary.response_rule if rule is None else rule
+    if rule not in RULE_TABLES:
+        raise ValueError(f"UNKNOWN_RULE: {rule!r} is none of {', '.join(RULE_TABLES)}")
+    metric = _metric_in_force(plan, rule, metric)
+    case = lesion_pairs.collect(adpet, plan, metric, subjects=subjects, scans=scans, decisions=decisions)
+    return _apply(case, plan.response, rule, cut_in_force(plan, rule, cut_percent), metric)
+
+
+def classify_grid(
+    adpet: pd.DataFrame,
+    plan: plans.Plan | None = None,
+    *,
+    subjects: pd.DataFrame | None = None,
+    scans: pd.DataFrame | None = None,
+    decisions: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Classify by every rule, cut and metric of the plan's grid, and by the primary analysis where it is known.
+
+    Returns
+    -------
+    DataFrame
+        The rows of `classify` for each distinct METRIC, RULE and CUT, in the order of the plan.
+    """
+    plan = plans.defaults() if plan is None else plan
+    asked = _asked(plan) if "primary" in plan.sections() else []
+    grid = [
+        (m, r, c)
+        for m in plan.response.grid_metrics
+        for r in plan.response.grid_rules
+        for c in _cuts(plan, r)
+    ]
+    wanted = dict.fromkeys(
+        (_metric_in_force(plan, r, m), r, cut_in_force(plan, r, c)) for m, r, c in asked + grid
+    )
+    known = {"subjects": subjects, "scans": scans, "decisions": decisions}
+    metrics = dict.fromkeys(m for m, _, _ in wanted)
+    cases = {m: lesion_pairs.collect(adpet, plan, m, **known) for m in metrics if m in set(adpet["METRIC"])}
+    parts = [_apply(cases[m], plan.response, r, c, m) for m, r, c in wanted if m in cases]
+    if not parts:
+        raise ValueError(f"METRIC_MISSING: none of {', '.join(metrics)} is in adpet")
+    return pd.concat(parts, ignore_index=True)
+
+
+def with_asked(
+    admr: pd.DataFrame, adpet: pd.DataFrame, plan: plans.Plan, **known: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Return `admr` with the rows of the primary analysis, classified here if the grid does not hold them.
+
+    Parameters
+    ----------
+    admr, adpet : DataFrame
+        Tables of these names.
+    plan : Plan
+        Sections ``primary``, ``response``, ``pet`` and ``design``.
+    **known
+        ``subjects``, ``scans`` and ``decisions``, as in `classify`.
+
+    Returns
+    -------
+    DataFrame
+        `admr`, longer by one metric, rule and cut where it lacked them.
+    """
+    (metric, rule, cut) = _asked(plan)[0]
+    metric, cut = _metric_in_force(plan, rule, metric), cut_in_force(plan, rule, cut)
+    held = admr["METRIC"].eq(metric) & admr["RULE"].eq(rule) & np.isclose(admr["CUT"].astype(float), cut)
+    if held.any() or not plan.design.followup_visits:
+        return admr
+    asked = classify(adpet, plan, rule=rule, cut_percent=cut, metric=metric, **known)
+    return pd.concat([admr, asked], ignore_index=True)
+
+
+def _asked(plan: plans.Plan) -> list[tuple[str, str, float]]:
+    return [(plan.primary.metric, plan.primary.response_rule, plan.primary.cut_percent)]
+
+
+def cut_in_force(plan: plans.Plan, rule: str, cut_percent: float | None = None) -> float:
+    """Return the cut a rule uses, percent: its own if it has one, else `cut_percent` or the primary one."""
+    rules = plan.response
+    if rule.startswith("dominance"):
+        return rules.dominance_cut
+    if rule == "eortc":
+        return rules.eortc_pmr_cut[rules.eortc_phase]
+    if rule == "percist":
+        return rules.percist_cut
+    return float(plan.primary.cut_percent if cut_percent is None else cut_percent)
+
+
+def decide(conditions: pd.DataFrame, table: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """Read a decision table top to bottom; the first condition that holds gives the class.
+
+    Parameters
+    ----------
+    conditions : DataFrame of bool
+        One column a named condition, one row a case.
+    table : sequence of (condition, class)
+        The last row must be ``otherwise``.
+
+    Returns
+    -------
+    DataFrame
+        AVALC and ROW (the condition that decided), on the index of `conditions`.
+
+    Examples
+    --------
+    >>> cases = pd.DataFrame({"rises": [True, False]})
+    >>> decide(cases, [["rises", "PMD"], ["otherwise", "SMD"]])["AVALC"].tolist()
+    ['PMD', 'SMD']
+    """
+    names, classes = [row[0] for row in table], [row[1] for row in table]
+    unknown = [name for name in names if name not in conditions and name != "otherwise"]
+    if unknown or not names or names[-1] != "otherwise":
+        raise ValueError(
+            f"DECISION_TABLE: rows {names} must be among {sorted(conditions)}, the last 'otherwise'"
+        )
+    held = [conditions[name].to_numpy(bool) for name in names[:-1]]
+    chosen = {
+        "AVALC": np.select(held, classes[:-1], classes[-1]),
+        "ROW": np.select(held, names[:-1], "otherwise"),
+    }
+    return pd.DataFrame(chosen, index=conditions.index)
+
+
+def _metric_in_force(plan: plans.Plan, rule: str, metric: str | None) -> str:
+    if rule == "percist":
+        return plan.response.percist_metric
+    return plan.primary.metric if metric is None else metric
+
+
+def _cuts(plan: plans.Plan, rule: str) -> Sequence[float | None]:
+    return plan.response.cuts_percent if RULE_TABLES.get(rule) == "percent_table" else [None]
+
+
+def _apply(case: lesion_pairs.Case, rules: plans.Section, rule: str, cut: float, metric: str) -> pd.DataFrame:
+    setting = response_rules.Setting(rules, rule, cut)
+    visits = case.visits
+    lesions = lesion_pairs.select_set(case.pairs, rules.lesion_sets[rule], setting.rule == "dominance_volume")
+    lesions = lesions.assign(CHANGE=100 * (lesions["FILLED"] / lesions["BEST_BASE"] - 1))
+    measured = response_rules.summarise(lesions, setting).reindex(visits.index)
+    measured["NLESION"] = measured["NLESION"].fillna(0).astype(int)
+    unknown = measured["UNKNOWN"].eq(True)
+    conditions = response_rules.CONDITIONS[RULE_TABLES[rule]](visits, lesions, measured, setting).eq(True)
+    decided = decide(conditions, getattr(rules, RULE_TABLES[rule]))
+    favourable = decided["AVALC"].isin(rules.responder_classes) & (decided["ROW"] != "resolved")
+    undecided = (unknown & favourable) | (visits["REFUSED"] & ~decided["ROW"].isin(["new_lesion", "no_pair"]))
+    avalc = decided["AVALC"].mask(undecided, "NE")
+    responds = np.where(avalc.isin(rules.responder_classes), "RESPONDER", "NON-RESPONDER")
+    admr = visits[["STUDYID", "PETDT"]].assign(
+        METRIC=metric,
+        RULE=rule,
+        CUT=float(cut),
+        AVALC=avalc,
+        MRESP=np.where(avalc == "NE", "NE", responds),
+        SCORE=measured["SCORE"].mask(unknown | visits["REFUSED"]),
+        NLESION=measured["NLESION"],
+        NEREAS=response_rules.name_reasons(decided["ROW"], visits, measured).where(avalc == "NE", None),
+        ONBOUND=np.where(
+            response_rules.find_boundary(lesions, measured, setting).reindex(visits.index).eq(True), "Y", "N"
+        ),
+    )
+    return admr.reset_index()[ADMR_COLUMNS]

@@ -1,0 +1,276 @@
+"""A folder of PET DICOM to one SUV image, or a coded refusal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis import plan
+from analysis.pet import header
+from analysis.pet.body_size import NORMALISATIONS
+from analysis.pet.clock import parse_date
+from analysis.pet.codes import Notes, SeriesRefused
+from analysis.pet.geometry import Grid, build_grid
+from analysis.pet.header import PetSlice, positive
+from analysis.pet.suv import compute_factors, vendor_of
+
+_SERIES_TEXT = [
+    "PatientID",
+    "PatientSex",
+    "StudyInstanceUID",
+    "FrameOfReferenceUID",
+    "Manufacturer",
+    "Units",
+    "SUVType",
+    "DecayCorrection",
+    "SeriesDate",
+    "SeriesTime",
+    "RadiopharmaceuticalStartTime",
+    "RadiopharmaceuticalStartDateTime",
+]
+_SERIES_NUMBER = ["PatientWeight", "PatientSize", "RadionuclideTotalDose", "RadionuclideHalfLife"]
+_NOT_QUANTITATIVE = {"MIP", "NAC", "REPROJECTION"}
+
+
+@dataclass(frozen=True, eq=False)
+class PetImage:
+    """A PET series in SUV.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (slices, rows, columns)
+        SUV.
+    affine : ndarray, shape (4, 4)
+        (slice, row, column, 1) to DICOM patient coordinates (LPS) in mm; slices ascend along row x column.
+    spacing_mm : ndarray, shape (3,)
+        Slice, row and column step in mm.
+    suv_factors : ndarray, shape (slices,)
+        SUV per unit of the rescaled pixel value.
+    adaptations : list of str
+        Codes of what the header said and was read otherwise.
+    facts : dict
+        What the header said and which rule was used; ``facts["flags"]`` lists what changes no number.
+    grid : Grid
+        True positions of the slices; every conversion between mm and voxels goes through it.
+    normalisation : str
+        Body size the values are normalised by.
+    """
+
+    values: np.ndarray
+    affine: np.ndarray
+    spacing_mm: np.ndarray
+    suv_factors: np.ndarray
+    adaptations: list[str]
+    facts: dict[str, Any]
+    grid: Grid
+    normalisation: str = "bw"
+
+    @property
+    def slice_positions_mm(self) -> np.ndarray:
+        """Position of every slice along the normal, in mm."""
+        return self.grid.positions_mm
+
+    @property
+    def slice_volumes_ml(self) -> np.ndarray:
+        """Voxel volume of every slice in ml, from its two half-gaps."""
+        return self.grid.volumes_ml
+
+
+def load_pet(
+    path: str | Path | Sequence[str | Path],
+    *,
+    normalisation: str = "bw",
+    strict: bool = False,
+    series_uid: str | None = None,
+    rules=None,
+) -> PetImage:
+    """Read one PET series and convert it to SUV.
+
+    Parameters
+    ----------
+    path : path or sequence of paths
+        Folder (searched below; other objects in it are passed over), file, or list of files.
+    normalisation : {"bw", "lbm_james128", "lbm_janma", "bsa", "ibw"}
+        Body size to normalise by. Unit g/ml, for bsa cm2/ml.
+    strict : bool
+        Refuse (``STRICT_<code>``) what would otherwise be adapted and recorded.
+    series_uid : str, optional
+        Series Instance UID to read where the folder holds several.
+    rules : plan section, optional
+        Section ``pet`` of the plan; the defaults without it.
+
+    Returns
+    -------
+    PetImage
+        SUV in float32 with the factors, adaptations and facts behind it.
+
+    Raises
+    ------
+    SeriesRefused
+        Whenever the numbers would have to be guessed; ``.code`` says why.
+    ValueError
+        For an unknown `normalisation`.
+    """
+    if normalisation not in NORMALISATIONS:
+        raise ValueError(f"normalisation must be one of {', '.join(NORMALISATIONS)}; found {normalisation!r}")
+    rules = plan.defaults().pet if rules is None else rules
+    notes = Notes(strict=strict)
+    slices, passed_over = _select_series(header.read_slices(header.find_files(path)), series_uid)
+    _check_consistent(slices)
+    _check_corrections(slices[0], notes, rules)
+    _check_rescale(slices)
+    ordered, grid = build_grid(slices, notes, rules)
+    uptake = compute_factors(ordered, normalisation, notes, rules)
+    if slices[0].number["NumberOfSlices"] not in (None, len(ordered)):
+        notes.flag("SLICE_COUNT_DIFFERS")
+    facts = _facts(ordered, grid, passed_over) | uptake.facts | {"flags": notes.flags}
+    return PetImage(
+        values=_to_suv(ordered, uptake.factors),
+        affine=grid.affine,
+        spacing_mm=grid.spacing_mm,
+        suv_factors=uptake.factors,
+        adaptations=notes.adaptations,
+        facts=facts,
+        grid=grid,
+        normalisation=normalisation,
+    )
+
+
+def _select_series(found, series_uid: str | None) -> tuple[list[PetSlice], dict[str, int]]:
+    """Return the slices of the one series to read, and how many files were passed over and why."""
+    passed_over: Counter[str] = Counter()
+    series: dict[str, list[PetSlice]] = {}
+    for item in found:
+        reason = item if isinstance(item, str) else _not_quantitative(item)
+        if reason:
+            passed_over[reason] += 1
+        else:
+            series.setdefault(item.text["SeriesInstanceUID"], []).append(item)
+    if series_uid is not None:
+        if series_uid not in series:
+            raise SeriesRefused(
+                "SERIES_NOT_FOUND", f"none of the {len(series)} PET series here has the UID asked for"
+            )
+        return series[series_uid], dict(passed_over)
+    if not series:
+        raise _nothing(passed_over)
+    if len(series) > 1:
+        sizes = ", ".join(str(len(items)) for items in series.values())
+        raise SeriesRefused(
+            "MULTIPLE_SERIES", f"{len(series)} PET series here (slices: {sizes}); name one with series_uid="
+        )
+    return next(iter(series.values())), dict(passed_over)
+
+
+def _not_quantitative(item: PetSlice) -> str:
+    words = set(item.image_type[2:]) | set(item.series_type[1:2])
+    return "not quantitative" if words & _NOT_QUANTITATIVE else ""
+
+
+def _nothing(passed_over: Counter[str]) -> SeriesRefused:
+    if passed_over["enhanced"]:
+        return SeriesRefused(
+            "ENHANCED_NOT_SUPPORTED",
+            "only Enhanced PET objects here, which are not read yet; send the classic series",
+        )
+    if passed_over["not quantitative"]:
+        return SeriesRefused(
+            "NOT_QUANTITATIVE",
+            "only projections or images without attenuation correction here; send the AC series",
+        )
+    seen = ", ".join(f"{count} {reason}" for reason, count in sorted(passed_over.items())) or "no files"
+    return SeriesRefused("NO_PET_SERIES", f"no PET image (SOP class {header.CLASSIC_PET}) here; found {seen}")
+
+
+def _check_consistent(slices: Sequence[PetSlice]) -> None:
+    """Refuse a series whose slices contradict each other in what must be one value."""
+    first = slices[0]
+    differing = [key for key in _SERIES_TEXT if any(item.text[key] != first.text[key] for item in slices)]
+    differing += [
+        key for key in _SERIES_NUMBER if any(item.number[key] != first.number[key] for item in slices)
+    ]
+    planes = {
+        "Rows/Columns": lambda item: item.stored.shape,
+        "ImageType": lambda item: item.image_type,
+        "CorrectedImage": lambda item: sorted(item.corrections),
+        "ImageOrientationPatient": lambda item: _rounded(item.orientation),
+        "PixelSpacing": lambda item: _rounded(item.pixel_spacing_mm),
+    }
+    differing += [name for name, read in planes.items() if any(read(item) != read(first) for item in slices)]
+    if differing:
+        raise SeriesRefused(
+            "MIXED_SERIES", f"slices of one series differ in {', '.join(differing)}; split the series"
+        )
+
+
+def _rounded(vector: np.ndarray | None) -> list[float] | None:
+    return None if vector is None else (np.round(vector, 4) + 0.0).tolist()
+
+
+def _check_corrections(item: PetSlice, notes: Notes, rules) -> None:
+    done = {"DECY" if word == "DECAY" else word for word in item.corrections}
+    missing = [word for word in rules.corrections_required if word not in done]
+    if missing:
+        code = "NOT_ATTENUATION_CORRECTED" if "ATTN" in missing else "NOT_CORRECTED"
+        raise SeriesRefused(code, f"Corrected Image (0028,0051) needs {missing}, found {sorted(done)}")
+    if "DECY" not in done and item.text["DecayCorrection"].upper() != "NONE":
+        raise SeriesRefused(
+            "NOT_DECAY_CORRECTED",
+            f"Corrected Image (0028,0051) lacks DECY while Decay Correction is "
+            f"{item.text['DecayCorrection']!r}",
+        )
+    for word in rules.corrections_expected:
+        if word not in done:
+            notes.flag(f"NO_{word}_CORRECTION")
+    if item.image_type[:1] == ("DERIVED",) or item.image_type[1:2] == ("SECONDARY",):
+        notes.flag("DERIVED_IMAGE")
+
+
+def _check_rescale(slices: Sequence[PetSlice]) -> None:
+    for item in slices:
+        slope, intercept = item.number["RescaleSlope"], item.number["RescaleIntercept"]
+        if not positive(slope):
+            raise SeriesRefused(
+                "SLOPE_INVALID", f"Rescale Slope (0028,1053) above 0 expected, found {slope!r}"
+            )
+        if intercept not in (None, 0.0):
+            raise SeriesRefused(
+                "INTERCEPT_NOT_ZERO", f"Rescale Intercept (0028,1052) 0 expected, found {intercept!r}"
+            )
+
+
+def _to_suv(ordered: Sequence[PetSlice], factors: np.ndarray) -> np.ndarray:
+    """Rescale every slice by its own slope and factor, in float64, into one float32 volume."""
+    values = np.empty((len(ordered), *ordered[0].stored.shape), np.float32)
+    for target, item, factor in zip(values, ordered, factors, strict=True):
+        np.multiply(
+            item.stored, item.number["RescaleSlope"] * factor, out=target, casting="unsafe", dtype=np.float64
+        )
+    return values
+
+
+def _facts(ordered: Sequence[PetSlice], grid: Grid, passed_over: dict[str, int]) -> dict[str, Any]:
+    text = ordered[0].text
+    slopes = [item.number["RescaleSlope"] for item in ordered]
+    return {
+        "units": text["Units"].upper(),
+        "suv_type": text["SUVType"].upper() or None,
+        "decay_correction": text["DecayCorrection"].upper(),
+        "vendor": vendor_of(text["Manufacturer"]),
+        "model": text["ManufacturerModelName"] or None,
+        "series_date": parse_date(text["SeriesDate"]),
+        "n_slices": len(ordered),
+        "voxel_volume_ml": float(np.prod(grid.spacing_mm) / 1000),
+        "slopes": (min(slopes), max(slopes)),
+        "slices_beside_gap": np.flatnonzero(grid.next_to_gap).tolist(),
+        "passed_over": passed_over,
+        "patient_id": text["PatientID"],
+        "series_uid": text["SeriesInstanceUID"],
+        "study_uid": text["StudyInstanceUID"],
+        "frame_of_reference_uid": text["FrameOfReferenceUID"],
+    }

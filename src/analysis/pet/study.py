@@ -1,0 +1,302 @@
+"""Measure all PET scans of a study: index, name subject and visit, measure, account for every scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import plan as plans
+from analysis.fanout import Failure, fan_out
+from analysis.pet import ledger, quality
+from analysis.pet.assign import assign_subjects_and_visits
+from analysis.pet.index import Index, index_tree
+from analysis.pet.measurement import ScanResult, measure_scan
+from analysis.pet.reference_regions import BASELINE, LESION_KEY, derive_evaluable, select_targets
+from analysis.pet.suv import vendor_of
+
+__all__ = [
+    "Index",
+    "ScanResult",
+    "Study",
+    "assign_subjects_and_visits",
+    "index_tree",
+    "measure_scan",
+    "measure_study",
+]
+
+ADPET_COLUMNS = ["STUDYID", "USUBJID", "AVISIT", "LESIONID", "METRIC", "ROLE", "ORGAN", "ADT", "AVAL", "UNIT"]
+ADPET_COLUMNS += ["EVALFL", "TARGETFL", "FLAGS"]
+QC_TEXT = [
+    "STUDYID",
+    "USUBJID",
+    "AVISIT",
+    "SITEID",
+    "VENDOR",
+    "MODEL",
+    "UNITS",
+    "DECAYCORR",
+    "STATUS",
+    "CODE",
+]
+QC_TEXT += ["MESSAGE", "ADAPTATIONS", "FLAGS"]
+QC_NUMBER = [
+    "UPTAKEMIN",
+    "DOSEMBQ",
+    "WEIGHTKG",
+    "HEIGHTM",
+    "GLUCOSE",
+    "NSLICES",
+    "VOXELML",
+    "LIVERMEAN",
+    "LIVERSD",
+]
+EXCLUSION_COLUMNS = ["STEP", "USUBJID", "AVISIT", "ITEM", "CODE", "REASON"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything the scans of a study gave.
+
+    Attributes
+    ----------
+    adpet, scan_qc, exclusions, queries : DataFrame
+        Tables of these names (``analysis.contracts``); every PET series found has one row in `scan_qc`.
+    mips : DataFrame
+        USUBJID AVISIT ROWS COLUMNS PIXELS: coronal projections, 8 bit, row by row.
+    """
+
+    adpet: pd.DataFrame
+    scan_qc: pd.DataFrame
+    exclusions: pd.DataFrame
+    queries: pd.DataFrame
+    mips: pd.DataFrame
+
+
+def measure_study(
+    raw_dir: str | Path,
+    adsl: pd.DataFrame,
+    plan: plans.Plan | None = None,
+    *,
+    workers: int = 1,
+    dask_scheduler: str | None = None,
+    roi_map: pd.DataFrame | None = None,
+    decisions: pd.DataFrame | None = None,
+    step: str = "02",
+    with_mips: bool = True,
+    report: Callable[[str, int, int], None] | None = None,
+) -> Study:
+    """Measure every PET scan below a study's raw folder.
+
+    Parameters
+    ----------
+    raw_dir : path
+        Raw folder; the images lie in its folder ``pet.dicom_folder``.
+    adsl : DataFrame
+        USUBJID, and STUDYID SUBJID SITEID TRTSDT where known.
+    plan : Plan, optional
+        Sections ``pet``, ``response`` (targets) and ``visits``.
+    workers, dask_scheduler
+        As in `analysis.fanout.fan_out`: scans are independent of each other.
+    roi_map, decisions : DataFrame, optional
+        ``roi_map.csv`` and ``reader_decisions.csv``.
+    step : str
+        Number of the notebook, for the ledger.
+    with_mips : bool
+        Also project every scan.
+    report : callable, optional
+        Progress, as in `fan_out`.
+
+    Returns
+    -------
+    Study
+        The same for any number of workers.
+
+    Raises
+    ------
+    FileNotFoundError
+        NO_DATA_FOLDER.
+    """
+    plan = plans.defaults() if plan is None else plan
+    index = index_tree(Path(raw_dir) / plan.pet.dicom_folder)
+    assigned, problems = assign_subjects_and_visits(index.series, adsl, plan)
+    assigned["SCANPATH"] = _unique_paths(assigned["PATH"], plan.pet.dicom_folder)
+    tasks = _tasks(Path(raw_dir) / plan.pet.dicom_folder, index, assigned, adsl, plan, roi_map, with_mips)
+    work = partial(measure_scan, rules=plan.pet.to_dict())
+    found = fan_out(tasks, work, workers, dask_scheduler, what="scans", report=report)
+    results = [_or_failed(task, result) for task, result in zip(tasks, found, strict=True)]
+    scan_qc = _scan_table(results, assigned[assigned["CODE"].notna()], problems, _study_of(adsl, plan))
+    adpet = derive_flags(_frame([row for result in results for row in result.rows], ADPET_COLUMNS), plan)
+    aside, asked = ledger.index_ledger(index, assigned)
+    exclusions = [*aside, *problems, *(row for result in results for row in result.exclusions)]
+    exclusions += ledger.not_evaluable(adpet) + ledger.without_scan(adsl, assigned)
+    queries = ledger.merge_queries([*asked, *(row for result in results for row in result.queries)])
+    parts = [queries, quality.check_subjects(scan_qc, plan.pet)]
+    if decisions is not None and len(decisions):
+        parts.append(quality.check_decisions(decisions, adpet))
+    queries = pd.concat([part for part in parts if len(part)] or [queries], ignore_index=True)
+    queries.insert(0, "STEP", step)
+    set_aside = pd.DataFrame(exclusions, columns=EXCLUSION_COLUMNS).assign(STEP=step)
+    return Study(adpet, scan_qc, set_aside, queries, _mips(results))
+
+
+def derive_flags(adpet: pd.DataFrame, plan: plans.Plan | None = None) -> pd.DataFrame:
+    """Derive EVALFL (FDG-evaluable at baseline) and TARGETFL, on all rows of a lesion at every visit.
+
+    Parameters
+    ----------
+    adpet : DataFrame
+        Lesion and reference region rows; existing flags are replaced.
+    plan : Plan, optional
+        Sections ``pet`` (`evaluable_*`) and ``response`` (`max_targets*`, `target_metric`).
+
+    Returns
+    -------
+    DataFrame
+        `adpet` sorted by its key. Rows of regions, totals and of lesions absent at baseline have no flag.
+    """
+    plan = plans.defaults() if plan is None else plan
+    base = adpet[(adpet["AVISIT"] == BASELINE) & (adpet["ROLE"] == "LESION")]
+    lesions = base.drop_duplicates(LESION_KEY)[[*LESION_KEY, "ORGAN"]]
+    evaluable = derive_evaluable(adpet, plan.pet).rename(columns={"FLAGS": "WHY"})
+    lesions = lesions.merge(evaluable, on=LESION_KEY, how="left", validate="one_to_one")
+    ranks = base.loc[base["METRIC"] == plan.response.target_metric, [*LESION_KEY, "AVAL"]]
+    lesions = lesions.merge(ranks, on=LESION_KEY, how="left", validate="one_to_one")
+    targets = select_targets(
+        lesions, max_targets=plan.response.max_targets, max_per_organ=plan.response.max_targets_per_organ
+    )
+    lesions["TARGETFL"] = np.where(targets, "Y", "N")
+    flags = lesions[[*LESION_KEY, "EVALFL", "TARGETFL", "WHY"]]
+    out = adpet.drop(columns=["EVALFL", "TARGETFL"]).merge(
+        flags, on=LESION_KEY, how="left", validate="many_to_one"
+    )
+    out["FLAGS"] = [
+        ";".join(
+            dict.fromkeys(
+                word for text in (a, b) if isinstance(text, str) for word in text.split(";") if word
+            )
+        )
+        or None
+        for a, b in zip(out["FLAGS"], out["WHY"])
+    ]
+    out[["EVALFL", "TARGETFL"]] = (
+        out[["EVALFL", "TARGETFL"]].astype(object).where(out["EVALFL"].notna(), None)
+    )
+    order = ["USUBJID", "AVISIT", "LESIONID", "METRIC"]
+    return out[ADPET_COLUMNS].sort_values(order, kind="stable", ignore_index=True)
+
+
+def _unique_paths(paths: pd.Series, folder: str) -> list[str]:
+    """Name each series by its folder under the raw folder; further series of one folder get a number."""
+    number = paths.groupby(paths).cumcount() + 1
+    under = paths if folder == "." else folder + "/" + paths
+    return [path if n == 1 else f"{path}#{n}" for path, n in zip(under, number)]
+
+
+def _study_of(adsl: pd.DataFrame, plan: plans.Plan) -> str:
+    names = adsl["STUDYID"].dropna().unique() if "STUDYID" in adsl else []
+    return str(names[0]) if len(names) else plan.study
+
+
+def _tasks(
+    root: Path,
+    index: Index,
+    assigned: pd.DataFrame,
+    adsl: pd.DataFrame,
+    plan: plans.Plan,
+    roi_map: pd.DataFrame | None,
+    with_mips: bool,
+) -> list[dict[str, Any]]:
+    rois = index.rois.groupby("SERIESUID")["PATH"].apply(list).to_dict()
+    maps = _maps(roi_map)
+    heights = _heights(assigned, plan.pet.height_cm_above)
+    study = _study_of(adsl, plan)
+    usable = assigned[assigned["CODE"].isna()].sort_values(["USUBJID", "SCANDT", "PATH"], kind="stable")
+    return [
+        {
+            "raw_dir": str(root),
+            "path": row.PATH,
+            "files": row.FILES,
+            "series_uid": row.SERIESUID,
+            "rois": sorted(rois.get(row.SERIESUID, [])),
+            "roi_map": maps.get(row.USUBJID, {}),
+            "height_m": heights.get(row.USUBJID),
+            "mip": with_mips,
+            "scan": _scan_row(row, study),
+        }
+        for row in usable.itertuples(index=False)
+    ]
+
+
+def _scan_row(row: Any, study: str) -> dict[str, Any]:
+    return {
+        "STUDYID": study,
+        "USUBJID": row.USUBJID,
+        "AVISIT": row.AVISIT,
+        "ADT": row.SCANDT,
+        "SITEID": row.SITEID,
+        "VENDOR": vendor_of(row.VENDOR or ""),
+        "MODEL": row.MODEL,
+        "UNITS": row.UNITS,
+        "DECAYCORR": row.DECAYCORR,
+        "PATH": row.SCANPATH,
+    }
+
+
+def _maps(roi_map: pd.DataFrame | None) -> dict[str, dict[str, dict[str, Any]]]:
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in [] if roi_map is None else roi_map.to_dict("records"):
+        found.setdefault(row["USUBJID"], {})[row["ROINAME"]] = row
+    return found
+
+
+def _heights(assigned: pd.DataFrame, above: float) -> dict[str, float]:
+    """Return each subject's height in m from the first scan that states one, baseline first."""
+    known = assigned[(assigned["HEIGHTM"] > 0) & assigned["USUBJID"].notna()]
+    metres = known["HEIGHTM"].where(known["HEIGHTM"] <= above, known["HEIGHTM"] / 100)
+    first = known.assign(HEIGHTM=metres, LATER=known["AVISIT"] != BASELINE)
+    first = first.sort_values(["LATER", "SCANDT", "PATH"], kind="stable").drop_duplicates("USUBJID")
+    return dict(zip(first["USUBJID"], first["HEIGHTM"]))
+
+
+def _or_failed(task: Mapping[str, Any], result: ScanResult | Failure) -> ScanResult:
+    if isinstance(result, ScanResult):
+        return result
+    scan = dict(task["scan"], STATUS="REFUSED", CODE=result.code, MESSAGE=result.message)
+    aside = {"USUBJID": scan["USUBJID"], "AVISIT": scan["AVISIT"], "ITEM": "scan", "CODE": result.code}
+    return ScanResult(scan=scan, exclusions=[{**aside, "REASON": f"{scan['PATH']}: {result.message}"}])
+
+
+def _scan_table(
+    results: list[ScanResult], set_aside: pd.DataFrame, problems: list[dict[str, Any]], study: str
+) -> pd.DataFrame:
+    rows = [result.scan for result in results]
+    for row, problem in zip(set_aside.itertuples(index=False), problems, strict=True):
+        rows.append(
+            {**_scan_row(row, study), "STATUS": "REFUSED", "CODE": row.CODE, "MESSAGE": problem["REASON"]}
+        )
+    table = _frame(rows, [*QC_TEXT[:3], "ADT", *QC_TEXT[3:], *QC_NUMBER, "PATH"])
+    table[QC_NUMBER] = table[QC_NUMBER].astype(float)
+    return table.sort_values(["USUBJID", "ADT", "PATH"], kind="stable", ignore_index=True)
+
+
+def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["ADT"] = pd.to_datetime(frame["ADT"])
+    texts = [name for name in columns if frame[name].dtype == object]
+    frame[texts] = frame[texts].where(frame[texts].notna(), None)
+    return frame
+
+
+def _mips(results: list[ScanResult]) -> pd.DataFrame:
+    rows = [
+        (result.scan["USUBJID"], result.scan["AVISIT"], *map(float, result.mip.shape), result.mip.ravel())
+        for result in results
+        if result.mip is not None
+    ]
+    return pd.DataFrame(rows, columns=["USUBJID", "AVISIT", "ROWS", "COLUMNS", "PIXELS"])

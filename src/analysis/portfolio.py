@@ -1,0 +1,64 @@
+"""What a report collects: figures saved with their captions, tables saved with their CSV, named numbers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pandas as pd
+
+from analysis.report import render_report
+from analysis.steps import STEPS, writer_of
+from analysis.storage import JSON_TABLES, Run
+from analysis.tables.present import to_html
+
+
+class Portfolio:
+    """Figures, tables and values of one run, in the order they were added.
+
+    Parameters
+    ----------
+    run : storage.Run
+        Where figures and tables are saved.
+    """
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.figures: list[tuple[str, str, str, str, bytes]] = []
+        self.tables: list[tuple[str, str, str]] = []
+        self.values: dict[str, dict[str, Any]] = {}
+
+    def add_figure(self, name: str, title: str, figure, caption: str, alt: str):
+        """Save `figure` as SVG, PNG and PDF, keep it for the report, and return it to be shown."""
+        path = self.run.save_figure(figure, name)
+        self.figures.append((_identifier(name), title, caption, alt, path.read_bytes()))
+        return figure
+
+    def add_table(
+        self, name: str, title: str, table: pd.DataFrame, *, group_column: str | None = None, notes=()
+    ):
+        """Save `table` as CSV, keep it for the report, and return it to be shown."""
+        self.run.save_report(f"tables/{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+        html = to_html(table, notes=notes, group_column=group_column)
+        self.tables.append((_identifier(name), title, html))
+        return table
+
+    def add_value(self, name: str, value: Any, label: str, table: str) -> None:
+        """Keep a named number and say which table, and so which notebook, it comes from."""
+        file = f"{table}.json" if table in JSON_TABLES else f"{table}.parquet"
+        plain = value.item() if hasattr(value, "item") else value
+        plain = None if isinstance(plain, float) and pd.isna(plain) else plain
+        self.values[name] = {
+            "value": plain,
+            "label": label,
+            "file": file,
+            "notebook": f"{STEPS[writer_of(table)].notebook}.ipynb",
+        }
+
+    def render(self, context: dict[str, Any]) -> str:
+        """Return the report's page."""
+        return render_report(context, self.figures, self.tables, self.values)
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())

@@ -1,0 +1,168 @@
+"""Agreement of two classifications or two measurements of the same patients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binom, norm, t
+
+
+def kappa(first, second, *, alpha: float = 0.05) -> pd.DataFrame:
+    """Estimate Cohen's kappa of two classifications.
+
+    Low where one class dominates, even with near-perfect agreement; read it beside `gwet_ac1`.
+
+    Parameters
+    ----------
+    first, second : array-like
+        Classes of the same patients, none missing.
+    alpha : float
+        One minus the confidence level.
+
+    Returns
+    -------
+    DataFrame
+        One row: method, estimate, lower, upper (asymptotic), agreement (observed share), n. Missing where
+        both classifications put everybody in one and the same class.
+
+    References
+    ----------
+    Cohen 1960; standard error of Fleiss, Cohen and Everitt 1969.
+    """
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    shares, n = _shares(first, second)
+    if np.isclose(np.sum(shares.sum(axis=0) * shares.sum(axis=1)), 1):
+        return _row("kappa", np.nan, np.nan, np.nan, shares, n)
+    # statsmodels divides by the standard error under no agreement, which is 0 where one side has one class.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = cohens_kappa(shares * n)
+    half = norm.ppf(1 - alpha / 2) * found.std_kappa
+    return _row(
+        "kappa", float(found.kappa), max(found.kappa - half, -1.0), min(found.kappa + half, 1.0), shares, n
+    )
+
+
+def gwet_ac1(first, second, *, alpha: float = 0.05) -> pd.DataFrame:
+    """Estimate Gwet's AC1 of two classifications.
+
+    Parameters
+    ----------
+    first, second : array-like
+        Classes of the same patients, none missing.
+    alpha : float
+        One minus the confidence level.
+
+    Returns
+    -------
+    DataFrame
+        One row as in `kappa`; the interval uses the linearised variance and t with n - 1 degrees of freedom.
+
+    References
+    ----------
+    Gwet, Br J Math Stat Psychol 2008;61:29-48.
+    """
+    shares, n = _shares(first, second)
+    classes = len(shares)
+    if classes == 1:
+        return _row("gwet_ac1", 1.0, np.nan, np.nan, shares, n)
+    mean_share = (shares.sum(axis=0) + shares.sum(axis=1)) / 2
+    chance = float(np.sum(mean_share * (1 - mean_share)) / (classes - 1))
+    estimate = float((np.trace(shares) - chance) / (1 - chance))
+    # A patient in cell (k, l) contributes agreement 1(k = l) and the chance term of its two classes.
+    one = (1 - mean_share) / (classes - 1)
+    own_chance = (one[:, None] + one[None, :]) / 2
+    value = (np.eye(classes) - chance) / (1 - chance) - 2 * (1 - estimate) * (own_chance - chance) / (
+        1 - chance
+    )
+    if n < 2:
+        return _row("gwet_ac1", estimate, np.nan, np.nan, shares, n)
+    se = np.sqrt(np.sum(shares * (value - estimate) ** 2) / (n - 1))
+    half = float(t.ppf(1 - alpha / 2, n - 1) * se)
+    return _row("gwet_ac1", estimate, max(estimate - half, -1.0), min(estimate + half, 1.0), shares, n)
+
+
+def mcnemar(first, second) -> pd.DataFrame:
+    """Test whether two paired classifications call a class equally often (McNemar, exact and mid-p).
+
+    Parameters
+    ----------
+    first, second : array-like of bool
+        Whether the same patients are in the named class.
+
+    Returns
+    -------
+    DataFrame
+        One row: n, only_first, only_second, p_exact, p_mid (two-sided).
+
+    References
+    ----------
+    Fagerland, Lydersen and Laake, BMC Med Res Methodol 2013;13:91.
+
+    Examples
+    --------
+    >>> float(mcnemar([1, 1, 1, 0], [0, 0, 0, 0])["p_exact"].iloc[0])
+    0.25
+    """
+    first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
+    if first.shape != second.shape:
+        raise ValueError(
+            f"both classifications must cover the same patients: {first.shape} and {second.shape}"
+        )
+    only_first, only_second = int(np.sum(first & ~second)), int(np.sum(second & ~first))
+    smaller, discordant = min(only_first, only_second), only_first + only_second
+    tail, point = binom.cdf(smaller, discordant, 0.5), binom.pmf(smaller, discordant, 0.5)
+    exact = min(1.0, 2 * tail)
+    middle = 1.0 if discordant == 0 else float(min(1.0, 2 * tail - point))
+    row = {"n": len(first), "only_first": only_first, "only_second": only_second}
+    return pd.DataFrame([{**row, "p_exact": float(exact), "p_mid": middle}])
+
+
+def bland_altman(first, second, *, alpha: float = 0.05) -> pd.DataFrame:
+    """Compute bias and limits of agreement of two measurements, second minus first.
+
+    Parameters
+    ----------
+    first, second : array-like
+        Measurements of the same patients in the same unit, for example ln SUV ratios at two days.
+    alpha : float
+        One minus the coverage of the limits and of the interval of the bias.
+
+    Returns
+    -------
+    DataFrame
+        One row: bias, bias_lower, bias_upper, sd, lower, upper (limits of agreement), n.
+
+    References
+    ----------
+    Bland and Altman, Lancet 1986;327:307-10.
+    """
+    difference = np.asarray(second, dtype=float) - np.asarray(first, dtype=float)
+    n = len(difference)
+    bias = float(difference.mean()) if n else float("nan")
+    sd = float(difference.std(ddof=1)) if n > 1 else float("nan")
+    half = float(t.ppf(1 - alpha / 2, n - 1) * sd / np.sqrt(n)) if n > 1 else float("nan")
+    reach = norm.ppf(1 - alpha / 2) * sd
+    row = {"bias": bias, "bias_lower": bias - half, "bias_upper": bias + half, "sd": sd}
+    return pd.DataFrame([{**row, "lower": bias - reach, "upper": bias + reach, "n": n}])
+
+
+def _shares(first, second) -> tuple[np.ndarray, int]:
+    first, second = np.asarray(first), np.asarray(second)
+    if first.shape != second.shape or first.ndim != 1 or first.size == 0:
+        raise ValueError(
+            f"both classifications must cover the same patients: {first.shape} and {second.shape}"
+        )
+    if pd.isna(first).any() or pd.isna(second).any():
+        raise ValueError("classes are missing; agreement is computed on patients with both")
+    classes, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
+    table = np.zeros((len(classes), len(classes)))
+    np.add.at(table, (codes[: len(first)], codes[len(first) :]), 1)
+    return table / len(first), len(first)
+
+
+def _row(
+    method: str, estimate: float, lower: float, upper: float, shares: np.ndarray, n: int
+) -> pd.DataFrame:
+    row = {"method": method, "estimate": estimate, "lower": lower, "upper": upper}
+    return pd.DataFrame([{**row, "agreement": float(np.trace(shares)), "n": n}])

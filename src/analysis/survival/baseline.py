@@ -1,0 +1,166 @@
+"""A metric of the baseline scan against the outcome: per doubling, and split at its median."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from analysis.plan import Plan
+from analysis.survival.estimates import (
+    Analysis,
+    compare_curves,
+    cox_of,
+    describe_groups,
+    estimate_hazard_ratio,
+    estimate_row,
+    estimates_table,
+    stack,
+)
+from analysis.survival.landmark import ledger_rows
+from analysis.survival.outcome import to_time_event
+
+HIGH, LOW = "HIGH", "LOW"
+
+
+def baseline_values(adpet: pd.DataFrame, metric: str, *, timepoint: str = "D0") -> pd.Series:
+    """Compute one value a patient from the lesions of the baseline scan: maximum of an SUV, sum of a volume.
+
+    Parameters
+    ----------
+    adpet : DataFrame
+        Measurements: USUBJID, AVISIT, METRIC, ROLE, AVAL.
+    metric : str
+        A lesion METRIC; those of a volume (MTV, TLG, VOLUME) are summed over lesions.
+    timepoint : str
+        AVISIT of the baseline scan.
+
+    Returns
+    -------
+    Series
+        Value by USUBJID, sorted.
+    """
+    rows = adpet[adpet["AVISIT"].eq(timepoint) & adpet["METRIC"].eq(metric) & adpet["ROLE"].eq("LESION")]
+    values = rows.groupby("USUBJID", sort=True)["AVAL"]
+    return values.sum(min_count=1) if metric.startswith(("MTV", "TLG", "VOLUME")) else values.max()
+
+
+def baseline_set(
+    adpet: pd.DataFrame, adtte: pd.DataFrame, plan: Plan, *, metric: str, endpoint: str, timepoint: str = "D0"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Join a baseline metric and an outcome counted from the endpoint's own time zero.
+
+    Parameters
+    ----------
+    adpet, adtte : DataFrame
+        Measurements; time to event.
+    plan : Plan
+        Section design.
+    metric, endpoint, timepoint : str
+        METRIC, PARAMCD and AVISIT.
+
+    Returns
+    -------
+    data : DataFrame
+        STUDYID, USUBJID, LANDMARKDT, time (months), event, value, log2, group (HIGH above the median, else
+        LOW), exposed.
+    excluded : DataFrame
+        Ledger: NO_BASELINE_METRIC (absent, or not above 0: it has no logarithm), NO_FOLLOW_UP.
+    """
+    outcome = to_time_event(adtte[adtte["PARAMCD"].eq(endpoint)])
+    value = outcome["USUBJID"].map(baseline_values(adpet, metric, timepoint=timepoint))
+    measured, followed = value > 0, outcome["time"] > 0
+    ledger = [
+        ledger_rows(outcome[~measured], "NO_BASELINE_METRIC", timepoint, None),
+        ledger_rows(outcome[measured & ~followed], "NO_FOLLOW_UP", timepoint, None),
+    ]
+    data = outcome.assign(value=value)[measured & followed]
+    data = data.assign(time=data["time"] / plan.design.days_per_month, log2=np.log2(data["value"]))
+    data = data.assign(exposed=data["value"] > data["value"].median())
+    data["group"] = np.where(data["exposed"], HIGH, LOW)
+    data["LANDMARKDT"] = data["STARTDT"]
+    columns = ["STUDYID", "USUBJID", "LANDMARKDT", "time", "event", "value", "log2", "group", "exposed"]
+    return data[columns].sort_values("USUBJID", ignore_index=True), pd.concat(ledger, ignore_index=True)
+
+
+def estimate_baseline_effect(
+    adpet: pd.DataFrame, adtte: pd.DataFrame, plan: Plan, rng: np.random.Generator, *, timepoint: str = "D0"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Relate baseline metrics to each endpoint: hazard ratio per doubling, and a median split, exploratory.
+
+    Parameters
+    ----------
+    adpet, adtte : DataFrame
+        Measurements; time to event whose time zero is first dose or the scan itself.
+    plan : Plan
+        Sections design, primary and survival. The primary metric and endpoint are PRIMARY only where the
+        plan's exposure is the baseline metric; everything else is EXPLORATORY.
+    rng : numpy.random.Generator
+        For the permutations.
+    timepoint : str
+        AVISIT of the baseline scan.
+
+    Returns
+    -------
+    estimates : DataFrame
+        Rows ``cox`` (RULE ``per_doubling``), then medians, S(t), log-rank and hazard ratio of RULE
+        ``median_split`` with the median in CUT; LANDMARK is ``none``.
+    excluded : DataFrame
+        Ledger of all metrics and endpoints.
+    """
+    tables, ledgers = [], []
+    for endpoint in plan.primary.endpoints:
+        for metric in plan.primary.baseline_metrics:
+            data, excluded = baseline_set(
+                adpet, adtte, plan, metric=metric, endpoint=endpoint, timepoint=timepoint
+            )
+            analysis = Analysis(
+                endpoint,
+                plan.primary.population,
+                "none",
+                timepoint,
+                metric,
+                "per_doubling",
+                np.nan,
+                "per doubling",
+                None,
+            )
+            tables += [
+                _per_doubling(data, analysis, plan),
+                _median_split(data, analysis, plan, rng),
+            ]
+            ledgers.append(excluded.assign(REASON=f"{endpoint}, {metric}: " + excluded["REASON"].astype(str)))
+    estimates = stack(tables)
+    return estimates, pd.concat(ledgers, ignore_index=True)
+
+
+def _per_doubling(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.DataFrame:
+    primary = plan.primary
+    first = primary.exposure == "baseline_metric" and (analysis.endpoint, analysis.metric) == (
+        primary.endpoint,
+        primary.metric,
+    )
+    role = ("SENSITIVITY" if plan.overrides else "PRIMARY") if first else "EXPLORATORY"
+    rows = []
+    for estimator, ties in (("ML", plan.survival.ties_ml), ("FIRTH", plan.survival.ties_firth)):
+        fit = cox_of(data, "log2", estimator, ties, plan)
+        own_role = role if estimator == "ML" else "SENSITIVITY" if first else "EXPLORATORY"
+        row = estimate_row(data, analysis, "cox", fit, own_role, "hazard ratio per doubling", groups=False)
+        rows.append({**row, "ESTIMATOR": estimator, "TIES": ties})
+    return estimates_table(rows)
+
+
+def _median_split(
+    data: pd.DataFrame, analysis: Analysis, plan: Plan, rng: np.random.Generator
+) -> pd.DataFrame:
+    cut = float(data["value"].median()) if len(data) else np.nan
+    split = replace(analysis, rule="median_split", cut=cut, contrast=HIGH, reference=LOW)
+    parts = [
+        estimate_hazard_ratio(data, split, plan, role="EXPLORATORY", label="median split, data-driven").iloc[
+            :1
+        ],
+        compare_curves(data, split, plan, rng),
+        describe_groups(data, split, plan),
+    ]
+    return stack(parts).assign(ROLE="EXPLORATORY")

@@ -1,0 +1,199 @@
+"""Log-rank test: asymptotic, by permutation, and exact by enumeration of all allocations."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2
+
+from analysis import plan
+from analysis.survival.outcome import NotEstimable, check_groups, check_time_event
+
+# Statistics that differ only by rounding are ties: all allocations that give the observed value count.
+_SLACK = 1e-9
+# Halves of at most 2**15 subsets: beyond it an enumeration is no longer a matter of seconds.
+_EXACT_MAX_N = 30
+
+
+def log_rank(
+    time,
+    event,
+    group,
+    *,
+    strata=None,
+    method: str = "asymptotic",
+    permutations: int | None = None,
+    rng: np.random.Generator | None = None,
+) -> pd.DataFrame:
+    """Test that groups have the same survival.
+
+    Parameters
+    ----------
+    time, event : array-like
+        Follow-up and True for an event.
+    group : array-like
+        One label a patient, two groups or more.
+    strata : array-like, optional
+        One label a patient; groups are compared, and permuted, within a stratum.
+    method : {"asymptotic", "permutation", "exact"}
+        How p is found. ``"exact"`` takes two groups, no strata and at most 30 patients.
+    permutations : int, optional
+        Random allocations; the plan's ``survival.permutations`` by default.
+    rng : numpy.random.Generator, optional
+        Needed for ``"permutation"``.
+
+    Returns
+    -------
+    DataFrame
+        One row: method, chi2 (hypergeometric variance, as R's survdiff), df, p, n, events, permutations. Data
+        whose variance is zero (all events at one time) carry no information: chi2 0, p 1.
+
+    Raises
+    ------
+    NotEstimable
+        If nobody has an event or only one group has patients.
+    ValueError
+        For an unknown method, a missing generator, or an exact test that is too large.
+
+    Notes
+    -----
+    The statistic that is permuted is the linear one: a patient's score is event - Nelson-Aalen(t), and the
+    sum of scores in a group is O - E exactly; with more than two groups, the sum of (O - E)^2 / n. Monte
+    Carlo p is (1 + b) / (1 + B).
+
+    References
+    ----------
+    Hothorn and Lausen, Comput Stat Data Anal 2003;43:121-37 (scores); Phipson and Smyth 2010 (p).
+    """
+    time, event = check_time_event(time, event)
+    labels, levels = check_groups(group, len(time), at_least=2)
+    blocks, _ = check_groups(strata, len(time))
+    if not event.any():
+        raise NotEstimable(f"none of the {len(time)} patients has an event: the groups cannot be compared")
+    statistic = _chi_square(time, event, labels, blocks, stratified=strata is not None)
+    scores, codes = log_rank_scores(time, event, strata), np.searchsorted(levels, labels)
+    used = 0
+    if method == "asymptotic":
+        p = float(chi2.sf(statistic, len(levels) - 1))
+    elif method == "permutation":
+        used = plan.defaults().survival.permutations if permutations is None else permutations
+        p = _permutation_p(scores, codes, blocks, used, rng)
+    elif method == "exact":
+        p, used = _exact_p(scores, codes, stratified=strata is not None)
+    else:
+        raise ValueError(f"method must be 'asymptotic', 'permutation' or 'exact', found {method!r}")
+    found = {"method": method, "chi2": statistic, "df": len(levels) - 1, "p": p, "n": len(time)}
+    return pd.DataFrame([{**found, "events": int(event.sum()), "permutations": used}])
+
+
+def log_rank_scores(time, event, strata=None) -> np.ndarray:
+    """Compute log-rank scores, event - Nelson-Aalen(t); their sum over a group is observed - expected events.
+
+    Parameters
+    ----------
+    time, event : array-like
+        Follow-up and True for an event.
+    strata : array-like, optional
+        Scores are computed within a stratum.
+
+    Returns
+    -------
+    ndarray
+        One score a patient; they sum to 0 in each stratum.
+
+    Examples
+    --------
+    >>> log_rank_scores([1, 2], [1, 1]).tolist()
+    [0.5, -0.5]
+    """
+    time, event = check_time_event(time, event)
+    blocks, levels = check_groups(strata, len(time))
+    scores = np.empty(len(time))
+    for level in levels:
+        inside = blocks == level
+        scores[inside] = _scores(time[inside], event[inside])
+    return scores
+
+
+def _scores(time: np.ndarray, event: np.ndarray) -> np.ndarray:
+    times, index = np.unique(time, return_inverse=True)
+    died = np.bincount(index, weights=event, minlength=len(times))
+    at_risk = len(time) - np.searchsorted(np.sort(time), times, side="left")
+    return event - np.cumsum(died / at_risk)[index]
+
+
+def _chi_square(time, event, labels, blocks, *, stratified: bool) -> float:
+    from statsmodels.duration.survfunc import survdiff
+
+    codes = np.unique(labels, return_inverse=True)[1]
+    try:
+        statistic, _ = survdiff(time, event.astype(int), codes, strata=blocks if stratified else None)
+    except np.linalg.LinAlgError:
+        return _no_information(codes)
+    return float(statistic) if np.isfinite(statistic) else _no_information(codes)
+
+
+def _no_information(codes: np.ndarray) -> float:
+    if codes.max() > 1:
+        raise NotEstimable("a group is never at risk at an event: leave it out or merge it with another")
+    return 0.0
+
+
+def _permutation_p(scores, codes, blocks, permutations: int, rng: np.random.Generator | None) -> float:
+    if rng is None:
+        raise ValueError(
+            "a permutation test needs rng=numpy.random.default_rng(seed), so that it can be repeated"
+        )
+    observed = _linear_statistic(scores[None, :], codes)[0]
+    reached = 0
+    for start in range(0, permutations, 1000):
+        size = min(1000, permutations - start)
+        shuffled = _shuffle_within(scores, blocks, size, rng)
+        reached += int(np.sum(_linear_statistic(shuffled, codes) >= observed - _SLACK))
+    return (1 + reached) / (1 + permutations)
+
+
+def _linear_statistic(scores: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    indicator = np.eye(codes.max() + 1)[codes]
+    return np.sum((scores @ indicator) ** 2 / indicator.sum(axis=0), axis=1)
+
+
+def _shuffle_within(
+    scores: np.ndarray, blocks: np.ndarray, size: int, rng: np.random.Generator
+) -> np.ndarray:
+    shuffled = np.tile(scores, (size, 1))
+    for level in np.unique(blocks):
+        inside = np.flatnonzero(blocks == level)
+        shuffled[:, inside] = rng.permuted(shuffled[:, inside], axis=1)
+    return shuffled
+
+
+def _exact_p(scores: np.ndarray, codes: np.ndarray, *, stratified: bool) -> tuple[float, int]:
+    """Enumerate every allocation: all subset sums of one half against the sorted sums of the other."""
+    if stratified or codes.max() > 1 or len(scores) > _EXACT_MAX_N:
+        raise ValueError(
+            f"the exact log-rank takes two groups, no strata and at most {_EXACT_MAX_N} patients "
+            f"({len(scores)} given); use method='permutation'"
+        )
+    members = int(codes.sum())
+    observed = abs(scores[codes == 1].sum()) - _SLACK
+    first, second = (_subset_sums(half) for half in np.array_split(scores, 2))
+    reached = 0
+    for chosen, sums in first.items():
+        if members - chosen in second:
+            other = second[members - chosen]
+            high = len(other) - np.searchsorted(other, observed - sums, side="left")
+            low = np.searchsorted(other, -observed - sums, side="right")
+            # Where the observed statistic is 0 the two tails are everything: count an allocation once.
+            reached += int(np.sum(np.minimum(high + low, len(other))))
+    total = math.comb(len(scores), members)
+    return reached / total, total
+
+
+def _subset_sums(values: np.ndarray) -> dict[int, np.ndarray]:
+    sums, sizes = np.zeros(1), np.zeros(1, dtype=int)
+    for value in values:
+        sums, sizes = np.concatenate([sums, sums + value]), np.concatenate([sizes, sizes + 1])
+    return {size: np.sort(sums[sizes == size]) for size in range(len(values) + 1)}

@@ -1,0 +1,117 @@
+"""The whole of step 04 in one call: exposure and outcome in; estimates, curves, analysis sets and ledger out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.plan import Plan
+from analysis.survival.association import (
+    analysis_set,
+    estimate_censoring_sensitivity,
+    estimate_response_effect,
+    main_analysis,
+)
+from analysis.survival.baseline import HIGH, LOW, baseline_set, estimate_baseline_effect
+from analysis.survival.estimates import Analysis, stack, tabulate_curves, tabulate_set
+
+
+@dataclass(frozen=True)
+class Association:
+    """What notebook 04 shows and saves.
+
+    Attributes
+    ----------
+    timepoint : str
+        Day of the scan the exposure comes from.
+    estimates, curves, sets, exclusions : DataFrame
+        Tables ``estimates``, ``curves``, ``analysis_set`` and ``exclusions_04`` (without STEP); REASON of an
+        exclusion begins with the endpoint.
+    """
+
+    timepoint: str
+    estimates: pd.DataFrame
+    curves: pd.DataFrame
+    sets: pd.DataFrame
+    exclusions: pd.DataFrame
+
+
+def choose_timepoint(plan: Plan, decision: dict | None) -> str:
+    """Return the day of the exposure's scan: baseline, the plan's fixed day, or the day the pilot chose.
+
+    Raises
+    ------
+    ValueError
+        If the plan leaves the day to a pilot that has not decided.
+    """
+    if plan.primary.exposure == "baseline_metric":
+        return "D0"
+    if plan.primary.timepoint != "pilot":
+        return plan.primary.timepoint
+    if decision is None:
+        raise ValueError("no decision.json: run notebook 03, or fix the day (primary.timepoint: D14)")
+    return decision["timepoint"]
+
+
+def analyse(
+    admr: pd.DataFrame,
+    adpet: pd.DataFrame,
+    adtte: pd.DataFrame,
+    adsl: pd.DataFrame,
+    adtte_sensitivity: pd.DataFrame,
+    plan: Plan,
+    rng: np.random.Generator,
+    *,
+    decision: dict | None = None,
+) -> Association:
+    """Relate the plan's exposure to each endpoint: main analysis first, then sensitivity, then exploration.
+
+    Parameters
+    ----------
+    admr, adpet, adtte, adsl, adtte_sensitivity : DataFrame
+        Tables of these names.
+    plan : Plan
+        Sections design, primary and survival.
+    rng : numpy.random.Generator
+        For the permutations.
+    decision : dict, optional
+        ``decision.json`` of notebook 03.
+
+    Returns
+    -------
+    Association
+        See there; the first row of ``estimates`` is the main hazard ratio of the primary endpoint.
+    """
+    day = choose_timepoint(plan, decision)
+    baseline, baseline_out = estimate_baseline_effect(adpet, adtte, plan, rng)
+    if plan.primary.exposure == "baseline_metric":
+        pairs = [_baseline_pair(adpet, adtte, plan, endpoint, day) for endpoint in plan.primary.endpoints]
+        return Association(day, baseline, *_tabulate(pairs, plan), _of_metric(baseline_out, plan))
+    main, excluded = estimate_response_effect(admr, adtte, adsl, plan, rng, timepoint=day)
+    analyses = [main_analysis(admr, plan, timepoint=day, endpoint=name) for name in plan.primary.endpoints]
+    censoring = estimate_censoring_sensitivity(analyses[0], admr, adtte_sensitivity, adsl, plan)
+    pairs = [(analysis, analysis_set(analysis, admr, adtte, adsl, plan)[0]) for analysis in analyses]
+    return Association(day, stack([main, censoring, baseline]), *_tabulate(pairs, plan), excluded)
+
+
+def _tabulate(pairs: list[tuple[Analysis, pd.DataFrame]], plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
+    curves = [tabulate_curves(data, analysis, plan) for analysis, data in pairs]
+    sets = [tabulate_set(data, analysis) for analysis, data in pairs]
+    return pd.concat(curves, ignore_index=True), pd.concat(sets, ignore_index=True)
+
+
+def _baseline_pair(adpet, adtte, plan: Plan, endpoint: str, day: str) -> tuple[Analysis, pd.DataFrame]:
+    metric = plan.primary.metric
+    data, _ = baseline_set(adpet, adtte, plan, metric=metric, endpoint=endpoint, timepoint=day)
+    cut = float(data["value"].median()) if len(data) else np.nan
+    place = (endpoint, plan.primary.population, "none", day, metric, "median_split", cut, HIGH, LOW)
+    return Analysis(*place), data
+
+
+def _of_metric(excluded: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Keep the ledger of the primary metric; the others leave out the same subjects for the same reason."""
+    mark = f", {plan.primary.metric}: "
+    kept = excluded[excluded["REASON"].str.contains(mark, regex=False)]
+    return kept.assign(REASON=kept["REASON"].str.replace(mark, ": ", regex=False))

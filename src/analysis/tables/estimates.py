@@ -1,0 +1,250 @@
+"""Tables of estimates: one line an estimate, written as the figures and the sentences write it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.tables.format import MISSING, fall, interval, number, p_value, ratio
+from analysis.tables.words import ESTIMATORS, LANDMARKS, ROLES, label_of
+
+# What the number of a row is, by the method that made it (first match). Other methods print two decimals.
+RATIO, MONTHS, DIFFERENCE, PERCENT, PLAIN, TEST = "ratio", "months", "difference", "percent", "plain", "test"
+QUANTITIES = {
+    "cox": (RATIO, "HR"),
+    "hazard": (RATIO, "HR"),
+    "odds": (RATIO, "OR"),
+    "logistic": (RATIO, "OR"),
+    "fisher": (RATIO, "OR"),
+    "median": (MONTHS, "Median, months"),
+    "km_survival": (PERCENT, "Survival, %"),
+    "rmst": (DIFFERENCE, "Difference, months"),
+    "clopper": (PERCENT, "Proportion, %"),
+    "wilson": (PERCENT, "Proportion, %"),
+    "proportion": (PERCENT, "Proportion, %"),
+    "log_rank": (TEST, "Test"),
+    "log-rank": (TEST, "Test"),
+    "logrank": (TEST, "Test"),
+    "concordance": (PLAIN, "C"),
+}
+# Columns in which a row may differ from the main analysis, and their words.
+_CHOICES = {
+    "TIMEPOINT": label_of,
+    "METRIC": label_of,
+    "RULE": label_of,
+    "CUT": fall,
+    "LANDMARK": lambda code: LANDMARKS.get(code, code),
+    "POPULATION": lambda code: str(code).replace("_", " "),
+    "ESTIMATOR": lambda code: ESTIMATORS.get(code, code),
+    "TIES": lambda code: f"{str(code).capitalize()} ties",
+}
+_GENERIC = ("other rule, cut or day", "other estimator", "main analysis", "hazard ratio")
+
+
+def quantity_of(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Tell what the number of an estimate is: its kind and its short name.
+
+    Parameters
+    ----------
+    row : mapping
+        METHOD and ESTIMATOR of an estimate.
+
+    Returns
+    -------
+    tuple of str
+        Kind (``ratio``, ``months``, ``difference``, ``percent``, ``plain``, ``test``) and its name.
+
+    Examples
+    --------
+    >>> quantity_of({"METHOD": "cox", "ESTIMATOR": "firth"})
+    ('ratio', 'HR')
+    """
+    text = f"{row.get('ESTIMATOR') or ''} {row.get('METHOD') or ''}".casefold()
+    return next((what for key, what in QUANTITIES.items() if key in text), (PLAIN, "Estimate"))
+
+
+def is_ratio(estimates: pd.DataFrame) -> pd.Series:
+    """Tell which rows are ratios (hazard, odds): those a forest plot can show."""
+    kinds = [quantity_of(row)[0] for row in estimates.to_dict("records")]
+    return pd.Series([kind == RATIO for kind in kinds], index=estimates.index, dtype=bool)
+
+
+def name_analyses(estimates: pd.DataFrame) -> pd.DataFrame:
+    """Give every row a LABEL that tells it apart: endpoint, label, and how it differs from the main one.
+
+    The main analysis is the first PRIMARY row, else the first row. Apply once, to the rows to be shown.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        Tidy estimates; columns that are absent are not compared.
+
+    Returns
+    -------
+    DataFrame
+        A copy with LABEL rewritten, for example ``"PFS: Day 28, EORTC"``.
+    """
+    if estimates.empty:
+        return estimates.copy()
+    primary = estimates[estimates["ROLE"] == "PRIMARY"]
+    main = (primary if len(primary) else estimates).iloc[0]
+    choices = [name for name in _CHOICES if name in estimates]
+    several = len(set(estimates["ENDPOINT"])) > 1
+    labels = [_name(row, main, choices, several) for row in estimates.to_dict("records")]
+    return estimates.assign(LABEL=labels)
+
+
+def write_estimate(row: Mapping[str, Any]) -> str:
+    """Write estimate and interval of one row in the form its quantity has.
+
+    Proportions are fractions in the table (0 to 1) and percent in print; a median not reached says so.
+    """
+    kind, _ = quantity_of(row)
+    value, low, high = row["ESTIMATE"], row["LOWER"], row["UPPER"]
+    if kind == TEST:
+        return MISSING
+    if kind == RATIO:
+        return "not estimable" if pd.isna(value) else ratio(value, low, high)
+    if kind == MONTHS:
+        return interval(value, low, high, missing="not reached")
+    if kind == DIFFERENCE:
+        return interval(value, low, high)
+    if kind == PERCENT:
+        return interval(*(None if pd.isna(x) else 100 * x for x in (value, low, high)))
+    return interval(value, low, high, decimals=2)
+
+
+def tabulate_estimates(estimates: pd.DataFrame, *, level: int = 95, with_role: bool = True) -> pd.DataFrame:
+    """Tabulate estimates for a reader, in the order they stand.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        Tidy estimates: ENDPOINT LABEL METHOD ESTIMATOR ESTIMATE LOWER UPPER P N EVENTS ROLE; CUT-based
+        analyses chosen after seeing outcomes carry their mark in LABEL.
+    level : int
+        Confidence level, percent, printed in the header.
+    with_role : bool
+        Add the role as last column.
+
+    Returns
+    -------
+    DataFrame
+        Endpoint, Analysis, Quantity, Events / n, Estimate (.. % CI), p, Role: ready text.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows.
+    """
+    if estimates.empty:
+        raise ValueError("no estimate to tabulate: leave the table out and say why it does not apply")
+    rows = estimates.to_dict("records")
+    table = pd.DataFrame(
+        {
+            "Endpoint": [row["ENDPOINT"] for row in rows],
+            "Analysis": [row["LABEL"] for row in rows],
+            "Quantity": [quantity_of(row)[1] for row in rows],
+            "Events / n": [f"{_count(row['EVENTS'])} / {_count(row['N'])}" for row in rows],
+            f"Estimate ({level} % CI)": [write_estimate(row) for row in rows],
+            "p": [p_value(row["P"]) for row in rows],
+        }
+    )
+    return table.assign(Role=[ROLES.get(row["ROLE"], row["ROLE"]) for row in rows]) if with_role else table
+
+
+def tabulate_biomarkers(estimates: pd.DataFrame, *, level: int = 95) -> pd.DataFrame:
+    """Tabulate associations of markers for a reader, in the order they stand.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        ``estimates_biomarkers``: MARKER SAMPTYPE OUTCOME ESTIMATE LOWER UPPER P Q_BH P_MAXT N N_POS
+        TIER TESTED.
+    level : int
+        Confidence level, percent, printed in the header.
+
+    Returns
+    -------
+    DataFrame
+        Marker, Sample, Outcome, With / n, Estimate, p, q, p (maxT), Tier: text. An odds ratio stands for
+        non-response, points of percent change for the change of uptake, a hazard ratio for an endpoint.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows.
+    """
+    if estimates.empty:
+        raise ValueError("no marker to tabulate: leave the table out and say why it does not apply")
+    rows = estimates.to_dict("records")
+    return pd.DataFrame(
+        {
+            "Marker": [row["MARKER"] for row in rows],
+            "Sample": [MISSING if pd.isna(row["SAMPTYPE"]) else row["SAMPTYPE"].capitalize() for row in rows],
+            "Outcome": [label_of(row["OUTCOME"]) for row in rows],
+            "With / n": [f"{_count(row['N_POS'])} / {_count(row['N'])}" for row in rows],
+            f"Estimate ({level} % CI)": [_write_marker(row) for row in rows],
+            "p": [p_value(row["P"]) for row in rows],
+            "q": [p_value(row["Q_BH"]) for row in rows],
+            "p (maxT)": [p_value(row["P_MAXT"]) for row in rows],
+            "Tier": [str(row["TIER"]).capitalize() for row in rows],
+        }
+    )
+
+
+def tabulate_values(values: Mapping[str, Any]) -> pd.DataFrame:
+    """Tabulate the named numbers of a report and where each comes from.
+
+    Parameters
+    ----------
+    values : mapping
+        Name -> text or number, or a mapping with ``value`` and any of ``label``, ``file``, ``notebook``.
+
+    Returns
+    -------
+    DataFrame
+        Number, Value, File, Notebook: ready text, in the order given.
+    """
+    rows = []
+    for name, given in values.items():
+        entry = given if isinstance(given, Mapping) else {"value": given}
+        value = entry.get("value")
+        text = number(value, 3) if isinstance(value, float) else MISSING if value is None else str(value)
+        rows.append(
+            (entry.get("label", name), text, entry.get("file", MISSING), entry.get("notebook", MISSING))
+        )
+    table = pd.DataFrame(rows, columns=["Number", "Value", "File", "Notebook"])
+    return table.loc[:, [*table.columns[:2], *[c for c in table.columns[2:] if (table[c] != MISSING).any()]]]
+
+
+def _count(value: Any) -> str:
+    return MISSING if pd.isna(value) else str(int(value))
+
+
+def _name(row: Mapping[str, Any], main: Mapping[str, Any], choices: list[str], several: bool) -> str:
+    is_main = all(_same(row[name], main[name]) for name in [*choices, "METHOD"])
+    different = [name for name in choices if not pd.isna(row[name]) and not _same(row[name], main[name])]
+    shown = [name for name in choices[:4] if not pd.isna(row[name])] if is_main else different
+    details = [_CHOICES[name](row[name]) for name in shown]
+    said = [text for text in str(row["LABEL"]).split("; ") if text not in _GENERIC]
+    if pd.isna(row.get("REFERENCE")) and not pd.isna(row.get("CONTRAST")) and quantity_of(row)[0] != RATIO:
+        said.insert(0, label_of(row["CONTRAST"]))
+    text = ", ".join([*said, *details]) or str(row["LABEL"])
+    return f"{row['ENDPOINT']}: {text}" if several else text[:1].upper() + text[1:]
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other) or (pd.isna(one) and pd.isna(other))
+
+
+def _write_marker(row: Mapping[str, Any]) -> str:
+    if row.get("TESTED") == "N":
+        return "too few to test"
+    value, low, high = row["ESTIMATE"], row["LOWER"], row["UPPER"]
+    if row["OUTCOME"] == "PCTCHANGE":
+        return f"{interval(value, low, high)} points"
+    name = "OR" if row["OUTCOME"] == "NONRESPONSE" else "HR"
+    return "not estimable" if pd.isna(value) else f"{name} {ratio(value, low, high)}"

@@ -1,0 +1,98 @@
+"""The sentences that state a result, computed from the tables: the notebook and the report say the same."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.tables.format import number, p_text, proportion, ratio
+from analysis.tables.words import label_of
+
+
+def say_main(estimates: pd.DataFrame, endpoint: str, *, alpha: float) -> str:
+    """State the main hazard ratio of one endpoint, its interval, p, patients and events.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        Table estimates; the endpoint's first row is its main hazard ratio.
+    endpoint : str
+        PARAMCD.
+    alpha : float
+        Two-sided level; also gives the level of the interval.
+
+    Returns
+    -------
+    str
+        One or two sentences; what the trial can and cannot say follows from the numbers.
+    """
+    row = estimates[estimates["ENDPOINT"].eq(endpoint)].iloc[0]
+    level = f"{100 * (1 - alpha):g} %"
+    if pd.isna(row["ESTIMATE"]):
+        return f"{endpoint}: the hazard ratio cannot be estimated ({row['LABEL']})."
+    per_doubling = row["RULE"] == "per_doubling"
+    what = (
+        f"per doubling of {label_of(row['METRIC'])} at {label_of(row['TIMEPOINT']).lower()}"
+        if per_doubling
+        else f"{label_of(row['CONTRAST']).lower()} against {label_of(row['REFERENCE']).lower()} at "
+        f"{label_of(row['TIMEPOINT']).lower()}"
+    )
+    tested = "" if pd.notna(row["P"]) else " Estimated only, not tested."
+    p = f", {p_text(row['P'])}" if pd.notna(row["P"]) else ""
+    text = (
+        f"{endpoint}: hazard ratio {what} {ratio(row['ESTIMATE'], row['LOWER'], row['UPPER'])} ({level} interval{p}; "
+        f"{row['N']:.0f} patients, {row['EVENTS']:.0f} events).{tested}"
+    )
+    return text + _verdict(row, alpha)
+
+
+def say_medians(estimates: pd.DataFrame, endpoint: str) -> str:
+    """State the median time of each group of the main analysis, months, with limits."""
+    rows = estimates[estimates["ENDPOINT"].eq(endpoint) & estimates["METHOD"].eq("median")]
+    main = estimates[estimates["ENDPOINT"].eq(endpoint)].iloc[0]
+    if main["RULE"] != "per_doubling":
+        rows = rows[rows["RULE"].eq(main["RULE"]) & rows["TIMEPOINT"].eq(main["TIMEPOINT"])]
+    rows = rows[rows["METRIC"].eq(main["METRIC"])].drop_duplicates("CONTRAST")
+    parts = [f"{label_of(row.CONTRAST).lower()} {_months(row)}" for row in rows.itertuples()]
+    return f"Median {endpoint}, months: " + "; ".join(parts) + "." if parts else ""
+
+
+def say_proportion(proportions: pd.DataFrame, *, timepoint: str, metric: str, rule: str, cut: float) -> str:
+    """State the proportion of non-responders with its exact limits and its bounds under missing scans."""
+    asked = (
+        proportions["TIMEPOINT"].eq(timepoint)
+        & proportions["METRIC"].eq(metric)
+        & proportions["RULE"].eq(rule)
+        & proportions["CUT"].eq(cut)
+        & proportions["METHOD"].eq("clopper_pearson")
+    )
+    rows = proportions[asked].set_index("CASE")
+    if "observed" not in rows.index:
+        return ""
+    seen = rows.loc["observed"]
+    shown = proportion(int(seen["N_NONRESPONDER"]), int(seen["N"]), 100 * seen["LOWER"], 100 * seen["UPPER"])
+    text = f"Metabolic non-responders at {label_of(timepoint).lower()}: {shown}."
+    if seen["N_MISSING"] > 0:
+        low, high = (100 * rows.loc[case, "ESTIMATE"] for case in ("lowest", "highest"))
+        text += (
+            f" {seen['N_MISSING']:.0f} patients are not evaluable; were they all responders, or all "
+            f"non-responders, it would be {low:.0f} % or {high:.0f} %."
+        )
+    return text
+
+
+def _verdict(row: pd.Series, alpha: float) -> str:
+    if pd.isna(row["P"]):
+        return ""
+    if row["ROLE"] not in ("PRIMARY", "SECONDARY"):
+        return " A sensitivity analysis: not a test."
+    if row["P"] <= alpha:
+        return f" Significant at {alpha:g}, two-sided."
+    return f" Not significant at {alpha:g}: the interval holds every effect these data are compatible with."
+
+
+def _months(row) -> str:
+    if pd.isna(row.ESTIMATE):
+        return "not reached"
+    upper = number(row.UPPER) if pd.notna(row.UPPER) else "not reached"
+    lower = number(row.LOWER) if pd.notna(row.LOWER) else "not reached"
+    return f"{number(row.ESTIMATE)} ({lower} to {upper})"

@@ -1,0 +1,74 @@
+"""The words a reader sees for the codes of the tables: the one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+GROUPS = {
+    "all": "All patients",
+    "RESPONDER": "Responder",
+    "NON-RESPONDER": "Non-responder",
+    "NE": "Not evaluable",
+    "CMR": "Complete metabolic response",
+    "PMR": "Partial metabolic response",
+    "SMD": "Stable metabolic disease",
+    "PMD": "Progressive metabolic disease",
+    "I": "Class I",
+    "II": "Class II",
+    "III": "Class III",
+    "IV": "Class IV",
+    "LOW": "At or below the median",
+    "HIGH": "Above the median",
+    "NOT DETECTED": "ctDNA not detected",
+    "DETECTED": "ctDNA detected",
+}
+METRICS = {
+    "SUVMAX": "SUVmax",
+    "SUVMEAN": "SUVmean",
+    "SUVPEAK": "SUVpeak",
+    "SULMAX": "SULmax",
+    "SULMEAN": "SULmean",
+    "SULPEAK": "SULpeak",
+    "MTV41": "MTV (41 %)",
+    "TLG41": "TLG (41 %)",
+    "TMTV41": "Total MTV (41 %)",
+    "TTLG41": "Total TLG (41 %)",
+    "PCTCHANGE": "Change of uptake",
+    "NONRESPONSE": "Non-response",
+}
+VISITS = {"D0": "Baseline", "D14": "Day 14", "D28": "Day 28", "PROG": "Progression", "UNSCHED": "Unscheduled"}
+RULES = {
+    "any_resistant": "any resistant lesion",
+    "all_respond": "all targets respond",
+    "suvmax_hottest": "hottest lesion",
+    "suvmax_sum": "sum of targets",
+    "suvmax_mean": "mean over lesions",
+    "dominance_count": "dominance by count",
+    "dominance_volume": "dominance by volume",
+    "eortc": "EORTC",
+    "percist": "PERCIST",
+    "per_doubling": "per doubling",
+    "median_split": "split at the median",
+}
+LANDMARKS = {"scan": "from the scan", "fixed": "fixed landmark", "none": "no landmark"}
+ESTIMATORS = {"ML": "maximum likelihood", "FIRTH": "Firth", "KM": "Kaplan-Meier"}
+VENDORS = {"SIEMENS": "Siemens", "GE": "GE", "PHILIPS": "Philips", "UNKNOWN": "unknown maker"}
+ROLES = {
+    "PRIMARY": "Primary",
+    "SECONDARY": "Secondary",
+    "SENSITIVITY": "Sensitivity",
+    "EXPLORATORY": "Exploratory",
+    "DESCRIPTIVE": "Descriptive",
+}
+_ALL = GROUPS | METRICS | VISITS | RULES
+
+
+def label_of(code: Any) -> str:
+    """Return the words a reader sees for a class, metric, visit or rule; unknown codes stay as they are.
+
+    Examples
+    --------
+    >>> label_of("SUVMAX"), label_of("D14"), label_of("anything")
+    ('SUVmax', 'Day 14', 'anything')
+    """
+    return _ALL.get(str(code), str(code))

@@ -1,0 +1,314 @@
+"""Outcomes of the virtual trial: who responds, who progresses, and when. No images, no tables.
+
+The data-generating model, in the order in which it is drawn (every number is a value of the plan's section
+``virtual``):
+
+1. *Gene.* ``G`` ~ Bernoulli(planted_prevalence): the planted gene is mutated. All other genes are independent
+   of everything below.
+2. *Latent sensitivity.* ``S`` has mean 0 and variance 1; a mutation lowers it by ``gene_shift`` standard
+   deviations: ``S = -gene_shift (G - p) + sqrt(1 - gene_shift^2 p (1 - p)) z``.
+3. *Early metabolic change.* The patient's mean ln ratio of SUVmax at day t in {14, 28} is
+   ``m_t = change_mean_t + change_sd (-loading_t S + sqrt(1 - loading_t^2) e_t)`` with corr(e_14, e_28) =
+   error_correlation. Lesion j deviates from it by N(0, lesion_sd), with lesion_correlation between the days.
+   Day-to-day biology of uptake is inside these terms; the image adds its noise on top (`add_image_noise`).
+4. *ctDNA at D14* is detected with probability expit(ctdna_logit - ctdna_slope S).
+5. *Progression.* Latent time T is Weibull(pfs_shape) with median pfs_median_months at average covariates and
+   hazard proportional to ``hr_score^(-S) * hr_ctdna^D * hr_gene^G``: the metabolic score acts through the
+   sensitivity it measures, so a day with the larger loading is the truly better day. A share
+   ``death_first_share`` of first events are deaths. Any other progression is documented at the first visit on
+   or after T (every visit_interval_days, with a jitter), never between visits.
+6. *Death* follows progression after an exponential time with median post_progression_months, and the same
+   covariate effects to the power ``os_attenuation``.
+7. *Calendar.* Registrations spread over accrual_months; administrative censoring at first patient in + the
+   plan's cut-off; loss to follow-up is exponential and independent.
+
+Setting ``hr_score``, ``hr_ctdna`` and ``hr_gene`` to 1 gives the null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import plan as analysis_plan
+from analysis.virtual_trial import scans as pet_scans
+from analysis.virtual_trial import schedule
+
+DAYS = ("D14", "D28")
+
+
+@dataclass(frozen=True)
+class VirtualTrial:
+    """One simulated trial: what happened to whom, before anyone wrote it down.
+
+    Attributes
+    ----------
+    patients : DataFrame
+        One row a treated patient: identifiers, covariates, dates (``*DT``), latent truth, and the events a
+        correct derivation should find (``PFSDAYS``, ``PFSEVENT``, ``OSDAYS``, ``OSEVENT`` at the data
+        cut-off).
+    lesions : DataFrame
+        One row a lesion: organ, metabolic diameter (mm), baseline SUVmax, true ln ratio at D14 and D28.
+    assessments : DataFrame
+        One row a RECIST visit: date, and whether progression is documented there and how.
+    scans, uptake : DataFrame
+        One row a PET scan; one row a scan and lesion (true SUVmax, body weight).
+    roles : DataFrame
+        Which patient carries which planted untidiness.
+    screen_failures : DataFrame
+        Registered, never treated.
+    effects : dict
+        Planted values, for the truth folder.
+    """
+
+    patients: pd.DataFrame
+    lesions: pd.DataFrame
+    assessments: pd.DataFrame
+    scans: pd.DataFrame
+    uptake: pd.DataFrame
+    roles: pd.DataFrame
+    screen_failures: pd.DataFrame
+    effects: dict[str, Any] = field(default_factory=dict)
+
+
+def simulate_outcomes(settings=None, n: int | None = None, rng=None, *, design=None) -> VirtualTrial:
+    """Simulate one trial of `n` treated patients, with its visits, scans and untidiness.
+
+    Parameters
+    ----------
+    settings : plan section, optional
+        Section ``virtual`` of a plan; the defaults if None.
+    n : int, optional
+        Treated patients; ``settings.n_patients`` if None. Screen failures come on top.
+    rng : numpy.random.Generator, optional
+        Source of all randomness; seeded from ``settings.seed`` if None.
+    design : plan section, optional
+        Section ``design``: size of the pilot and data cut-off.
+
+    Returns
+    -------
+    VirtualTrial
+        The same seed gives the same trial.
+    """
+    settings = settings if settings is not None else analysis_plan.defaults().virtual
+    design = design if design is not None else analysis_plan.defaults().design
+    rng = np.random.default_rng(settings.seed) if rng is None else rng
+    course = simulate_course(settings, settings.n_patients if n is None else n, rng, design=design)
+    patients, roles = course.patients, course.roles
+    lesions = pet_scans.add_new_lesions(settings, course.lesions, patients, roles, rng)
+    assessments = schedule.list_assessments(settings, patients, lesions, course.visits, roles, rng)
+    scans = pet_scans.list_scans(settings, patients, roles, rng)
+    uptake = pet_scans.list_uptake(settings, scans, lesions, rng)
+    failures = schedule.list_screen_failures(settings, patients, rng)
+    effects = planted_effects(settings)
+    return VirtualTrial(patients, lesions, assessments, scans, uptake, roles, failures, effects)
+
+
+@dataclass(frozen=True)
+class Course:
+    """What happens to the patients, without scans: enough for operating characteristics.
+
+    `lesions` holds baseline SUVmax and the true ln ratios at D14 and D28; `visits` the days of the RECIST
+    visits.
+    """
+
+    patients: pd.DataFrame
+    lesions: pd.DataFrame
+    visits: np.ndarray
+    roles: pd.DataFrame
+
+
+def simulate_course(settings, n: int, rng: np.random.Generator, *, design) -> Course:
+    """Simulate response, progression and survival of `n` patients (a few milliseconds; no scans, no tables).
+
+    Parameters are those of `simulate_outcomes`, which starts with this: the same generator gives the same
+    patients.
+    """
+    patients = simulate_latent(settings, n, rng)
+    lesions = simulate_lesions(settings, patients, rng)
+    patients = schedule.add_calendar(settings, design, patients, lesions, rng)
+    patients = simulate_survival(settings, patients, rng)
+    visits = visit_days(settings, n, rng)
+    patients = document_progression(patients, visits)
+    roles = schedule.assign_roles(patients, rng)
+    patients = schedule.apply_roles(settings, patients, roles, rng)
+    return Course(derive_endpoints(patients, visits), lesions, visits, roles)
+
+
+def simulate_latent(settings, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Draw gene, sensitivity, patient-level ln ratios and ctDNA of `n` patients (steps 1 to 4)."""
+    prevalence, shift = settings.planted_prevalence, settings.gene_shift
+    mutated = rng.random(n) < prevalence
+    residual_sd = np.sqrt(max(1 - shift**2 * prevalence * (1 - prevalence), 0.0))
+    sensitivity = -shift * (mutated - prevalence) + residual_sd * rng.standard_normal(n)
+    error_14, error_28 = correlated_pair(n, settings.error_correlation, rng)
+    change_14 = patient_change(
+        sensitivity, error_14, settings.loading_d14, settings.change_mean_d14, settings
+    )
+    change_28 = patient_change(
+        sensitivity, error_28, settings.loading_d28, settings.change_mean_d28, settings
+    )
+    detected_14 = rng.random(n) < expit(settings.ctdna_logit - settings.ctdna_slope * sensitivity)
+    return pd.DataFrame(
+        {
+            "MUTATED": mutated,
+            "SENSITIVITY": sensitivity,
+            "CHANGE_D14": change_14,
+            "CHANGE_D28": change_28,
+            "CTDNA_D0": detected_14 | (rng.random(n) < settings.ctdna_cleared),
+            "CTDNA_D14": detected_14,
+            "CTDNA_D28": detected_14 ^ (rng.random(n) < settings.ctdna_flip_d28),
+        }
+    )
+
+
+def patient_change(sensitivity, error, loading: float, mean: float, settings):
+    """Compute the patient's mean ln ratio of SUVmax from sensitivity and the day's own error (step 3)."""
+    return mean + settings.change_sd * (-loading * sensitivity + np.sqrt(1 - loading**2) * error)
+
+
+def correlated_pair(n: int, correlation: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw two standard normal vectors of length `n` with the given correlation."""
+    first, other = rng.standard_normal((2, n))
+    return first, correlation * first + np.sqrt(1 - correlation**2) * other
+
+
+def expit(x):
+    """Compute the logistic function."""
+    return 1.0 / (1.0 + np.exp(-x))
+
+
+def simulate_lesions(settings, patients: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Draw the baseline lesions: organ, diameter (mm), baseline SUVmax, true ln ratio at D14 and D28.
+
+    Returns
+    -------
+    DataFrame
+        One row a lesion; ``ROW`` is the position of its patient in `patients`.
+    """
+    n = len(patients)
+    count = 1 + rng.choice(len(settings.lesion_count_share), size=n, p=np.array(settings.lesion_count_share))
+    row = np.repeat(np.arange(n), count)
+    number = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count) + 1
+    shared_14, shared_28 = correlated_pair(len(row), settings.lesion_correlation, rng)
+    suv = settings.suv_median * np.exp(
+        settings.suv_sd * (rng.standard_normal(n)[row] + rng.standard_normal(len(row))) / np.sqrt(2)
+    )
+    diameter = settings.diameter_median_mm * np.exp(0.25 * rng.standard_normal(len(row)))
+    return pd.DataFrame(
+        {
+            "ROW": row,
+            "NUMBER": number,
+            "ORGAN": _draw_organs(settings, n, row, number, rng),
+            "DIAMETER_MM": np.clip(diameter, *settings.diameter_range_mm).round(1),
+            "SUVMAX_D0": np.clip(suv, *settings.suv_range).round(3),
+            "LNRATIO_D14": patients["CHANGE_D14"].to_numpy()[row] + settings.lesion_sd * shared_14,
+            "LNRATIO_D28": patients["CHANGE_D28"].to_numpy()[row] + settings.lesion_sd * shared_28,
+        }
+    )
+
+
+def _draw_organs(settings, n: int, row, number, rng: np.random.Generator) -> np.ndarray:
+    """Give bone-only patients bone alone, and every other one a soft-tissue lesion as L1, to measure."""
+    names = np.array(list(settings.organ_share))
+    share = np.array(list(settings.organ_share.values()))
+    soft = names != "bone"
+    organ = names[rng.choice(len(names), size=len(row), p=share)]
+    first = names[soft][rng.choice(soft.sum(), size=len(row), p=share[soft] / share[soft].sum())]
+    bone_only = (rng.random(n) < settings.bone_only_share)[row]
+    organ = np.where(bone_only, "bone", np.where(number == 1, first, organ))
+    crowded = pd.Series(organ).groupby([row, organ]).cumcount() >= settings.organ_max_lesions
+    return np.where(crowded, "bone", organ)
+
+
+def linear_predictor(settings, patients: pd.DataFrame) -> np.ndarray:
+    """Compute the log hazard ratio of each patient against one with S = 0, no ctDNA and no mutation."""
+    return (
+        -np.log(settings.hr_score) * patients["SENSITIVITY"].to_numpy()
+        + np.log(settings.hr_ctdna) * patients["CTDNA_D14"].to_numpy()
+        + np.log(settings.hr_gene) * patients["MUTATED"].to_numpy()
+    )
+
+
+def simulate_survival(settings, patients: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Add latent days from first dose: progression, survival after it, loss to follow-up (steps 5 to 7)."""
+    n = len(patients)
+    predictor = linear_predictor(settings, patients)
+    average = np.log(settings.hr_ctdna) * 0.5 + np.log(settings.hr_gene) * settings.planted_prevalence
+    shape, days_per_month = settings.pfs_shape, settings.days_per_month
+    unit = -np.log(rng.random(n)) / np.log(2)
+    latent = settings.pfs_median_months * days_per_month * (unit / np.exp(predictor - average)) ** (1 / shape)
+    after = settings.post_progression_months * days_per_month * -np.log(rng.random(n)) / np.log(2)
+    after = after / np.exp(settings.os_attenuation * (predictor - average))
+    lost = rng.exponential(settings.lost_mean_months * days_per_month, n)
+    return patients.assign(
+        LINEAR_PREDICTOR=predictor,
+        LATENT_DAY=np.maximum(np.ceil(latent), settings.first_event_day),
+        DEATH_FIRST=rng.random(n) < settings.death_first_share,
+        AFTER_DAYS=np.ceil(after),
+        LOST_DAY=np.maximum(np.ceil(lost), settings.first_event_day),
+    )
+
+
+def visit_days(settings, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw the days (since first dose) of the scheduled RECIST visits, shape (n, settings.n_visits)."""
+    planned = settings.visit_interval_days * np.arange(1, settings.n_visits + 1)
+    jitter = rng.integers(-settings.visit_jitter_days, settings.visit_jitter_days + 1, (n, settings.n_visits))
+    return planned + jitter
+
+
+def document_progression(patients: pd.DataFrame, visits: np.ndarray) -> pd.DataFrame:
+    """Add the day progression is documented (first visit on or after it) and the day of death, or NaN."""
+    latent = patients["LATENT_DAY"].to_numpy()
+    reached = visits >= latent[:, None]
+    documented = np.where(reached.any(axis=1), visits[np.arange(len(visits)), reached.argmax(axis=1)], np.nan)
+    documented = np.where(patients["DEATH_FIRST"], np.nan, documented)
+    death = np.where(patients["DEATH_FIRST"], latent, documented + patients["AFTER_DAYS"].to_numpy())
+    return patients.assign(PD_DAY=documented, DEATH_DAY=death)
+
+
+def derive_endpoints(patients: pd.DataFrame, visits: np.ndarray) -> pd.DataFrame:
+    """Add PFS and OS as a correct derivation should find them at the data cut-off.
+
+    PFS counts documented progression or death; otherwise it is censored at the last visit before loss, new
+    therapy or cut-off (day 1 if there was none). Days follow CDISC: first dose is day 1.
+    """
+    event_day = np.fmin(patients["PD_DAY"], patients["DEATH_DAY"]).to_numpy()
+    horizon = patients[["CUT_DAY", "LOST_DAY", "NACT_DAY"]].min(axis=1).to_numpy()
+    event = event_day <= horizon
+    seen = (visits <= horizon[:, None]) & ~(
+        visits >= np.where(np.isnan(event_day), np.inf, event_day)[:, None]
+    )
+    last_visit = np.where(seen, visits, 0).max(axis=1)
+    alive_until = patients[["CUT_DAY", "LOST_DAY"]].min(axis=1).to_numpy()
+    death = patients["DEATH_DAY"].to_numpy() <= alive_until
+    return patients.assign(
+        PFSDAYS=np.where(event, event_day, last_visit).astype(int) + 1,
+        PFSEVENT=event,
+        OSDAYS=np.where(death, patients["DEATH_DAY"], alive_until).astype(int) + 1,
+        OSEVENT=death,
+    )
+
+
+def add_image_noise(uptake: pd.DataFrame, ratio_cv: float, rng: np.random.Generator) -> pd.DataFrame:
+    """Return `uptake` with SUVMAX as an image would show it: log-normal noise of CV `ratio_cv`.
+
+    Each scan's noise is independent, with CV ``ratio_cv / sqrt(2)``, so that ``ratio_cv`` is the CV of the
+    measured over the true ratio of two scans. For simulations without images (operating characteristics).
+    """
+    noise = rng.normal(0.0, ratio_cv / np.sqrt(2), len(uptake))
+    return uptake.assign(SUVMAX=uptake["SUVMAX"].to_numpy() * np.exp(noise))
+
+
+def planted_effects(settings) -> dict[str, Any]:
+    """Collect the planted values that the truth folder states."""
+    names = (
+        "planted_gene planted_prevalence gene_shift hr_score hr_ctdna hr_gene loading_d14 loading_d28 "
+        "error_correlation change_mean_d14 change_mean_d28 change_sd lesion_sd lesion_correlation "
+        "ratio_noise_cv pfs_median_months pfs_shape"
+    )
+    better = "D14" if settings.loading_d14 >= settings.loading_d28 else "D28"
+    return {name: getattr(settings, name) for name in names.split()} | {"better_day": better}

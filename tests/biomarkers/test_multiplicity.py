@@ -1,0 +1,135 @@
+"""Benjamini-Hochberg and Westfall-Young against hand, enumeration and theory."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from analysis.biomarkers.multiplicity import bh, rank_scores, standardised_statistics, westfall_young
+
+
+def brute_force(markers, scores):
+    """Step-down maxT by enumeration, written plainly: correlation as the statistic, loops for the rest."""
+
+    def statistics(y):
+        return [abs(np.corrcoef(g, y)[0, 1]) for g in markers]
+
+    observed = np.array(statistics(scores))
+    order = np.argsort(-observed)
+    every = [statistics(np.array(y)) for y in permutations(scores)]
+    adjusted, before = np.empty(len(order)), 0.0
+    for place, marker in enumerate(order):
+        below = order[place:]
+        reached = [max(t[j] for j in below) >= observed[marker] - 1e-9 for t in every]
+        before = max(before, float(np.mean(reached)))
+        adjusted[marker] = before
+    return adjusted
+
+
+def test_bh_by_hand():
+    # sorted .005 .01 .03 .04 x 4/rank = .02 .02 .04 .04
+    np.testing.assert_allclose(
+        bh(np.array([0.03, 0.005, np.nan, 0.04, 0.01])), [0.04, 0.02, np.nan, 0.04, 0.02]
+    )
+
+
+def test_bh_of_nothing_is_nothing():
+    assert bh(np.array([])).size == 0 and np.isnan(bh(np.array([np.nan]))).all()
+
+
+def test_max_t_equals_full_enumeration():
+    markers = np.array([[1, 1, 0, 0, 0, 1], [0, 1, 0, 1, 0, 0], [1, 0, 1, 0, 0, 0]], float)
+    scores = np.array([3.1, 2.7, 0.4, 1.0, 0.2, 5.0])
+    found = westfall_young(markers, scores, n_permutations=720, rng=np.random.default_rng(1))
+    np.testing.assert_allclose(found, brute_force(markers, scores), atol=1e-12)
+
+
+def test_sampled_max_t_is_near_the_enumerated_one():
+    markers = np.array([[1, 1, 0, 0, 0, 1], [0, 1, 0, 1, 0, 0]], float)
+    scores = np.array([3.1, 2.7, 0.4, 1.0, 0.2, 5.0])
+    exact = westfall_young(markers, scores, n_permutations=720, rng=np.random.default_rng(1))
+    sampled = westfall_young(markers, scores, n_permutations=719, rng=np.random.default_rng(1))
+    np.testing.assert_allclose(sampled, exact, atol=0.06)
+
+
+def test_one_marker_alone_needs_no_adjustment_and_equals_fisher_both_tails():
+    # 3 of 4 against 1 of 4: |z| is reached by tables 0,1,3,4 of 0..4: 1 - 36/70 = 34/70 = .4857, Fisher's p
+    marker, response = np.repeat([1.0, 0.0], 4), np.array([1, 1, 1, 0, 1, 0, 0, 0.0])
+    found = westfall_young(marker, response, n_permutations=40320, rng=np.random.default_rng(1))
+    assert found[0] == pytest.approx(34 / 70)
+
+
+def test_the_statistic_has_mean_zero_and_variance_one_over_all_permutations():
+    markers = np.array([[1, 0, 0, 1, 0, 0], [np.nan, 1, 0, 0, 0, 1]], float)
+    every = np.array(list(permutations([1.0, 4.0, 2.0, 8.0, 5.0, 7.0])))
+    found = standardised_statistics(markers, every)
+    np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(found.std(axis=1), 1, atol=1e-12)
+
+
+def test_with_ranks_the_statistic_is_the_wilcoxon_z():
+    marker = np.array([1, 1, 1, 0, 0, 0, 0], float)
+    change = np.array([1.2, 0.4, 2.2, -0.3, 0.1, 0.5, -1.0])
+    result = stats.mannwhitneyu(change[:3], change[3:], method="asymptotic", use_continuity=False)
+    found = standardised_statistics(marker, rank_scores(change))[0]
+    assert 2 * stats.norm.sf(abs(found)) == pytest.approx(result.pvalue, rel=1e-9)
+
+
+def test_the_same_seed_gives_the_same_p_values_and_another_number_of_markers_does_not_shift_the_stream():
+    rng = np.random.default_rng(3)
+    markers, scores = rng.integers(0, 2, (30, 20)).astype(float), rng.normal(size=20)
+    first = westfall_young(markers, scores, n_permutations=500, rng=np.random.default_rng(9))
+    again = westfall_young(markers, scores, n_permutations=500, rng=np.random.default_rng(9))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_the_p_value_of_a_single_null_marker_is_uniform():
+    rng = np.random.default_rng(5)
+    p_values = [
+        westfall_young(rng.normal(size=(1, 24)), rng.normal(size=24), n_permutations=199, rng=rng)[0]
+        for _ in range(300)
+    ]
+    assert stats.kstest(p_values, "uniform").pvalue > 0.01
+
+
+def test_the_family_wise_error_is_held_and_a_strong_marker_is_found():
+    rng = np.random.default_rng(7)
+    false, found, trials = 0, 0, 150
+    for _ in range(trials):
+        markers = (rng.random((25, 40)) < 0.3).astype(float)
+        scores = rng.normal(size=40) + 2.5 * markers[0]
+        p_values = westfall_young(markers, scores, n_permutations=199, rng=rng)
+        false += (p_values[1:] <= 0.05).any()
+        found += p_values[0] <= 0.05
+    # 3 binomial standard errors above nominal
+    assert false / trials <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / trials)
+    assert found / trials > 0.9
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_adjusted_p_values_follow_the_order_of_the_statistics(seed):
+    rng = np.random.default_rng(seed)
+    markers, scores = rng.normal(size=(6, 12)), rng.normal(size=12)
+    p_values = westfall_young(markers, scores, n_permutations=99, rng=rng)
+    order = np.argsort(-np.abs(standardised_statistics(markers, scores)))
+    assert (np.diff(p_values[order]) >= 0).all()
+    assert ((p_values > 0) & (p_values <= 1)).all()
+
+
+def test_scores_with_gaps_and_other_lengths_are_refused():
+    rng = np.random.default_rng(1)
+    with pytest.raises(ValueError, match="SCORE_MISSING: 1 scores"):
+        westfall_young(np.ones((2, 3)), np.array([1, np.nan, 2]), n_permutations=99, rng=rng)
+    with pytest.raises(ValueError, match="SHAPE: markers have 3 subjects, scores 2"):
+        westfall_young(np.ones((2, 3)), np.array([1.0, 2.0]), n_permutations=99, rng=rng)
+
+
+def test_no_markers_give_no_p_values():
+    assert (
+        westfall_young(np.empty((0, 4)), np.arange(4.0), n_permutations=99, rng=np.random.default_rng(1)).size
+        == 0
+    )

@@ -1,0 +1,133 @@
+"""Reading SDTM: every format gives the same text; every problem is coded and listed at once."""
+
+import gzip
+import json
+
+import pandas as pd
+import pyreadstat
+import pytest
+
+from analysis import plan
+from analysis.clinical import SdtmError, complete, domains_needed, read_sdtm
+
+DM = pd.DataFrame(
+    {"STUDYID": ["S", "S"], "USUBJID": ["S-1", "S-2"], "DTHDTC": ["2020-01-01", ""], "AGE": ["61", "58"]}
+)
+
+
+def write_dm(folder, ending):
+    path = folder / f"Dm{ending}"
+    if ending in (".csv", ".CSV"):
+        DM.to_csv(path, index=False)
+    elif ending == ".csv.gz":
+        path.write_bytes(gzip.compress(DM.to_csv(index=False).encode()))
+    elif ending == ".parquet":
+        DM.assign(AGE=[61.0, 58.0]).to_parquet(path)
+    elif ending == ".xpt":
+        pyreadstat.write_xport(DM.assign(AGE=[61.0, 58.0]), str(path), table_name="DM")
+    else:
+        columns = [
+            {"itemOID": f"IT.DM.{name}", "name": name, "label": name, "dataType": "string"} for name in DM
+        ]
+        content = {
+            "datasetJSONVersion": "1.1.0",
+            "name": "DM",
+            "columns": columns,
+            "rows": DM.to_numpy().tolist(),
+        }
+        path.write_text(json.dumps(content))
+    return folder
+
+
+def codes(error):
+    return [(problem.code, problem.domain, problem.column) for problem in error.value.problems]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".CSV", ".csv.gz", ".parquet", ".xpt", ".json"])
+def test_every_format_gives_the_same_text(tmp_path, ending):
+    found = read_sdtm(write_dm(tmp_path, ending))["DM"]
+    assert found.USUBJID.tolist() == ["S-1", "S-2"]
+    assert found.DTHDTC.tolist() == ["2020-01-01", None]
+    assert found.AGE.tolist() == ["61", "58"]
+
+
+def test_absent_domains_are_empty_frames_with_their_columns(tmp_path):
+    found = read_sdtm(write_dm(tmp_path, ".csv"))
+    assert found["TR"].empty
+    assert "TRLNKID" in found["TR"]
+
+
+def test_unknown_columns_are_kept_out_with_a_note(tmp_path):
+    DM.assign(XFOO="1").to_csv(tmp_path / "dm.csv", index=False)
+    found = read_sdtm(tmp_path)["DM"]
+    assert "XFOO" not in found
+    assert found.attrs["left_out"] == ["XFOO"]
+
+
+def test_all_problems_of_all_domains_are_listed_at_once(tmp_path):
+    pd.concat([DM, DM]).to_csv(tmp_path / "dm.csv", index=False)
+    pd.DataFrame({"USUBJID": ["S-1"], "EXSTDTC": ["2020-01-01"]}).to_csv(tmp_path / "ex.csv", index=False)
+    (tmp_path / "rs.parquet").write_bytes(b"no parquet")
+    (tmp_path / "ae.json").write_text('{"rows": []}')
+    with pytest.raises(SdtmError, match=r"EXENDTC: ex\.csv lacks it; needed by last dose") as error:
+        read_sdtm(tmp_path, ["DM", "EX", "TU"])
+    assert codes(error) == [
+        ("DUPLICATE_KEY", "DM", "USUBJID"),
+        ("NO_COLUMN", "EX", "EXENDTC"),
+        ("NO_COLUMN", "EX", "EXDOSE"),
+        ("UNREADABLE", "AE", ""),
+        ("NO_DOMAIN", "TU", ""),
+        ("UNREADABLE", "RS", ""),
+    ]
+
+
+def test_duplicate_keys_are_listed_with_their_record(tmp_path):
+    write_dm(tmp_path, ".csv")
+    rs = pd.DataFrame(
+        {
+            "USUBJID": ["S-1"] * 3,
+            "RSSEQ": ["1", "1", "2"],
+            "RSTESTCD": "OVRLRESP",
+            "RSORRES": "SD",
+            "RSDTC": "",
+        }
+    )
+    rs.to_csv(tmp_path / "rs.csv", index=False)
+    with pytest.raises(SdtmError, match="2 records share 1 key"):
+        read_sdtm(tmp_path)
+
+
+def test_two_files_of_one_domain_are_refused(tmp_path):
+    write_dm(write_dm(tmp_path, ".csv"), ".json")
+    with pytest.raises(SdtmError, match="TWO_FILES DM"):
+        read_sdtm(tmp_path)
+
+
+def test_no_folder_is_refused(tmp_path):
+    with pytest.raises(SdtmError, match="NO_FOLDER"):
+        read_sdtm(tmp_path / "nowhere")
+
+
+def test_a_record_without_a_subject_is_refused(tmp_path):
+    DM.assign(USUBJID=["S-1", ""]).to_csv(tmp_path / "dm.csv", index=False)
+    with pytest.raises(SdtmError, match="NO_SUBJECT"):
+        read_sdtm(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rules", "source", "expected"),
+    [
+        ("pearl", "derived", ["DM", "EX", "TU", "TR"]),
+        ("pearl", "reported", ["DM", "EX", "RS"]),
+        ("admiralonco", "derived", ["DM", "DS", "RS"]),
+    ],
+)
+def test_a_rule_set_needs_only_its_domains(rules, source, expected):
+    changed = plan.defaults().override({"clinical.endpoint_rules": rules, "clinical.response_source": source})
+    assert domains_needed(changed.clinical) == expected
+
+
+def test_completing_keeps_the_given_frame_unchanged():
+    given = DM.copy()
+    complete({"DM": given})
+    pd.testing.assert_frame_equal(given, DM)

@@ -1,0 +1,226 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import contracts
+from analysis.survival import association, cox, estimates
+from analysis.survival.baseline import baseline_set, baseline_values
+
+
+def generator():
+    return np.random.default_rng(9)
+
+
+@pytest.fixture(scope="module")
+def main(trial, plan):
+    adsl, adtte, admr = trial
+    analysis = association.main_analysis(admr, plan, timepoint="D14")
+    data, excluded = association.analysis_set(analysis, admr, adtte, adsl, plan)
+    return analysis, data, excluded
+
+
+@pytest.fixture(scope="module")
+def table(trial, plan):
+    adsl, adtte, admr = trial
+    # The default plan is what is primary: the overrides of the fixture are about resampling only.
+    quick = type(plan)(plan.study, plan.values)
+    return association.estimate_response_effect(admr, adtte, adsl, quick, generator(), timepoint="D14")
+
+
+def test_time_zero_is_the_scan_and_months_are_of_the_plan(trial, main):
+    _, data, _ = main
+    _, adtte, admr = trial
+    subject = data["USUBJID"].iloc[0]
+    end = adtte.loc[adtte["USUBJID"].eq(subject) & adtte["PARAMCD"].eq("PFS"), "ADT"].iloc[0]
+    scan = admr.loc[admr["USUBJID"].eq(subject) & admr["AVISIT"].eq("D14"), "PETDT"].iloc[0]
+    assert data["time"].iloc[0] == pytest.approx((end - scan).days / 30.4375)
+
+
+def test_everybody_is_analysed_or_in_the_ledger(simulate, plan):
+    adsl, adtte, admr = simulate(missing={("PEARL-1-002", "D14")})
+    adtte = adtte[~(adtte["USUBJID"].eq("PEARL-1-003"))]
+    analysis = association.main_analysis(admr, plan, timepoint="D14")
+    data, excluded = association.analysis_set(analysis, admr, adtte, adsl, plan)
+    assert len(data) + len(excluded) == 48
+    codes = dict(zip(excluded["USUBJID"], excluded["CODE"], strict=True))
+    assert codes["PEARL-1-002"] == "NOT_EVALUABLE"
+    assert codes["PEARL-1-003"] == "NO_ENDPOINT"
+
+
+def test_the_first_row_is_the_main_hazard_ratio_non_responder_to_responder(table, main):
+    _, data, _ = main
+    row = table[0].iloc[0]
+    assert (row["ROLE"], row["METHOD"], row["CONTRAST"], row["REFERENCE"]) == (
+        "PRIMARY",
+        "cox",
+        "NON-RESPONDER",
+        "RESPONDER",
+    )
+    expected = cox(data["time"], data["event"], data["exposed"].astype(float)).iloc[0]
+    assert row["ESTIMATE"] == pytest.approx(expected["estimate"])
+    assert row["ESTIMATE"] > 1  # a planted effect: a smaller fall is worse
+    assert row["N"] == row["N_EXPOSED"] + row["N_REFERENCE"] == len(data)
+    assert row["EVENTS"] == row["EVENTS_EXPOSED"] + row["EVENTS_REFERENCE"]
+
+
+def test_one_row_alone_is_primary_and_the_tables_keep_their_contracts(table, main, plan):
+    rows, excluded = table
+    assert rows["ROLE"].eq("PRIMARY").sum() == 1
+    contracts.check("estimates", rows)
+    contracts.check("exclusions_04", excluded.assign(STEP="04"))
+    analysis, data, _ = main
+    contracts.check("analysis_set", estimates.tabulate_set(data, analysis))
+    contracts.check("curves", estimates.tabulate_curves(data, analysis, plan))
+
+
+def test_both_estimators_and_the_breslow_row_stand_side_by_side(table):
+    rows = table[0].query("ENDPOINT == 'PFS' and METHOD == 'cox' and LABEL.str.startswith('main')")
+    assert sorted(zip(rows["ESTIMATOR"], rows["TIES"], strict=True)) == [
+        ("FIRTH", "breslow"),
+        ("ML", "breslow"),
+        ("ML", "efron"),
+    ]
+
+
+def test_firth_is_the_main_estimator_with_few_events(main, plan):
+    analysis, data, _ = main
+    assert estimates.main_estimator(data, plan) == "ML"
+    few = data.assign(event=data["event"] & (np.arange(len(data)) < 12))
+    assert estimates.main_estimator(few, plan) == "FIRTH"
+    one_group = data.assign(event=data["event"] & data["exposed"])
+    assert estimates.main_estimator(one_group, plan) == "FIRTH"
+    rows = estimates.estimate_hazard_ratio(few, analysis, plan, role="PRIMARY")
+    assert rows["ESTIMATOR"].iloc[0] == "FIRTH"
+    assert rows["ROLE"].tolist() == ["PRIMARY", "SENSITIVITY", "SENSITIVITY"]
+
+
+def test_the_post_hoc_cut_says_so_wherever_it_appears(table, trial, plan):
+    rows = table[0]
+    fifteen = rows[rows["CUT"].eq(15)]
+    assert len(fifteen) and fifteen["LABEL"].str.contains("post hoc").all()
+    assert not rows.loc[~rows["CUT"].eq(15), "LABEL"].str.contains("post hoc").any()
+    _, _, admr = trial
+    other = plan.override({"primary.cut_percent": 15.0})
+    analysis = association.main_analysis(admr, other, timepoint="D14")
+    assert analysis.post_hoc
+
+
+def test_the_naive_analysis_is_only_described(table):
+    naive = table[0].query("LANDMARK == 'none'")
+    assert set(naive["ROLE"]) == {"DESCRIPTIVE"}
+    assert naive["LABEL"].str.contains("naive").all()
+
+
+def test_an_override_makes_the_main_row_a_sensitivity_analysis(trial, plan):
+    adsl, adtte, admr = trial
+    other = plan.override({"primary.cut_percent": 40.0})
+    rows, _ = association.estimate_response_effect(
+        admr, adtte, adsl, other, generator(), timepoint="D14", grid=False
+    )
+    assert rows["ROLE"].iloc[0] == "SENSITIVITY"
+    assert not rows["ROLE"].eq("PRIMARY").any()
+
+
+def test_os_is_tested_only_after_a_significant_pfs(plan):
+    rows = pd.DataFrame(
+        {"ENDPOINT": ["PFS", "PFS", "OS", "OS"], "P": [0.06, 0.01, 0.01, np.nan], "LABEL": list("abcd")}
+    )
+    closed = association.gate(rows, plan)
+    assert closed["P"].isna().tolist() == [False, False, True, True]
+    assert closed["LABEL"].iloc[2].endswith("estimated only, not tested: PFS is not significant")
+    assert closed["LABEL"].iloc[3] == "d"
+    assert association.gate(rows.assign(P=0.05), plan)["P"].notna().all()
+    assert association.gate(rows.assign(P=np.nan), plan)["P"].isna().all()
+
+
+def test_nothing_is_estimated_from_nobody_and_the_label_says_why(trial, plan):
+    adsl, adtte, admr = trial
+    gone = adtte.assign(ADT=adtte["STARTDT"], CNSR=1)
+    rows, excluded = association.estimate_response_effect(
+        admr, gone, adsl, plan, generator(), timepoint="D14", grid=False
+    )
+    landmarked = rows[rows["LANDMARK"].eq("scan") & rows["METHOD"].eq("cox")]
+    assert landmarked["ESTIMATE"].isna().all()
+    assert landmarked["LABEL"].str.contains("not estimable: no patients are left").all()
+    assert excluded["CODE"].eq("CENSORED_BEFORE_LANDMARK").sum() == 2 * 48
+
+
+def test_one_empty_group_is_reported_not_raised(trial, plan):
+    adsl, adtte, admr = trial
+    rows, _ = association.estimate_response_effect(
+        admr.assign(MRESP="RESPONDER"), adtte, adsl, plan, generator(), timepoint="D14", grid=False
+    )
+    assert rows["LABEL"].iloc[0].startswith("main analysis; not estimable: ['exposed'] does not vary")
+    assert rows.query("METHOD == 'km_median'")["CONTRAST"].unique().tolist() == ["RESPONDER"]
+
+
+def test_other_censoring_rules_are_estimated_one_by_one(trial, plan, main):
+    adsl, adtte, admr = trial
+    other = pd.concat([adtte[adtte["PARAMCD"].eq("PFS")].assign(PARAMCD=name) for name in ("PFS_B", "PFS_A")])
+    rows = association.estimate_censoring_sensitivity(main[0], admr, other, adsl, plan)
+    assert rows["ENDPOINT"].tolist() == ["PFS_A", "PFS_B"]
+    assert set(rows["ROLE"]) == {"SENSITIVITY"}
+
+
+def test_the_proportion_of_non_responders_has_bounds_for_missing_scans(simulate, plan):
+    admr = simulate(missing={("PEARL-1-001", "D14")})[2]
+    rows = association.estimate_response_proportion(admr, plan)
+    cell = rows.query("TIMEPOINT == 'D14' and CUT == 25 and METHOD == 'wilson'").set_index("CASE")
+    assert cell["N"].to_dict() == {"observed": 47, "lowest": 48, "highest": 48}
+    assert cell.loc["highest", "N_NONRESPONDER"] == cell.loc["observed", "N_NONRESPONDER"] + 1
+    assert rows.loc[rows["CUT"].eq(15), "LABEL"].eq("post hoc cut").all()
+
+
+def test_row_order_and_subject_names_change_nothing(trial, plan, table):
+    adsl, adtte, admr = (frame.sample(frac=1, random_state=2) for frame in trial)
+    quick = type(plan)(plan.study, plan.values)
+    again, _ = association.estimate_response_effect(admr, adtte, adsl, quick, generator(), timepoint="D14")
+    pd.testing.assert_frame_equal(again, table[0])
+
+
+def lesions():
+    rows = [("a", "L1", 4.0, 10.0), ("a", "L2", 8.0, 6.0), ("b", "L1", 2.0, 1.0), ("c", "L1", 0.0, 0.0)]
+    frame = pd.DataFrame(rows, columns=["USUBJID", "LESIONID", "SUVMAX", "MTV41"])
+    long = frame.melt(["USUBJID", "LESIONID"], var_name="METRIC", value_name="AVAL")
+    return long.assign(AVISIT="D0", ROLE="LESION")
+
+
+def test_an_suv_is_the_hottest_lesion_and_a_volume_the_sum():
+    assert baseline_values(lesions(), "SUVMAX").to_dict() == {"a": 8, "b": 2, "c": 0}
+    assert baseline_values(lesions(), "MTV41").to_dict() == {"a": 16, "b": 1, "c": 0}
+
+
+def test_a_baseline_value_without_logarithm_is_in_the_ledger(plan):
+    adtte = pd.DataFrame(
+        {"STUDYID": "S", "USUBJID": list("abcd"), "PARAMCD": "PFS", "AVAL": [90.0, 60, 30, 0], "CNSR": 0}
+    )
+    adtte = adtte.assign(STARTDT=pd.NaT, ADT=pd.NaT)
+    data, excluded = baseline_set(lesions(), adtte, plan, metric="MTV41", endpoint="PFS")
+    assert data["log2"].tolist() == [4, 0]
+    assert data["group"].tolist() == ["HIGH", "LOW"]
+    assert excluded["CODE"].tolist() == ["NO_BASELINE_METRIC", "NO_BASELINE_METRIC"]
+
+
+def test_a_doubling_is_primary_only_where_the_plan_makes_it_the_exposure(trial, plan):
+    _, adtte, _ = trial
+    rng = np.random.default_rng(1)
+    subjects = adtte["USUBJID"].unique()
+    adpet = pd.concat(
+        pd.DataFrame(
+            {
+                "USUBJID": subjects,
+                "LESIONID": "L1",
+                "METRIC": name,
+                "AVAL": rng.lognormal(2, 1, len(subjects)),
+            }
+        )
+        for name in plan.primary.baseline_metrics
+    ).assign(AVISIT="D0", ROLE="LESION")
+    rows, _ = association.estimate_baseline_effect(adpet, adtte, plan, generator())
+    contracts.check("estimates", rows)
+    assert set(rows["ROLE"]) == {"EXPLORATORY"}
+    values = {**plan.values, "primary.exposure": "baseline_metric"}
+    rows, _ = association.estimate_baseline_effect(adpet, adtte, type(plan)(plan.study, values), generator())
+    primary = rows[rows["ROLE"].eq("PRIMARY")]
+    assert primary[["ENDPOINT", "METRIC", "RULE"]].to_numpy().tolist() == [["PFS", "SUVMAX", "per_doubling"]]
+    assert set(rows.loc[rows["RULE"].eq("median_split"), "ROLE"]) == {"EXPLORATORY"}

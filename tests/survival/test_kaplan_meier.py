@@ -1,0 +1,126 @@
+import lifelines
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis.survival import (
+    NotEstimable,
+    kaplan_meier,
+    median_follow_up,
+    median_survival,
+    numbers_at_risk,
+    rmst,
+    survival_at,
+)
+
+patients = st.lists(st.tuples(st.integers(1, 12), st.booleans()), min_size=1, max_size=25)
+
+
+def split(rows):
+    time, event = zip(*rows, strict=True)
+    return np.array(time, dtype=float), np.array(event)
+
+
+def test_a_hand_sized_curve_with_a_tie_and_a_censored_patient():
+    # At 2 both an event and a censoring: the event comes first, three of four remain.
+    table = kaplan_meier([2, 2, 3, 5], [1, 0, 1, 0])
+    assert table["time"].tolist() == [2, 3, 5]
+    assert table["n_risk"].tolist() == [4, 2, 1]
+    assert table["n_event"].tolist() == [1, 1, 0]
+    assert table["n_censor"].tolist() == [1, 0, 1]
+    assert table["survival"].tolist() == pytest.approx([0.75, 0.375, 0.375])
+    # Greenwood: 0.75^2 x 1 / (4 x 3)
+    assert table["se"].iloc[0] == pytest.approx(0.75 * np.sqrt(1 / 12))
+
+
+@pytest.mark.parametrize("ci", ["log-log", "log", "plain"])
+def test_intervals_are_symmetric_on_their_own_scale(ci):
+    row = kaplan_meier([1, 2, 3, 4, 5], [1, 1, 0, 1, 0], ci=ci).iloc[1]
+    scale = {"plain": lambda s: s, "log": np.log, "log-log": lambda s: np.log(-np.log(s))}[ci]
+    below, above = scale(row["survival"]) - scale(row["lower"]), scale(row["upper"]) - scale(row["survival"])
+    if row["upper"] < 1:
+        assert below == pytest.approx(above)
+    assert row["lower"] < row["survival"] < row["upper"]
+
+
+def test_an_interval_is_missing_where_the_curve_is_zero():
+    assert kaplan_meier([1, 2], [1, 1]).iloc[-1][["lower", "upper", "se"]].isna().all()
+
+
+def test_an_unknown_interval_is_refused():
+    with pytest.raises(ValueError, match="ci must be"):
+        kaplan_meier([1, 2], [1, 1], ci="logit")
+
+
+@settings(max_examples=40, deadline=None)
+@given(patients)
+def test_the_curve_and_its_interval_equal_lifelines(rows):
+    time, event = split(rows)
+    fit = lifelines.KaplanMeierFitter().fit(time, event)
+    table = kaplan_meier(time, event)
+    expected = fit.survival_function_.loc[table["time"], "KM_estimate"].to_numpy()
+    assert table["survival"].to_numpy() == pytest.approx(expected, abs=1e-9)
+    inside = ((table["survival"] > 1e-12) & (table["survival"] < 1 - 1e-12)).to_numpy()
+    limits = fit.confidence_interval_.loc[table["time"]].to_numpy()[inside]
+    assert table.loc[inside, ["lower", "upper"]].to_numpy() == pytest.approx(limits, abs=1e-7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(patients, st.randoms())
+def test_s_never_rises_and_row_order_changes_nothing(rows, random):
+    time, event = split(rows)
+    table = kaplan_meier(time, event)
+    assert (np.diff(table["survival"]) <= 1e-12).all()
+    assert table["survival"].between(0, 1).all()
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    assert kaplan_meier(*split(shuffled)).equals(table)
+
+
+def test_the_median_is_the_middle_of_the_stretch_where_s_is_one_half():
+    assert median_survival([1, 2, 3, 4], [1, 1, 1, 1])["median"].iloc[0] == 2.5
+    # S is 0.5 from 2 on and never falls further: the stretch ends with follow-up, at 6.
+    assert median_survival([1, 2, 5, 6], [1, 1, 0, 0])["median"].iloc[0] == 4
+
+
+def test_a_median_that_is_not_reached_is_missing():
+    assert median_survival([1, 2, 3], [1, 0, 0]).iloc[0][["median", "upper"]].isna().all()
+
+
+def test_reverse_kaplan_meier_takes_censoring_for_the_event():
+    assert median_follow_up([1, 2, 3, 4], [0, 0, 0, 0])["median"].iloc[0] == 2.5
+
+
+def test_s_is_read_at_times_and_not_carried_beyond_follow_up():
+    table = survival_at([1, 2, 3, 4], [1, 1, 1, 0], [0.5, 2, 5]).set_index("time")
+    assert table["survival"].tolist()[:2] == [1.0, 0.5]
+    assert np.isnan(table.loc[5, "survival"])
+    assert table["n_risk"].tolist() == [4, 3, 0]
+    assert survival_at([1, 2], [1, 1], [5])["survival"].iloc[0] == 0
+
+
+def test_numbers_at_risk_count_those_with_t_at_least_t():
+    table = numbers_at_risk([1, 2, 2, 3], [1, 1, 0, 0], [0, 2, 3], ["a", "a", "b", "b"])
+    assert table["n_risk"].tolist() == [2, 1, 0, 2, 2, 1]
+    assert table["n_event"].tolist() == [0, 2, 2, 0, 0, 0]
+
+
+def test_restricted_means_by_hand():
+    # a dies at 1 and 3, b at 2 and 4; to 2: a 1 + 1/2, b 2.
+    table = rmst([1, 3, 2, 4], [1, 1, 1, 1], ["a", "a", "b", "b"], tau=2).set_index("term")
+    assert table.loc["a", "estimate"] == pytest.approx(1.5)
+    assert table.loc["b - a", "estimate"] == pytest.approx(0.5)
+    turned = rmst([1, 3, 2, 4], [1, 1, 1, 1], ["a", "a", "b", "b"], tau=2, reference="b")
+    assert turned["estimate"].iloc[-1] == pytest.approx(-0.5)
+
+
+def test_restricted_means_refuse_what_they_cannot_give():
+    with pytest.raises(NotEstimable, match="lies beyond the last follow-up"):
+        rmst([1, 3, 2, 4], [1, 0, 1, 1], ["a", "a", "b", "b"], tau=5)
+    with pytest.raises(ValueError, match="two groups"):
+        rmst([1, 2, 3], [1, 1, 1], ["a", "b", "c"], tau=1)
+    with pytest.raises(ValueError, match="is no group"):
+        rmst([1, 2], [1, 1], ["a", "b"], tau=1, reference="c")
+    with pytest.raises(ValueError, match="tau must be positive"):
+        rmst([1, 2], [1, 1], ["a", "b"], tau=0)
