@@ -115,12 +115,12 @@ def test_a_sensitivity_analysis_never_writes_to_the_primary_folder():
 
 
 def test_an_unknown_study_lists_the_known_ones():
-    with pytest.raises(storage.RunError, match="known studies: .*virtual"):
+    with pytest.raises(storage.RunError, match=r"known studies: .*virtual"):
         storage.open_run("01", namespace("01", study="nowhere"))
 
 
 def test_an_unknown_scenario_lists_the_known_ones():
-    with pytest.raises(storage.RunError, match="the plan names .*cut15"):
+    with pytest.raises(storage.RunError, match=r"the plan names .*cut15"):
         storage.open_run("04", namespace("04", scenario="cut99"))
 
 
@@ -140,7 +140,7 @@ def test_a_step_reads_and_writes_only_what_it_declares(tmp_path):
         opened.read("adbm")
     with pytest.raises(storage.RunError, match="is written by notebook 04_survival_association"):
         opened.write("estimates", None)
-    with pytest.raises(storage.RunError, match="no table 'admr' yet.*run notebook 02_pet_quantification"):
+    with pytest.raises(storage.RunError, match=r"no table 'admr' yet.*run notebook 02_pet_quantification"):
         opened.read("admr")
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_notebooks_have_no_outputs_no_definitions_and_short_cells(path):
 def test_every_code_cell_but_imports_and_parameters_follows_prose(path):
     cells = json.loads(path.read_text())["cells"]
     assert cells[0]["cell_type"] == "markdown" and "".join(cells[0]["source"]).startswith("# ")
-    runs = [(a, b) for a, b in zip(cells, cells[1:]) if a["cell_type"] == b["cell_type"] == "code"]
+    runs = [(a, b) for a, b in pairwise(cells) if a["cell_type"] == b["cell_type"] == "code"]
     assert len(runs) <= 2
 
 

@@ -56,7 +56,7 @@ class Graph:
         return f"reports/{self.study}/{scenario}/report.html"
 
     def reads(self, step: str) -> Callable:
-        """Return the input function of `step`: tables of this scenario where it derives them, else of the primary."""
+        """Return the input function of `step`: this scenario's tables where it derives them, else the primary's."""
 
         def inputs(wildcards):
             tables = [*STEPS[step].reads, *STEPS[step].optional]
@@ -76,12 +76,12 @@ class Graph:
         return ["data/derived/{study}/{scenario}/" + _file(table) for table in STEPS[step].writes]
 
     def simulated_files(self) -> list[str]:
-        """Return what the simulation writes: nothing for a real study, whose raw data are never ours to write."""
+        """Return what the simulation writes: nothing for a real study, whose raw data are given."""
         manifest = f"data/derived/{self.study}/{PRIMARY}/manifest.parquet"
         return [manifest, str(self.raw_dir / RAW_MARK)] if self.simulated else []
 
     def depends(self, step: str) -> Callable:
-        """Return the function that hashes what `step` depends on besides files: plan, code and raw listing."""
+        """Return the function that hashes what `step` depends on besides files: plan, code, raw listing."""
 
         def digest(wildcards):
             whole = self._plan_of(getattr(wildcards, "scenario", PRIMARY))
@@ -105,7 +105,7 @@ class Graph:
         return self.plan.override(named[scenario]) if scenario in named else self.plan
 
     def _rerun_in(self, scenario: str) -> set[str]:
-        """Steps that a scenario derives anew: those that declare an overridden section, and all that follow."""
+        """List the steps a scenario derives anew: those that declare an overridden section, and what follows."""
         if scenario == PRIMARY:
             return set(self.steps())
         sections = {key.split(".")[0] for key in self._plan_of(scenario).overrides}

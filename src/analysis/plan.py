@@ -1,7 +1,7 @@
 """The analysis plan: every threshold, rule and window, each with its unit, reason and source.
 
-The one place where a default stands is ``plan_defaults.yaml``. A study's file under ``config/`` holds only what
-differs. Names and types are taken from the defaults: an unknown name or a value of another type is refused.
+The one place where a default stands is ``plan_defaults.yaml``. A study's file under ``config/`` holds only
+what differs. Names and types are taken from the defaults: an unknown name or a value of another type is refused.
 """
 
 from __future__ import annotations

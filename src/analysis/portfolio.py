@@ -39,7 +39,7 @@ class Portfolio:
     ):
         """Save `table` as CSV, keep it for the report, and return it to be shown."""
         self.run.save_report(f"tables/{name}.csv", table.to_csv(index=False, lineterminator="\n"))
-        html = to_html(table, notes=notes, group_column=group_column)
+        html = to_html(table, notes=notes)
         self.tables.append((_identifier(name), title, html))
         return table
 

@@ -1,6 +1,6 @@
 """Progress of long work, where a person can see it: the runner's terminal, or the notebook's own cell.
 
-Progress is no result: under the runner it goes to the terminal only, so that outputs stay the same on every run.
+Progress is no result: under the runner it goes to the terminal only, so that outputs stay the same.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ class ParameterError(ValueError):
 def notebook_parameters(notebook: str | Path) -> dict[str, tuple[str, ...]]:
     """Return the parameters of a notebook and the types each accepts, as its parameters cell states them.
 
-    The cell holds annotated literals: ``cut_percent: Optional[float] = None  # percent`` (papermill's own reader does
-    not know ``float | None``).
+    The cell holds annotated literals: ``cut_percent: Optional[float] = None  # percent`` (papermill's own
+    reader does not know ``float | None``).
     """
     import nbformat
 
@@ -88,22 +88,18 @@ def run_notebook(
         If a cell raises; the executed copy up to that cell is written.
     """
     import papermill
-    from traitlets.config import Config
 
     parameters = check_parameters(notebook, given or {})
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _ShownProgress(quiet):
+        with _ShownProgress(quiet), tempfile.TemporaryDirectory() as sockets:
             return papermill.execute_notebook(
                 str(notebook),
                 str(output),
                 parameters=parameters,
                 progress_bar=not quiet,
-                # IPC sockets: parallel kernels race for TCP ports.
-                config=Config(
-                    {"KernelManager": {"transport": "ipc"}, "AsyncKernelManager": {"transport": "ipc"}}
-                ),
+                kernel_manager_class=_ipc_kernel_manager(sockets),
             )
     finally:
         if output.is_file():
@@ -122,6 +118,17 @@ def strip_run_metadata(notebook: str | Path) -> None:
             cell.metadata.pop(name, None)
         cell["id"] = f"cell-{number:02d}"
     nbformat.write(content, notebook)
+
+
+def _ipc_kernel_manager(folder: str):
+    """Return a kernel manager on sockets of its own: parallel kernels race for TCP ports."""
+    from jupyter_client.manager import AsyncKernelManager
+
+    class IpcKernelManager(AsyncKernelManager):
+        transport = "ipc"
+        ip = f"{folder}/kernel"
+
+    return IpcKernelManager
 
 
 class _ShownProgress:

@@ -1,4 +1,4 @@
-"""The steps of the analysis as data: which notebook answers what, from which tables, by which part of the plan.
+"""The steps of the analysis as data: which notebook answers what, from which tables, by which plan sections.
 
 The Snakefile, the typed runner, the storage layer and the documentation all read this one table.
 """

@@ -1,6 +1,7 @@
 """Tables and figures of a run on disk: the only module that opens them.
 
-A `Run` is one notebook's view of one study under one scenario: its plan, its folders, what it may read and write.
+A `Run` is one notebook's view of one study under one scenario: its plan, its folders, what it may read
+and write.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ JSON_TABLES = ("decision", "values")
 
 
 class RunError(ValueError):
-    """A run that cannot start: an unknown parameter, a missing input, a scenario that would overwrite another."""
+    """A run that cannot start: unknown parameter, missing input, a scenario that would overwrite another."""
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -166,7 +167,7 @@ class Run:
         return write_bytes(self.reports_dir / name, text.encode())
 
     def show(self, frame: pd.DataFrame, digits: int = 3, rows: int = 12) -> pd.DataFrame:
-        """Return `frame` as it may be shown: subjects as keys, no dates, numbers rounded, the first `rows`."""
+        """Return `frame` as it may be shown: subjects as keys, no dates, numbers rounded, first `rows`."""
         shown = frame.head(rows).copy()
         for name in ("USUBJID", "SUBJID"):
             if name in shown:
@@ -211,8 +212,8 @@ def open_run(step: str, namespace: dict[str, Any]) -> Run:
     step : str
         Number of the notebook.
     namespace : dict
-        The notebook's ``globals()`` right after the parameters cell. A plain value in it that is no parameter of
-        this notebook is a misspelt one, which papermill alone lets pass: it is refused here.
+        The notebook's ``globals()`` right after the parameters cell. A plain value in it that is no parameter
+        of this notebook is a misspelt one, which papermill alone lets pass: it is refused here.
 
     Raises
     ------

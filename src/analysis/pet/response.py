@@ -83,7 +83,7 @@ def classify_grid(
     scans: pd.DataFrame | None = None,
     decisions: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Classify by every rule, cut and metric of the plan's grid, and by the primary analysis where it is known.
+    """Classify by every rule, cut and metric of the plan's grid, and by the primary analysis if known.
 
     Returns
     -------

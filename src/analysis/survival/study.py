@@ -1,4 +1,4 @@
-"""The whole of step 04 in one call: exposure and outcome in; estimates, curves, analysis sets and ledger out."""
+"""The whole of step 04 in one call: exposure and outcome in; estimates, curves, sets and ledger out."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ def say_main(estimates: pd.DataFrame, endpoint: str, *, alpha: float) -> str:
     tested = "" if pd.notna(row["P"]) else " Estimated only, not tested."
     p = f", {p_text(row['P'])}" if pd.notna(row["P"]) else ""
     text = (
-        f"{endpoint}: hazard ratio {what} {ratio(row['ESTIMATE'], row['LOWER'], row['UPPER'])} ({level} interval{p}; "
-        f"{row['N']:.0f} patients, {row['EVENTS']:.0f} events).{tested}"
+        f"{endpoint}: hazard ratio {what} {ratio(row['ESTIMATE'], row['LOWER'], row['UPPER'])} "
+        f"({level} interval{p}; {row['N']:.0f} patients, {row['EVENTS']:.0f} events).{tested}"
     )
     return text + _verdict(row, alpha)
 
