@@ -12,15 +12,24 @@ from analysis import plan
 from analysis.steps import STEPS, writer_of
 from analysis.storage import JSON_TABLES, PRIMARY, load_study_plan
 
-# Parts of the package each step computes with; every step also depends on the modules at the top.
+# Parts of the package each step computes with; a change there, or in a part every step uses, runs it again.
+EVERY_STEP = ("plan.py", "contracts.py", "storage.py", "provenance.py")
 CODE = {
     "00": ("virtual_trial",),
     "01": ("clinical",),
-    "02": ("pet",),
-    "03": ("survival", "figures"),
-    "04": ("survival", "figures", "pet"),
-    "05": ("biomarkers", "survival", "figures", "pet"),
-    "06": ("survival", "figures", "tables"),
+    "02": ("pet", "fanout.py", "figures", "tables"),
+    "03": ("survival", "pet", "figures", "tables"),
+    "04": ("survival", "pet", "figures", "tables"),
+    "05": ("biomarkers", "survival", "pet", "figures", "tables"),
+    "06": (
+        "biomarkers",
+        "survival",
+        "figures",
+        "tables",
+        "portfolio.py",
+        "report.py",
+        "report_template.html",
+    ),
 }
 RAW_MARK = "sdtm/dm.csv"
 
@@ -56,7 +65,7 @@ class Graph:
         return f"reports/{self.study}/{scenario}/report.html"
 
     def reads(self, step: str) -> Callable:
-        """Return the input function of `step`: this scenario's tables where it derives them, else the primary's."""
+        """Return the input function of `step`: this scenario's own tables, else the primary's."""
 
         def inputs(wildcards):
             tables = [*STEPS[step].reads, *STEPS[step].optional]
@@ -105,7 +114,7 @@ class Graph:
         return self.plan.override(named[scenario]) if scenario in named else self.plan
 
     def _rerun_in(self, scenario: str) -> set[str]:
-        """List the steps a scenario derives anew: those that declare an overridden section, and what follows."""
+        """List the steps a scenario derives anew: those with an overridden section, and what follows."""
         if scenario == PRIMARY:
             return set(self.steps())
         sections = {key.split(".")[0] for key in self._plan_of(scenario).overrides}
@@ -135,11 +144,10 @@ def _file(table: str) -> str:
 @lru_cache
 def _code_digest(step: str) -> str:
     package = Path(__file__).parent
-    names = [*package.glob("*.py"), *(file for part in CODE[step] for file in (package / part).rglob("*.*"))]
-    if step == "06":
-        names += package.glob("*.html")
+    parts = [package / name for name in (*EVERY_STEP, *CODE[step])]
+    files = [file for part in parts for file in ([part] if part.is_file() else part.rglob("*"))]
     hasher = hashlib.sha256()
-    for file in sorted(name for name in names if name.suffix in {".py", ".html", ".css"}):
+    for file in sorted(name for name in files if name.suffix in {".py", ".html", ".css", ".yaml"}):
         hasher.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
     return hasher.hexdigest()[:8]
 

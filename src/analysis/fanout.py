@@ -142,7 +142,9 @@ def _client(workers: int, scheduler: str | None):
 def _failure(error: BaseException) -> Failure:
     if type(error).__name__ == "KilledWorker":
         return _lost()
-    return Failure("MEASURE_FAILED", f"{type(error).__name__}: {error}")
+    # The text of an OSError ends with an absolute path, which says nothing to another machine.
+    what = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return Failure("MEASURE_FAILED", f"{type(error).__name__}: {what}")
 
 
 def _lost() -> Failure:

@@ -1,7 +1,7 @@
 """The analysis plan: every threshold, rule and window, each with its unit, reason and source.
 
-The one place where a default stands is ``plan_defaults.yaml``. A study's file under ``config/`` holds only
-what differs. Names and types are taken from the defaults: an unknown name or a value of another type is refused.
+A default stands once, in ``plan_defaults.yaml``. A study's file under ``config/`` holds only what differs.
+Names and types are taken from the defaults: an unknown name or a value of another type is refused.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,6 +24,20 @@ _LEAF_KEYS = {"value", "unit", "reason", "source", "choices", "type", "min", "ma
 
 class PlanError(ValueError):
     """A plan that cannot be used: an unknown name, a value of another type or out of its range."""
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML as it is, but a name that stands twice is refused: the plain loader silently keeps the last."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value!r} stands twice; keep one", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 class Section:
@@ -149,11 +164,12 @@ def load(study: str = "virtual", plan_file: str | Path | None = None) -> Plan:
             f"no plan file {path.name!r} under {path.parent.name!r}; a minimal one is 'study: {study}'"
         )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
-        raise PlanError(f"{path.name} is no valid YAML{where}") from error
+        what = getattr(error, "problem", None) or "see its indentation and brackets"
+        raise PlanError(f"{path.name} is no valid YAML{where}: {what}") from error
     if not isinstance(content, dict) or "study" not in content:
         raise PlanError(f"{path.name} needs a first line 'study: NAME'")
     if content["study"] != study:
@@ -163,6 +179,11 @@ def load(study: str = "virtual", plan_file: str | Path | None = None) -> Plan:
     for key, value, reason in _flatten(given, path.name):
         values[key] = _check(key, value)
         changed[key] = reason
+    for scenario, changes in values["scenarios.list"].items():
+        if not isinstance(changes, Mapping):
+            raise PlanError(f"{path.name}: scenario {scenario!r} must hold 'section.name: value' lines")
+        for key, value in changes.items():
+            _check(key, value)
     return Plan(study, values, changed)
 
 
@@ -195,6 +216,8 @@ def _check(key: str, value: Any) -> Any:
         value, found = float(value), "float"
     if found not in accepted:
         raise PlanError(f"{key} must be {' or '.join(accepted)}, found {value!r} ({found})")
+    if found == "float" and not math.isfinite(value):
+        raise PlanError(f"{key} must be a finite number, found {value!r}")
     if "choices" in leaf and value is not None and value not in leaf["choices"]:
         raise PlanError(f"{key} must be one of {leaf['choices']}, found {value!r}")
     for bound, broken in (("min", lambda v, b: v < b), ("max", lambda v, b: v > b)):
@@ -213,7 +236,7 @@ def _kind(value: Any) -> str:
 
 
 def _suggest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
+    near = difflib.get_close_matches(str(word), list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

@@ -27,6 +27,7 @@ class Portfolio:
         self.figures: list[tuple[str, str, str, str, bytes]] = []
         self.tables: list[tuple[str, str, str]] = []
         self.values: dict[str, dict[str, Any]] = {}
+        self.cards: list[dict[str, str]] = []
 
     def add_figure(self, name: str, title: str, figure, caption: str, alt: str):
         """Save `figure` as SVG, PNG and PDF, keep it for the report, and return it to be shown."""
@@ -55,9 +56,13 @@ class Portfolio:
             "notebook": f"{STEPS[writer_of(table)].notebook}.ipynb",
         }
 
+    def add_card(self, label: str, value: str, detail: str) -> None:
+        """Keep a key number for the head of the report."""
+        self.cards.append({"label": label, "value": value, "detail": detail})
+
     def render(self, context: dict[str, Any]) -> str:
         """Return the report's page."""
-        return render_report(context, self.figures, self.tables, self.values)
+        return render_report({**context, "cards": self.cards}, self.figures, self.tables, self.values)
 
 
 def _identifier(name: str) -> str:

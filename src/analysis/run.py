@@ -37,7 +37,10 @@ def notebook_parameters(notebook: str | Path) -> dict[str, tuple[str, ...]]:
     """
     import nbformat
 
-    content = nbformat.read(notebook, as_version=4)
+    try:
+        content = nbformat.read(notebook, as_version=4)
+    except nbformat.reader.NotJSONError as error:
+        raise ParameterError(f"{Path(notebook).name} is no notebook: it cannot be read as JSON") from error
     tagged = [cell for cell in content.cells if "parameters" in cell.metadata.get("tags", [])]
     if not tagged:
         raise ParameterError(f"{Path(notebook).name} has no cell tagged 'parameters'")
@@ -48,6 +51,25 @@ def notebook_parameters(notebook: str | Path) -> dict[str, tuple[str, ...]]:
         annotation = re.sub(r"^Optional\[(.*)\]$", r"\1 | None", ast.unparse(node.annotation))
         found[node.target.id] = tuple(part.strip() for part in annotation.split("|"))
     return found
+
+
+def read_parameters(file: str | Path) -> dict[str, Any]:
+    """Read a YAML file of parameters, one ``name: value`` a line.
+
+    Raises
+    ------
+    ParameterError
+        If it is no YAML, or holds anything else.
+    """
+    try:
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        raise ParameterError(f"{Path(file).name} is no valid YAML{where}") from error
+    if not isinstance(content or {}, dict):
+        raise ParameterError(f"{Path(file).name} must hold lines 'name: value', found {content!r}")
+    return content or {}
 
 
 def check_parameters(notebook: str | Path, given: dict[str, Any]) -> dict[str, Any]:
@@ -116,8 +138,21 @@ def strip_run_metadata(notebook: str | Path) -> None:
     for number, cell in enumerate(content.cells):
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                output.traceback = [_relative(line) for line in output.traceback]
+            elif output.output_type == "stream":
+                output.text = _relative(output.text)
         cell["id"] = f"cell-{number:02d}"
     nbformat.write(content, notebook)
+
+
+def _relative(text: str) -> str:
+    """Return `text` without the folders of this machine that a traceback or a warning names."""
+    folders = {str(Path.cwd()), str(Path(__file__).resolve().parents[2]), sys.prefix, sys.base_prefix}
+    for folder in sorted(folders, key=len, reverse=True):
+        text = text.replace(folder + os.sep, "")
+    return text
 
 
 def _ipc_kernel_manager(folder: str):
@@ -196,9 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
     from papermill.exceptions import PapermillExecutionError
 
     try:
-        given = (
-            yaml.safe_load(Path(options.parameters_file).read_text()) or {} if options.parameters_file else {}
-        )
+        given = read_parameters(options.parameters_file) if options.parameters_file else {}
         given.update(dict(options.parameter))
         run_notebook(options.notebook, options.output, given, options.quiet)
     except (ParameterError, OSError) as error:

@@ -101,14 +101,17 @@ class Run:
             writer = _writer(table)
             raise RunError(f"no table {table!r} yet for study {self.study!r}: run notebook {writer} first")
         if table in JSON_TABLES:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return _read_json(path, f"table {table!r}", f"rerun {_writer(table)}")
         try:
             frame = pd.read_parquet(path)
         except Exception as error:
             raise RunError(
                 f"table {table!r} cannot be read ({type(error).__name__}): rerun {_writer(table)}"
             ) from error
-        return contracts.check(table, frame)
+        try:
+            return contracts.check(table, frame)
+        except contracts.ContractError as error:
+            raise RunError(f"{error}; rerun {_writer(table)}") from error
 
     def read_if_there(self, table: str) -> Any:
         """Read `table`, or return None where this study does not have it."""
@@ -123,7 +126,14 @@ class Run:
     def read_raw_csv(self, name: str) -> pd.DataFrame | None:
         """Read a CSV of the raw folder as text, or return None where the study does not have it."""
         path = self.raw_dir / name
-        return pd.read_csv(path, dtype=str, keep_default_na=True) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return pd.read_csv(path, dtype=str, keep_default_na=True)
+        except ValueError as error:  # an empty or uneven file, another encoding
+            raise RunError(
+                f"{name} cannot be read ({type(error).__name__}): mend it, or take it away"
+            ) from error
 
     def write(self, table: str, content: Any) -> Path:
         """Write `table` through its contract, atomically, as Parquet with a CSV twin (or JSON).
@@ -298,7 +308,10 @@ def load_study_plan(study: str, plan_file: str | None = None) -> plan.Plan:
 def recorded_overrides(folder: Path) -> dict[str, Any]:
     """Return the overrides that the runs of a scenario folder recorded."""
     path = folder / "scenario.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    remedy = "take the folder away and run this scenario again"
+    return _read_json(path, f"{folder.name}/{path.name}", remedy)
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -366,6 +379,13 @@ def _is_ledger(table: str) -> bool:
 
 def _writer(table: str) -> str:
     return STEPS[writer_of(table)].notebook
+
+
+def _read_json(path: Path, what: str, remedy: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{what} cannot be read ({type(error).__name__}): {remedy}") from error
 
 
 def _plain(value: Any) -> Any:

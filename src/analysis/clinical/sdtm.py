@@ -5,6 +5,8 @@ Every problem of every domain is listed at once. What a domain must hold, and wh
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -79,6 +81,10 @@ DOMAINS = tuple(REQUIRED)
 _SUFFIXES = (".csv.gz", ".csv", ".xpt", ".sas7bdat", ".parquet", ".json")
 
 
+class FileBroken(ValueError):
+    """A file from which no table can be read; the message names the file, never its folder."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that keeps a domain from being used: its code, domain, column and what to do."""
@@ -120,11 +126,20 @@ def read_sdtm(folder: str | Path, domains: Iterable[str] = ("DM",)) -> dict[str,
     ------
     SdtmError
         With every problem of every domain: NO_FOLDER, NO_DOMAIN, TWO_FILES, UNREADABLE, NO_COLUMN,
-        DUPLICATE_KEY, NO_SUBJECT.
+        COLUMN_TWICE, DUPLICATE_KEY, NO_SUBJECT, NO_ROWS.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise SdtmError([Problem("NO_FOLDER", "SDTM", "", "no folder of SDTM domains at the place given")])
+        raise SdtmError(
+            [
+                Problem(
+                    "NO_FOLDER",
+                    "SDTM",
+                    "",
+                    f"no folder {folder.name!r} in the raw folder; put the domains there",
+                )
+            ]
+        )
     found = _files_of(folder)
     problems: list[Problem] = []
     frames = {}
@@ -180,10 +195,13 @@ def _files_of(folder: Path) -> dict[str, list[Path]]:
 def _read_domain(domain: str, file: Path) -> tuple[pd.DataFrame, list[Problem]]:
     try:
         raw = read_frame(file)
-    except Exception as error:  # any broken file becomes a coded problem beside the other domains' problems
-        message = f"{file.name} cannot be read ({type(error).__name__}); export it again"
-        return pd.DataFrame(), [Problem("UNREADABLE", domain, "", message)]
+    except FileBroken as error:
+        return pd.DataFrame(), [Problem("UNREADABLE", domain, "", str(error))]
     raw.columns = [str(name).strip().upper() for name in raw.columns]
+    twice = sorted(set(raw.columns[raw.columns.duplicated()]) & set(_known(domain)))
+    if twice:
+        message = f"{file.name} has this column twice; keep the one that counts"
+        return pd.DataFrame(), [Problem("COLUMN_TWICE", domain, name, message) for name in twice]
     missing = [name for name in REQUIRED[domain] if not set(name.split("|")) & set(raw.columns)]
     if missing:
         reason = REQUIRED[domain]
@@ -192,7 +210,7 @@ def _read_domain(domain: str, file: Path) -> tuple[pd.DataFrame, list[Problem]]:
                 "NO_COLUMN",
                 domain,
                 name.replace("|", " or "),
-                f"{file.name} lacks it; needed by {reason[name]}",
+                f"{file.name} lacks it; needed by {reason[name]}; export it with this column",
             )
             for name in missing
         ]
@@ -203,9 +221,13 @@ def _read_domain(domain: str, file: Path) -> tuple[pd.DataFrame, list[Problem]]:
 
 def _check_keys(domain: str, frame: pd.DataFrame) -> list[Problem]:
     problems = []
+    if domain == "DM" and frame.empty:
+        problems.append(Problem("NO_ROWS", domain, "", "not one subject; export it again"))
     if frame.USUBJID.isna().any():
         count = int(frame.USUBJID.isna().sum())
-        problems.append(Problem("NO_SUBJECT", domain, "USUBJID", f"{count} record(s) without a subject"))
+        problems.append(
+            Problem("NO_SUBJECT", domain, "USUBJID", f"{count} record(s) without a subject; complete them")
+        )
     sequence = f"{domain}SEQ"
     key = ["USUBJID"] if domain == "DM" else ["USUBJID", sequence]
     if set(key) <= set(frame.columns) and frame[key[-1]].notna().any():
@@ -213,14 +235,14 @@ def _check_keys(domain: str, frame: pd.DataFrame) -> list[Problem]:
         if len(rows):
             records = rows[key].drop_duplicates().agg(" ".join, axis=1)
             listed = "; ".join(records.head(5)) + (" ..." if len(records) > 5 else "")
-            message = f"{len(rows)} records share {len(records)} key(s) ({' '.join(key)}): {listed}"
+            message = f"{len(rows)} records share {len(records)} key(s) ({' '.join(key)}): {listed}; keep one of each"
             problems.append(Problem("DUPLICATE_KEY", domain, " ".join(key), message))
     return problems
 
 
 def _keep_known(domain: str, raw: pd.DataFrame) -> pd.DataFrame:
-    names = [part for name in REQUIRED[domain] for part in name.split("|")]
-    known = list(dict.fromkeys([*names, *OPTIONAL[domain]]))
+    known = _known(domain)
+    raw = raw.loc[:, ~raw.columns.duplicated()]
     frame = pd.DataFrame(
         {name: _as_text(raw[name]) if name in raw else None for name in known}, index=raw.index
     )
@@ -228,6 +250,11 @@ def _keep_known(domain: str, raw: pd.DataFrame) -> pd.DataFrame:
     left_out = set(map(str, raw.columns)) - set(known) - {"DOMAIN"}
     frame.attrs = {**raw.attrs, "left_out": sorted(left_out | set(raw.attrs.get("left_out", [])))}
     return frame
+
+
+def _known(domain: str) -> list[str]:
+    names = [part for name in REQUIRED[domain] for part in name.split("|")]
+    return list(dict.fromkeys([*names, *OPTIONAL[domain]]))
 
 
 def _as_text(values: pd.Series) -> pd.Series:
@@ -245,19 +272,39 @@ def read_frame(file: str | Path) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
-        For an unknown ending or a JSON file that is no Dataset-JSON.
+    FileBroken
+        For an unknown ending, an empty file, a row of another length than the header, any other damage.
     """
     name = Path(file).name.lower()
     suffix = next((ending for ending in _SUFFIXES if name.endswith(ending)), None)
     if suffix is None:
-        raise ValueError(f"no reader for {name!r}; use one of {_SUFFIXES}")
-    return _READERS[suffix](Path(file))
+        raise FileBroken(f"no reader for {name!r}; use one of {_SUFFIXES}")
+    try:
+        return _READERS[suffix](Path(file))
+    except FileBroken as error:
+        raise FileBroken(f"{Path(file).name} {error}") from error
+    except Exception as error:  # each reader raises types of its own: all mean that the file is damaged
+        raise FileBroken(
+            f"{Path(file).name} cannot be read ({type(error).__name__}); export it again"
+        ) from error
 
 
 def _read_csv(file: Path) -> pd.DataFrame:
-    return pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig",
-                       compression="gzip" if file.name.lower().endswith(".gz") else None)  # fmt: skip
+    # pandas fills a short row with nothing and shifts a long one: both would lose values without a word.
+    opened = gzip.open if file.name.lower().endswith(".gz") else open
+    with opened(file, "rt", encoding="utf-8-sig", newline="") as stream:
+        lines = csv.reader(stream)
+        rows = [(lines.line_num, row) for row in lines if row]
+    if not rows:
+        raise FileBroken("is empty: not even the names of its columns are there; export it again")
+    header = rows[0][1]
+    uneven = [number for number, row in rows if len(row) != len(header)]
+    if uneven:
+        raise FileBroken(
+            f"has {len(uneven)} line(s) that do not have the {len(header)} fields of the header, "
+            f"first {uneven[:5]}; mend them or export it again"
+        )
+    return pd.DataFrame([row for _, row in rows[1:]], columns=header, dtype=object)
 
 
 def _read_sas(reader: str) -> Callable[[Path], pd.DataFrame]:
@@ -272,7 +319,7 @@ def _read_sas(reader: str) -> Callable[[Path], pd.DataFrame]:
 def _read_dataset_json(file: Path) -> pd.DataFrame:
     content = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(content, dict) or not {"columns", "rows"} <= set(content):
-        raise ValueError("no Dataset-JSON 1.1: it needs 'columns' and 'rows'")
+        raise FileBroken("is no Dataset-JSON 1.1: it needs 'columns' and 'rows'; export it again")
     return pd.DataFrame(content["rows"], columns=[column["name"] for column in content["columns"]])
 
 

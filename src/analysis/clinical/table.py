@@ -29,7 +29,7 @@ import pandas as pd
 from analysis import plan as plans
 from analysis.clinical.endpoints import ADTTE_COLUMNS
 from analysis.clinical.queries import EXCLUSION_COLUMNS, QUERY_COLUMNS, STEP
-from analysis.clinical.sdtm import read_frame
+from analysis.clinical.sdtm import FileBroken, read_frame
 from analysis.clinical.subjects import ADSL_COLUMNS
 
 _KEYS = {"file", "subject", "age", "sex", "time_zero", "endpoints"}
@@ -106,8 +106,13 @@ def read_mapped_table(raw_dir: str | Path, plan: plans.Plan) -> MappedTable:
         raise TableError(problems)
     file = Path(raw_dir) / mapping["file"]
     if not file.is_file():
-        raise TableError([f"no file {mapping['file']!r} in the raw folder (clinical.table.file)"])
-    table = read_frame(file).astype(object)
+        raise TableError(
+            [f"no file {mapping['file']!r} in the raw folder; put it there (clinical.table.file)"]
+        )
+    try:
+        table = read_frame(file).astype(object)
+    except FileBroken as error:
+        raise TableError([str(error)]) from error
     table = table.where(table.notna() & table.ne(""), None)
     problems = _check_table(table, mapping)
     if problems:
@@ -126,7 +131,8 @@ def read_mapped_table(raw_dir: str | Path, plan: plans.Plan) -> MappedTable:
 def check_mapping(mapping: Mapping) -> list[str]:
     """List what is wrong with a mapping: unknown names, missing ones, unknown conditions."""
     problems = _check_names("clinical.table", mapping, _KEYS, _KEYS - {"age", "sex"})
-    for endpoint in mapping.get("endpoints", []):
+    problems = problems or _check_shapes(mapping)
+    for endpoint in [] if problems else mapping["endpoints"]:
         where = f"clinical.table endpoint {endpoint.get('paramcd', '?')!r}"
         problems += _check_names(where, endpoint, _ENDPOINT_KEYS, _ENDPOINT_KEYS - {"censor_description"})
         for event in endpoint.get("events", []):
@@ -135,6 +141,35 @@ def check_mapping(mapping: Mapping) -> list[str]:
             if operator not in CONDITIONS:
                 problems.append(f"{where}: unknown condition {operator!r}; known: {', '.join(CONDITIONS)}")
     return problems
+
+
+def _check_shapes(mapping: Mapping) -> list[str]:
+    """List what is of another shape than the example at the head of this module."""
+    sex, names = mapping.get("sex", {"column": "", "map": {}}), mapping["time_zero"]
+    endpoints = mapping["endpoints"] if isinstance(mapping["endpoints"], list) else []
+    events = [one.get("events") if isinstance(one, Mapping) else None for one in endpoints]
+    wrong = {
+        "time_zero must be a list of columns": not (isinstance(names, list) and names),
+        "sex must be {column: ..., map: {...}}": not (
+            isinstance(sex, Mapping) and set(sex) == {"column", "map"}
+        ),
+        "endpoints must be a list of tables": not endpoints or not all(map(_is_table, endpoints)),
+        "events must be a list of {when: {column, op}, day, description}": not all(
+            isinstance(some, list)
+            and some
+            and all(_is_table(one) and _is_when(one.get("when")) for one in some)
+            for some in events
+        ),
+    }
+    return [f"clinical.table: {what}" for what, found in wrong.items() if found]
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_when(value: Any) -> bool:
+    return isinstance(value, Mapping) and {"column", "op"} <= set(value) <= {"column", "op", "value"}
 
 
 def _check_names(where: str, given: Mapping, known: set[str], needed: set[str]) -> list[str]:
@@ -158,12 +193,24 @@ def _columns_used(mapping: Mapping) -> list[str]:
 def _check_table(table: pd.DataFrame, mapping: Mapping) -> list[str]:
     missing = [name for name in _columns_used(mapping) if name not in table]
     if missing:
-        return [f"{mapping['file']} has no column {name!r}, which clinical.table names" for name in missing]
+        return [
+            f"{mapping['file']} has no column {name!r}, which clinical.table names; add it or mend the mapping"
+            for name in missing
+        ]
+    repeated = [name for name in _columns_used(mapping) if isinstance(table[name], pd.DataFrame)]
+    if repeated:
+        return [f"{mapping['file']} has the column {name!r} twice; keep one" for name in repeated]
+    if table.empty:
+        return [f"{mapping['file']} has no rows; export it again"]
     subject = table[mapping["subject"]]
     twice = subject[subject.duplicated() & subject.notna()].unique()
-    problems = [f"{len(twice)} subject(s) have two rows, first: {', '.join(twice[:5])}"] if len(twice) else []
+    problems = (
+        [f"{len(twice)} subject(s) have two rows, first: {', '.join(twice[:5])}; keep one"]
+        if len(twice)
+        else []
+    )
     if subject.isna().any():
-        problems.append(f"{int(subject.isna().sum())} row(s) without {mapping['subject']!r}")
+        problems.append(f"{int(subject.isna().sum())} row(s) without {mapping['subject']!r}; complete them")
     return problems
 
 

@@ -128,7 +128,7 @@ def _mark_repeats(assigned: pd.DataFrame) -> pd.DataFrame:
     groups = usable.groupby(["USUBJID", "AVISIT"])
     many, later = groups["PATH"].transform("size") > 1, groups.cumcount() > 0
     planned = usable["AVISIT"].isin(_ONCE)
-    code = assigned["CODE"].copy()
+    code = assigned["CODE"].astype(object)
     code.loc[usable.index[many & planned]] = "MULTIPLE_SERIES_FOR_VISIT"
     code.loc[usable.index[later & ~planned]] = "EXTRA_SCAN"
     return assigned.assign(CODE=code)

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from analysis.pet.codes import Notes, SeriesRefused
 from analysis.pet.header import PetSlice, positive
 
+_COMPLETE = "ask the site for it and send the series with a complete header"
+_CORRECT = "ask the site and send the series with a correct header"
+
 
 def read_weight_kg(item: PetSlice, notes: Notes, rules) -> float:
     """Read PatientWeight (0010,1030) in kg.
@@ -32,7 +35,9 @@ def read_weight_kg(item: PetSlice, notes: Notes, rules) -> float:
     """
     weight = item.number["PatientWeight"]
     if weight is None or weight == 0:
-        raise SeriesRefused("WEIGHT_MISSING", f"PatientWeight (0010,1030) in kg expected, found {weight!r}")
+        raise SeriesRefused(
+            "WEIGHT_MISSING", f"PatientWeight (0010,1030) in kg expected, found {weight!r}; {_COMPLETE}"
+        )
     if weight > rules.weight_grams_above:
         notes.adapt("WEIGHT_IN_GRAMS", f"PatientWeight (0010,1030) {weight!r} was read as grams")
         weight /= 1000
@@ -69,7 +74,9 @@ def read_height_m(item: PetSlice, notes: Notes, rules) -> float:
     """
     height = item.number["PatientSize"]
     if height is None or height == 0:
-        raise SeriesRefused("HEIGHT_MISSING", f"PatientSize (0010,1020) in m expected, found {height!r}")
+        raise SeriesRefused(
+            "HEIGHT_MISSING", f"PatientSize (0010,1020) in m expected, found {height!r}; {_COMPLETE}"
+        )
     if height > rules.height_cm_above:
         notes.adapt("HEIGHT_IN_CM", f"PatientSize (0010,1020) {height!r} was read as centimetres")
         height /= 100
@@ -104,14 +111,18 @@ def read_activity_bq(item: PetSlice, notes: Notes, rules) -> float:
     if item.n_tracers > 1:
         raise SeriesRefused(
             "SEVERAL_TRACERS",
-            f"one item of Radiopharmaceutical Information (0054,0016) expected, found {item.n_tracers}",
+            f"one item of Radiopharmaceutical Information (0054,0016) expected, found {item.n_tracers}; "
+            "send the series with the one that was injected",
         )
     dose = item.number["RadionuclideTotalDose"]
     if dose is None:
-        raise SeriesRefused("DOSE_MISSING", "Radionuclide Total Dose (0018,1074) in Bq expected, found none")
+        raise SeriesRefused(
+            "DOSE_MISSING", f"Radionuclide Total Dose (0018,1074) in Bq expected, found none; {_COMPLETE}"
+        )
     if not positive(dose):
         raise SeriesRefused(
-            "DOSE_INVALID", f"Radionuclide Total Dose (0018,1074) above 0 Bq expected, found {dose!r}"
+            "DOSE_INVALID",
+            f"Radionuclide Total Dose (0018,1074) above 0 Bq expected, found {dose!r}; {_CORRECT}",
         )
     if dose < rules.dose_mbq_below:
         notes.adapt("DOSE_IN_MBQ", f"Radionuclide Total Dose (0018,1074) {dose!r} was read as MBq")
@@ -147,7 +158,8 @@ def read_half_life_s(item: PetSlice, notes: Notes, rules) -> float:
     half_life = item.number["RadionuclideHalfLife"]
     if not positive(half_life):
         raise SeriesRefused(
-            "HALF_LIFE_MISSING", f"Radionuclide Half Life (0018,1075) in s expected, found {half_life!r}"
+            "HALF_LIFE_MISSING",
+            f"Radionuclide Half Life (0018,1075) in s expected, found {half_life!r}; {_COMPLETE}",
         )
     if is_fluorine18(item) and not rules.half_life_f18_s[0] <= half_life <= rules.half_life_f18_s[1]:
         notes.flag("HALF_LIFE_UNUSUAL")
@@ -174,5 +186,6 @@ def is_fluorine18(item: PetSlice) -> bool:
 def _within(code: str, what: str, value: float, bounds: Sequence[float], unit: str) -> None:
     if not bounds[0] <= value <= bounds[1]:
         raise SeriesRefused(
-            code, f"{what} between {bounds[0]:g} and {bounds[1]:g} {unit} expected, found {value!r}"
+            code,
+            f"{what} between {bounds[0]:g} and {bounds[1]:g} {unit} expected, found {value!r}; {_CORRECT}",
         )

@@ -269,7 +269,9 @@ def _decompressed(name: str, ds: pydicom.Dataset) -> np.ndarray:
 
 
 def _truncated(name: str, what: str) -> SeriesRefused:
-    return SeriesRefused("TRUNCATED_FILE", f"file {name!r} {what}: it is cut short or damaged; send it again")
+    return SeriesRefused(
+        "TRUNCATED_FILE", f"file {name!r} {what}; send it again, or take it away if it is no image"
+    )
 
 
 def positive(value: float | None) -> bool:

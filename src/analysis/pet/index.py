@@ -128,7 +128,11 @@ class _Walk:
         if path.endswith((".nii", ".nii.gz")):
             self.rois.append(_roi_row(path, "NIFTI"))
             return
-        token = _peek(root / path)
+        try:
+            token = _peek(root / path)
+        except OSError:  # a dangling link, a file without permission: its scan is refused, not the study
+            self._unreadable(path)
+            return
         if token in self.kinds:
             self._count(self.kinds[token], token, path)
             return
@@ -179,7 +183,10 @@ class _Walk:
     def _unreadable(self, path: str) -> None:
         self.unreadable.append(path)
         self.report(
-            "UNREADABLE_FILE", "record", path, f"{path}: no DICOM header could be read; send the file again"
+            "UNREADABLE_FILE",
+            "record",
+            path,
+            f"{path}: no DICOM header could be read; send the file again, or take it away if it is no image",
         )
 
 

@@ -59,7 +59,7 @@ def not_evaluable(adpet: pd.DataFrame) -> list[dict[str, Any]]:
 def without_scan(adsl: pd.DataFrame, assigned: pd.DataFrame) -> list[dict[str, Any]]:
     """List the subjects of whom no PET series was found."""
     missing = sorted(set(adsl["USUBJID"]) - set(assigned["USUBJID"].dropna()))
-    reason = "no PET series of this subject was found"
+    reason = "no PET series of this subject was found; send it, or correct its PatientID (0010,0020)"
     return [
         {"USUBJID": name, "AVISIT": None, "ITEM": "subject", "CODE": "NO_PET_SCAN", "REASON": reason}
         for name in missing

@@ -50,11 +50,15 @@ def _match(roi: dict[str, Any], series: pd.DataFrame, near: pd.DataFrame) -> tup
     if other or misplaced:
         return (
             "ROI_OF_ANOTHER_PATIENT",
-            "made for another patient than the scan it refers to or lies by",
+            "made for another patient than the scan it refers to or lies by; send the ROI file of this scan",
             None,
         )
     if referred.empty:
-        return "ROI_WITHOUT_SCAN", "refers to a series that is not here", None
+        return (
+            "ROI_WITHOUT_SCAN",
+            "refers to a series that is not here; send that series, or the ROI file of this scan",
+            None,
+        )
     if len(referred) > 1:
         return "ROI_AMBIGUOUS", f"fits {len(referred)} PET series; it must name one", None
     return "", "", referred["SERIESUID"].iloc[0]

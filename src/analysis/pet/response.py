@@ -103,7 +103,9 @@ def classify_grid(
     )
     known = {"subjects": subjects, "scans": scans, "decisions": decisions}
     metrics = dict.fromkeys(m for m, _, _ in wanted)
-    cases = {m: lesion_pairs.collect(adpet, plan, m, **known) for m in metrics if m in set(adpet["METRIC"])}
+    # Where every scan was refused, every subject is not evaluable: a result, with its reason in the ledger.
+    held = set(adpet["METRIC"]) if len(adpet) else set(metrics)
+    cases = {m: lesion_pairs.collect(adpet, plan, m, **known) for m in metrics if m in held}
     parts = [_apply(cases[m], plan.response, r, c, m) for m, r, c in wanted if m in cases]
     if not parts:
         raise ValueError(f"METRIC_MISSING: none of {', '.join(metrics)} is in adpet")

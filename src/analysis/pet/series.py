@@ -34,6 +34,7 @@ _SERIES_TEXT = [
     "RadiopharmaceuticalStartDateTime",
 ]
 _SERIES_NUMBER = ["PatientWeight", "PatientSize", "RadionuclideTotalDose", "RadionuclideHalfLife"]
+_OTHER = "send the reconstruction with these corrections"
 _NOT_QUANTITATIVE = {"MIP", "NAC", "REPROJECTION"}
 
 
@@ -217,12 +218,14 @@ def _check_corrections(item: PetSlice, notes: Notes, rules) -> None:
     missing = [word for word in rules.corrections_required if word not in done]
     if missing:
         code = "NOT_ATTENUATION_CORRECTED" if "ATTN" in missing else "NOT_CORRECTED"
-        raise SeriesRefused(code, f"Corrected Image (0028,0051) needs {missing}, found {sorted(done)}")
+        raise SeriesRefused(
+            code, f"Corrected Image (0028,0051) needs {missing}, found {sorted(done)}; {_OTHER}"
+        )
     if "DECY" not in done and item.text["DecayCorrection"].upper() != "NONE":
         raise SeriesRefused(
             "NOT_DECAY_CORRECTED",
             f"Corrected Image (0028,0051) lacks DECY while Decay Correction is "
-            f"{item.text['DecayCorrection']!r}",
+            f"{item.text['DecayCorrection']!r}; {_OTHER}",
         )
     for word in rules.corrections_expected:
         if word not in done:
@@ -236,11 +239,13 @@ def _check_rescale(slices: Sequence[PetSlice]) -> None:
         slope, intercept = item.number["RescaleSlope"], item.number["RescaleIntercept"]
         if not positive(slope):
             raise SeriesRefused(
-                "SLOPE_INVALID", f"Rescale Slope (0028,1053) above 0 expected, found {slope!r}"
+                "SLOPE_INVALID",
+                f"Rescale Slope (0028,1053) above 0 expected, found {slope!r}; export the series again",
             )
         if intercept not in (None, 0.0):
             raise SeriesRefused(
-                "INTERCEPT_NOT_ZERO", f"Rescale Intercept (0028,1052) 0 expected, found {intercept!r}"
+                "INTERCEPT_NOT_ZERO",
+                f"Rescale Intercept (0028,1052) 0 expected, found {intercept!r}; export the original series",
             )
 
 

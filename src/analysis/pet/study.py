@@ -56,6 +56,7 @@ QC_NUMBER = [
     "LIVERMEAN",
     "LIVERSD",
 ]
+ROI_MAP_COLUMNS = ["USUBJID", "ROINAME", "ROLE"]
 EXCLUSION_COLUMNS = ["STEP", "USUBJID", "AVISIT", "ITEM", "CODE", "REASON"]
 
 
@@ -120,10 +121,13 @@ def measure_study(
     Raises
     ------
     FileNotFoundError
-        NO_DATA_FOLDER.
+        NO_DATA_FOLDER; NO_PET_SERIES if the folder holds not one.
+    ValueError
+        ROI_MAP_COLUMNS.
     """
     plan = plans.defaults() if plan is None else plan
     index = index_tree(Path(raw_dir) / plan.pet.dicom_folder)
+    _check_found(index, plan.pet.dicom_folder)
     assigned, problems = assign_subjects_and_visits(index.series, adsl, plan)
     assigned["SCANPATH"] = _unique_paths(assigned["PATH"], plan.pet.dicom_folder)
     tasks = _tasks(Path(raw_dir) / plan.pet.dicom_folder, index, assigned, adsl, plan, roi_map, with_mips)
@@ -191,6 +195,20 @@ def derive_flags(adpet: pd.DataFrame, plan: plans.Plan | None = None) -> pd.Data
     return out[ADPET_COLUMNS].sort_values(order, kind="stable", ignore_index=True)
 
 
+def _check_found(index: Index, folder: str) -> None:
+    """Refuse a folder without any PET series: a study of which nothing can be said is a wrong folder."""
+    if len(index.series):
+        return
+    problems = pd.Series([problem["CODE"] for problem in index.problems], dtype=object).value_counts()
+    seen = [f"{count} {code}" for code, count in sorted(problems.items())]
+    others = sum(index.passed_over.values())
+    seen += [f"{others} files of other kinds"] if others else []
+    raise FileNotFoundError(
+        f"NO_PET_SERIES: no PET series to measure in the folder {folder!r}, found {', '.join(seen) or 'no files'}; "
+        "put the DICOM files there, or name another folder (raw_dir, pet.dicom_folder)"
+    )
+
+
 def _unique_paths(paths: pd.Series, folder: str) -> list[str]:
     """Name each series by its folder under the raw folder; further series of one folder get a number."""
     number = paths.groupby(paths).cumcount() + 1
@@ -250,6 +268,11 @@ def _scan_row(row: Any, study: str) -> dict[str, Any]:
 
 def _maps(roi_map: pd.DataFrame | None) -> dict[str, dict[str, dict[str, Any]]]:
     found: dict[str, dict[str, dict[str, Any]]] = {}
+    lacks = [] if roi_map is None else [name for name in ROI_MAP_COLUMNS if name not in roi_map]
+    if lacks:
+        raise ValueError(
+            f"ROI_MAP_COLUMNS: roi_map.csv has no column {', '.join(lacks)}; it needs {', '.join(ROI_MAP_COLUMNS)}"
+        )
     for row in [] if roi_map is None else roi_map.to_dict("records"):
         found.setdefault(row["USUBJID"], {})[row["ROINAME"]] = row
     return found

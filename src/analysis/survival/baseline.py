@@ -94,8 +94,8 @@ def estimate_baseline_effect(
     adpet, adtte : DataFrame
         Measurements; time to event whose time zero is first dose or the scan itself.
     plan : Plan
-        Sections design, primary and survival. The primary metric and endpoint are PRIMARY only where the
-        plan's exposure is the baseline metric; everything else is EXPLORATORY.
+        Sections design, primary and survival. Where the plan's exposure is the baseline metric, the primary
+        metric is PRIMARY for the primary endpoint and SECONDARY for the others; all else is EXPLORATORY.
     rng : numpy.random.Generator
         For the permutations.
     timepoint : str
@@ -137,17 +137,17 @@ def estimate_baseline_effect(
 
 def _per_doubling(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.DataFrame:
     primary = plan.primary
-    first = primary.exposure == "baseline_metric" and (analysis.endpoint, analysis.metric) == (
-        primary.endpoint,
-        primary.metric,
-    )
-    role = ("SENSITIVITY" if plan.overrides else "PRIMARY") if first else "EXPLORATORY"
+    first = primary.exposure == "baseline_metric" and analysis.metric == primary.metric
+    tested = "PRIMARY" if analysis.endpoint == primary.endpoint else "SECONDARY"
+    role = ("SENSITIVITY" if plan.overrides else tested) if first else "EXPLORATORY"
+    ties = {"ML": plan.survival.ties_ml, "FIRTH": plan.survival.ties_firth}
+    few = int(data["event"].sum()) < plan.survival.firth_max_events
     rows = []
-    for estimator, ties in (("ML", plan.survival.ties_ml), ("FIRTH", plan.survival.ties_firth)):
-        fit = cox_of(data, "log2", estimator, ties, plan)
-        own_role = role if estimator == "ML" else "SENSITIVITY" if first else "EXPLORATORY"
+    for number, estimator in enumerate(("FIRTH", "ML") if few else ("ML", "FIRTH")):
+        fit = cox_of(data, "log2", estimator, ties[estimator], plan)
+        own_role = role if number == 0 else "SENSITIVITY" if first else "EXPLORATORY"
         row = estimate_row(data, analysis, "cox", fit, own_role, "hazard ratio per doubling", groups=False)
-        rows.append({**row, "ESTIMATOR": estimator, "TIES": ties})
+        rows.append({**row, "ESTIMATOR": estimator, "TIES": ties[estimator]})
     return estimates_table(rows)
 
 

@@ -12,10 +12,12 @@ from analysis.survival.association import (
     analysis_set,
     estimate_censoring_sensitivity,
     estimate_response_effect,
+    gate,
     main_analysis,
 )
 from analysis.survival.baseline import HIGH, LOW, baseline_set, estimate_baseline_effect
 from analysis.survival.estimates import Analysis, stack, tabulate_curves, tabulate_set
+from analysis.survival.power import schoenfeld_power
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,27 @@ def analyse(
     baseline, baseline_out = estimate_baseline_effect(adpet, adtte, plan, rng)
     if plan.primary.exposure == "baseline_metric":
         pairs = [_baseline_pair(adpet, adtte, plan, endpoint, day) for endpoint in plan.primary.endpoints]
-        return Association(day, baseline, *_tabulate(pairs, plan), _of_metric(baseline_out, plan))
+        return Association(day, gate(baseline, plan), *_tabulate(pairs, plan), _of_metric(baseline_out, plan))
     main, excluded = estimate_response_effect(admr, adtte, adsl, plan, rng, timepoint=day)
     analyses = [main_analysis(admr, plan, timepoint=day, endpoint=name) for name in plan.primary.endpoints]
     censoring = estimate_censoring_sensitivity(analyses[0], admr, adtte_sensitivity, adsl, plan)
     pairs = [(analysis, analysis_set(analysis, admr, adtte, adsl, plan)[0]) for analysis in analyses]
-    return Association(day, stack([main, censoring, baseline]), *_tabulate(pairs, plan), excluded)
+    table = stack([main, estimate_power(main, plan), censoring, baseline])
+    return Association(day, table, *_tabulate(pairs, plan), excluded)
+
+
+def estimate_power(main: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Return one row: the power to find the plan's hazard ratio with the events seen."""
+    row = main.iloc[[0]].copy()
+    patients = row["N_EXPOSED"] + row["N_REFERENCE"]
+    share = float((row["N_EXPOSED"] / patients).iloc[0]) if patients.iloc[0] else 0.0
+    ratio = plan.survival.power_hr
+    power = schoenfeld_power(int(row["EVENTS"].iloc[0]), share, ratio, alpha=plan.primary.alpha)
+    missing = {name: np.nan for name in ("LOWER", "UPPER", "P")}
+    label = f"power to find a hazard ratio of {ratio:g} with these events (Schoenfeld)"
+    return row.assign(
+        METHOD="power", ESTIMATOR=None, TIES=None, ESTIMATE=power, ROLE="DESCRIPTIVE", LABEL=label, **missing
+    )
 
 
 def _tabulate(pairs: list[tuple[Analysis, pd.DataFrame]], plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -28,6 +28,7 @@ QUANTITIES = {
     "log-rank": (TEST, "Test"),
     "logrank": (TEST, "Test"),
     "concordance": (PLAIN, "C"),
+    "power": (PERCENT, "Power, %"),
 }
 # Columns in which a row may differ from the main analysis, and their words.
 _CHOICES = {
@@ -40,7 +41,11 @@ _CHOICES = {
     "ESTIMATOR": lambda code: ESTIMATORS.get(code, code),
     "TIES": lambda code: f"{str(code).capitalize()} ties",
 }
-_GENERIC = ("other rule, cut or day", "other estimator", "main analysis", "hazard ratio")
+_GENERIC = (
+    *("other rule, cut or day", "other estimator", "main analysis", "hazard ratio", "fixed landmark"),
+    "hazard ratio per doubling",
+)
+_UNTESTED = "estimated only, not tested"
 
 
 def quantity_of(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -230,6 +235,7 @@ def _name(row: Mapping[str, Any], main: Mapping[str, Any], choices: list[str], s
     shown = [name for name in choices[:4] if not pd.isna(row[name])] if is_main else different
     details = [_CHOICES[name](row[name]) for name in shown]
     said = [text for text in str(row["LABEL"]).split("; ") if text not in _GENERIC]
+    said = [text for text in said if not text.startswith(_UNTESTED)]  # the missing p says so, line by line
     if pd.isna(row.get("REFERENCE")) and not pd.isna(row.get("CONTRAST")) and quantity_of(row)[0] != RATIO:
         said.insert(0, label_of(row["CONTRAST"]))
     text = ", ".join([*said, *details]) or str(row["LABEL"])

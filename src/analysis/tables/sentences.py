@@ -29,31 +29,22 @@ def say_main(estimates: pd.DataFrame, endpoint: str, *, alpha: float) -> str:
     level = f"{100 * (1 - alpha):g} %"
     if pd.isna(row["ESTIMATE"]):
         return f"{endpoint}: the hazard ratio cannot be estimated ({row['LABEL']})."
-    per_doubling = row["RULE"] == "per_doubling"
-    what = (
-        f"per doubling of {label_of(row['METRIC'])} at {label_of(row['TIMEPOINT']).lower()}"
-        if per_doubling
-        else f"{label_of(row['CONTRAST']).lower()} against {label_of(row['REFERENCE']).lower()} at "
-        f"{label_of(row['TIMEPOINT']).lower()}"
-    )
-    tested = "" if pd.notna(row["P"]) else " Estimated only, not tested."
+    shown = ratio(row["ESTIMATE"], row["LOWER"], row["UPPER"])
     p = f", {p_text(row['P'])}" if pd.notna(row["P"]) else ""
-    text = (
-        f"{endpoint}: hazard ratio {what} {ratio(row['ESTIMATE'], row['LOWER'], row['UPPER'])} "
-        f"({level} interval{p}; {row['N']:.0f} patients, {row['EVENTS']:.0f} events).{tested}"
-    )
-    return text + _verdict(row, alpha)
+    size = f"{row['N']:.0f} patients, {row['EVENTS']:.0f} events"
+    text = f"{endpoint}: hazard ratio {shown} {_contrast(row)} ({level} interval{p}; {size})."
+    return f"{text} {_verdict(row, alpha)} {_power(estimates, endpoint)}".strip()
 
 
 def say_medians(estimates: pd.DataFrame, endpoint: str) -> str:
     """State the median time of each group of the main analysis, months, with limits."""
-    rows = estimates[estimates["ENDPOINT"].eq(endpoint) & estimates["METHOD"].eq("median")]
+    rows = estimates[estimates["ENDPOINT"].eq(endpoint) & estimates["METHOD"].eq("km_median")]
     main = estimates[estimates["ENDPOINT"].eq(endpoint)].iloc[0]
     if main["RULE"] != "per_doubling":
         rows = rows[rows["RULE"].eq(main["RULE"]) & rows["TIMEPOINT"].eq(main["TIMEPOINT"])]
     rows = rows[rows["METRIC"].eq(main["METRIC"])].drop_duplicates("CONTRAST")
     parts = [f"{label_of(row.CONTRAST).lower()} {_months(row)}" for row in rows.itertuples()]
-    return f"Median {endpoint}, months: " + "; ".join(parts) + "." if parts else ""
+    return f"Median {endpoint}, months (limits): " + "; ".join(parts) + "." if parts else ""
 
 
 def say_proportion(proportions: pd.DataFrame, *, timepoint: str, metric: str, rule: str, cut: float) -> str:
@@ -80,14 +71,32 @@ def say_proportion(proportions: pd.DataFrame, *, timepoint: str, metric: str, ru
     return text
 
 
+def _contrast(row: pd.Series) -> str:
+    day = label_of(row["TIMEPOINT"]).lower()
+    if row["RULE"] == "per_doubling":
+        return f"per doubling of {label_of(row['METRIC'])} at {day}"
+    return f"of {label_of(row['CONTRAST']).lower()} against {label_of(row['REFERENCE']).lower()} at {day}"
+
+
 def _verdict(row: pd.Series, alpha: float) -> str:
-    if pd.isna(row["P"]):
-        return ""
     if row["ROLE"] not in ("PRIMARY", "SECONDARY"):
-        return " A sensitivity analysis: not a test."
+        return (
+            "Exploratory, not a test."
+            if row["ROLE"] == "EXPLORATORY"
+            else "A sensitivity analysis, not a test."
+        )
+    if pd.isna(row["P"]):
+        return "Estimated only, not tested: the endpoint before it is not significant."
     if row["P"] <= alpha:
-        return f" Significant at {alpha:g}, two-sided."
-    return f" Not significant at {alpha:g}: the interval holds every effect these data are compatible with."
+        return f"Significant at {alpha:g}, two-sided."
+    return f"Not significant at {alpha:g}, which is no evidence of no effect: see the interval."
+
+
+def _power(estimates: pd.DataFrame, endpoint: str) -> str:
+    rows = estimates[estimates["METHOD"].eq("power") & estimates["ENDPOINT"].eq(endpoint)]
+    if rows.empty or pd.isna(rows["ESTIMATE"].iloc[0]):
+        return ""
+    return f"The {rows['LABEL'].iloc[0]} is {100 * rows['ESTIMATE'].iloc[0]:.0f} %."
 
 
 def _months(row) -> str:

@@ -60,7 +60,20 @@ ROLES = {
     "EXPLORATORY": "Exploratory",
     "DESCRIPTIVE": "Descriptive",
 }
-_ALL = GROUPS | METRICS | VISITS | RULES
+REASONS = {
+    "BASELINE_REFUSED": "baseline scan refused",
+    "NO_BASELINE_SCAN": "no baseline scan",
+    "NO_FOLLOWUP_SCAN": "no follow-up scan",
+    "SCAN_REFUSED": "scan refused",
+    "NO_LESION": "no lesion drawn",
+    "NOT_FDG_EVALUABLE": "no FDG-evaluable lesion",
+    "SCANS_NOT_COMPARABLE": "scans not comparable",
+    "COMPARABILITY_UNKNOWN": "comparability unknown",
+    "NEW_UNCONFIRMED": "new lesion not confirmed",
+    "NO_BASELINE_LOAD": "no baseline load",
+    "LESION_NOT_EVALUABLE": "a lesion not evaluable",
+}
+_ALL = GROUPS | METRICS | VISITS | RULES | REASONS
 
 
 def label_of(code: Any) -> str:

@@ -1,0 +1,260 @@
+"""The planted truth is recovered: analysis code on raw files of virtual trials, against ``truth/*.csv``.
+
+Two proofs. Images: one tiny trial with DICOM, every lesion against the phantom. Outcomes: six trials of 48
+patients without images. Their seeds, 101 to 106, were fixed before the first run; none was left out. Expected
+values come from the truth files and the plan. `tests/recovery.py` (``make recovery``) does the same on sixty.
+"""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import clinical, plan, virtual_trial
+from analysis.pet import response
+from analysis.pet.study import measure_study
+
+sys.path.insert(0, str(Path(__file__).parent))
+import recovery  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+LESION = ["USUBJID", "AVISIT", "LESIONID"]
+SCAN = LESION[:2]
+SEEDS = range(101, 107)
+# A chance in 3.5 million that one normal voxel exceeds its mean by this many SD: see the first test.
+VOXEL_SD = 5.0
+pytestmark = pytest.mark.xdist_group("truth")  # the trials are simulated once, by one worker
+
+
+def read_truth(folder: Path) -> SimpleNamespace:
+    names = ("patients", "lesions", "scans", "uptake", "roles")
+    tables = {name: pd.read_csv(folder / "truth" / f"{name}.csv", keep_default_na=False) for name in names}
+    numbers = ["SUVMAX", "SUVMAX_BLURRED", "NOISE_SD", "VOLUME_ML", "DIAMETER_MM"]
+    uptake = tables["uptake"]
+    kept = [name for name in numbers if name in uptake]
+    return SimpleNamespace(**tables | {"uptake": uptake.assign(**uptake[kept].apply(pd.to_numeric))})
+
+
+def carriers(truth: SimpleNamespace, role: str) -> set:
+    return set(truth.roles.loc[truth.roles["ROLE"].eq(role), "USUBJID"])
+
+
+def keys(frame: pd.DataFrame, columns: list[str]) -> set:
+    return set(frame[columns].itertuples(index=False, name=None))
+
+
+# ---------------------------------------------------------------- images
+
+
+@pytest.fixture(scope="module")
+def imaged(tmp_path_factory):
+    """The tiny trial, written with its images and measured as notebook 02 does."""
+    settings = plan.load("tiny", ROOT / "config" / "tiny.yaml")
+    folder = tmp_path_factory.mktemp("tiny") / "raw"
+    virtual_trial.write_trial(settings, folder, workers=1)
+    sdtm = clinical.read_sdtm(folder / "sdtm", clinical.domains_needed(settings.clinical))
+    adsl = clinical.derive_adsl(sdtm, settings)
+    read = {"roi_map": "roi_map.csv", "decisions": "reader_decisions.csv"}
+    read = {name: pd.read_csv(folder / file) for name, file in read.items()}
+    silent = lambda *_: None
+    found = measure_study(folder, adsl, settings, with_mips=False, report=silent, **read)
+    admr = response.classify(
+        found.adpet,
+        settings,
+        subjects=adsl[adsl["SAFFL"].ne("N")],
+        scans=found.scan_qc,
+        decisions=read["decisions"],
+    )
+    truth = read_truth(folder)
+    return SimpleNamespace(plan=settings, truth=truth, found=found, admr=admr, pairs=pair(found, truth))
+
+
+def pair(found, truth) -> pd.DataFrame:
+    """Put each measured lesion beside its truth; Z is the error of SUVmax in SD of the noise."""
+    rows = found.adpet[found.adpet["ROLE"].eq("LESION")]
+    wide = rows.pivot(index=LESION, columns="METRIC", values="AVAL").add_prefix("M_").reset_index()
+    pairs = wide.merge(truth.uptake, on=LESION, how="inner", validate="one_to_one")
+    pairs = pairs.merge(truth.scans[[*SCAN, "VENDOR"]], on=SCAN, how="left", validate="many_to_one")
+    return pairs.assign(Z=(pairs["M_SUVMAX"] - pairs["SUVMAX_BLURRED"]) / pairs["NOISE_SD"])
+
+
+def test_each_lesion_is_measured_within_the_noise_of_the_phantom(imaged):
+    # Noise is normal, and no voxel of a region has a larger SD than NOISE_SD, that of the hottest one. So the
+    # measured maximum falls short by more than 5 SD, or one of a region's voxels exceeds the truth by more
+    # than 5 SD, with a probability of at most 3e-7 a voxel: 1e-3 for the 4,000 voxels of all regions here.
+    assert imaged.pairs["Z"].abs().max() <= VOXEL_SD
+
+
+@pytest.mark.parametrize("vendor", ["SIEMENS", "GE", "PHILIPS"])
+def test_no_dialect_shifts_the_suv(imaged, vendor):
+    # On average a maximum is not below the truth (the hottest voxel alone is unbiased) and not more than 1.03
+    # SD above it, the mean maximum of four equal normal voxels. Lesions have independent noise of about 5 %:
+    # an error of scale of 5 % in one dialect (3 min of decay are 2 %) would leave these limits.
+    errors = imaged.pairs.loc[imaged.pairs["VENDOR"].eq(vendor), "Z"]
+    slack = 3 / np.sqrt(len(errors))
+    assert len(errors) >= 15
+    assert -slack <= errors.mean() <= 1.03 + slack
+
+
+def test_regions_have_the_volume_of_the_sphere_that_was_drawn(imaged):
+    # Drawn: the voxels whose centre lies within the radius plus roi_margin_voxels. Counting centres misses a
+    # sphere of a dozen voxels or more by a quarter at most, and by under 3 % over a hundred spheres.
+    settings, pairs = imaged.plan.virtual, imaged.pairs
+    ratio = pd.Series(settings.vendor_voxel_ratio).map(np.prod)
+    voxel_mm = np.cbrt(ratio * np.prod(settings.voxel_mm))
+    radius_mm = pairs["DIAMETER_MM"] / 2 + settings.roi_margin_voxels * pairs["VENDOR"].map(voxel_mm)
+    drawn_ml = 4 / 3 * np.pi * radius_mm**3 / 1000
+    assert (pairs["M_VOLUME"] / drawn_ml).between(0.75, 1.25).all()
+    assert pairs["M_VOLUME"].sum() == pytest.approx(drawn_ml.sum(), rel=0.03)
+
+
+def test_the_metabolic_volume_of_bright_lesions_is_that_of_the_planted_sphere(imaged):
+    # Blur of 6 mm, voxels of 8 mm and lesions that fade towards the rim allow no more than "about the same".
+    bright = imaged.pairs[imaged.pairs["SUVMAX_BLURRED"] > 8]
+    assert len(bright) >= 20
+    assert (bright["M_MTV41"] / bright["VOLUME_ML"]).median() == pytest.approx(1, abs=0.25)
+    assert (imaged.pairs["M_MTV41"] <= imaged.pairs["M_VOLUME"]).all()
+
+
+def test_every_planted_scan_is_measured_or_in_the_ledger_and_no_other_is_found(imaged):
+    planted, qc = imaged.truth.scans, imaged.found.scan_qc
+    measured = keys(qc[qc["STATUS"].eq("OK")], SCAN)
+    ledger = imaged.found.exclusions[imaged.found.exclusions["ITEM"].eq("scan")]
+    assert keys(qc, SCAN) == keys(planted, SCAN)
+    assert not measured & keys(ledger, SCAN)
+    assert measured | keys(ledger, SCAN) == keys(planted, SCAN)
+    dates = planted.merge(qc, on=SCAN, suffixes=("_TRUE", ""))
+    assert (pd.to_datetime(dates["SCANDT"]) == dates["ADT"]).all()
+
+
+def test_the_refused_scan_is_the_planted_one_and_the_ledger_says_why(imaged):
+    planted = imaged.truth.scans[imaged.truth.scans["FAULT"].eq("no_weight")]
+    ledger = imaged.found.exclusions
+    assert len(planted) == 1
+    assert keys(ledger[ledger["CODE"].eq("WEIGHT_MISSING")], SCAN) == keys(planted, SCAN)
+    assert set(planted["USUBJID"]) == carriers(imaged.truth, "no_weight")
+
+
+def test_every_planted_lesion_of_a_measured_scan_is_measured_and_no_other(imaged):
+    refused = imaged.truth.scans[imaged.truth.scans["FAULT"].eq("no_weight")]
+    planted = imaged.truth.uptake
+    shown = {key for key in keys(planted, LESION) if key[:2] not in keys(refused, SCAN)}
+    rows = imaged.found.adpet[imaged.found.adpet["ROLE"].eq("LESION")]
+    assert keys(rows, LESION) == shown
+
+
+def test_the_patient_without_an_evaluable_lesion_is_the_planted_one(imaged):
+    ledger = imaged.found.exclusions
+    found = set(ledger.loc[ledger["CODE"].eq("NOT_FDG_EVALUABLE"), "USUBJID"])
+    assert found == carriers(imaged.truth, "not_evaluable")
+
+
+def true_changes(truth: SimpleNamespace) -> pd.DataFrame:
+    """Return ln ratio and its noise SD of each baseline lesion at each follow-up scan, from the truth."""
+    lesions = truth.uptake[truth.uptake["IS_NEW"].eq("N")]
+    lesions = lesions.assign(LN=np.log(lesions["SUVMAX_BLURRED"]), CV=lesions["NOISE_SD"] / lesions["SUVMAX"])
+    base = lesions.loc[lesions["AVISIT"].eq("D0"), ["USUBJID", "LESIONID", "LN", "CV"]]
+    both = lesions.merge(base, on=["USUBJID", "LESIONID"], suffixes=("", "_D0"), validate="many_to_one")
+    return both.assign(CHANGE=both["LN"] - both["LN_D0"], SD=np.hypot(both["CV"], both["CV_D0"]))
+
+
+def test_the_change_of_each_patients_worst_lesion_comes_back_within_image_noise(imaged):
+    # The largest of several changes moves by no more than the change that moves most: 4 SD of the noisiest.
+    changes = true_changes(imaged.truth).groupby(SCAN)[["CHANGE", "SD"]].max()
+    scores = imaged.admr.dropna(subset="SCORE").set_index(SCAN)["SCORE"]
+    planted = changes.reindex(scores.index)
+    assert len(scores) >= 15
+    assert ((scores - planted["CHANGE"]).abs() <= 4 * planted["SD"]).all()
+
+
+def test_a_confirmed_new_lesion_makes_a_non_responder_whatever_the_others_do(imaged):
+    lesions = imaged.truth.lesions[imaged.truth.lesions["KIND"].eq("new")]
+    planted = keys(lesions, ["USUBJID", "NEWVIS"]) & keys(imaged.truth.scans, SCAN)
+    classes = imaged.admr.set_index(SCAN)["MRESP"]
+    assert planted
+    assert {classes[key] for key in planted} == {"NON-RESPONDER"}
+
+
+# ---------------------------------------------------------------- outcomes, ctDNA and genes
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory):
+    """Six trials of 48 patients, written without images and analysed as notebooks 01, 02 and 05 do."""
+    made = {}
+    for seed in SEEDS:
+        settings, folder = recovery.plan_of(seed), tmp_path_factory.mktemp(f"seed{seed}")
+        recovery.write_without_images(settings, folder)
+        found = recovery.analyse_folder(folder, settings)
+        made[seed] = SimpleNamespace(plan=settings, found=found, truth=read_truth(folder))
+    return made
+
+
+def endpoint(trial: SimpleNamespace, name: str) -> pd.DataFrame:
+    """Put the derived endpoint beside the planted one, a row a treated patient."""
+    adtte = trial.found.clinical.adtte
+    rows = adtte.loc[adtte["PARAMCD"].eq(name), ["USUBJID", "AVAL", "CNSR"]]
+    planted = trial.truth.patients.rename(columns={f"{name}DAYS": "DAYS", f"{name}EVENT": "EVENT"})
+    planted = planted[["USUBJID", "DAYS", "EVENT"]].astype({"DAYS": int})
+    planted = planted.assign(EVENT=planted["EVENT"].astype(str).eq("True"))
+    return planted.merge(rows, on="USUBJID", how="outer", validate="one_to_one")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_progression_free_survival_comes_back_to_the_day(trials, seed):
+    table = endpoint(trials[seed], "PFS")
+    assert len(table) == 48 and table.notna().all(axis=None)
+    partial = table["USUBJID"].isin(carriers(trials[seed].truth, "death_month_only"))
+    assert (table["CNSR"].eq(0) == table["EVENT"]).all()
+    assert (table["AVAL"] == table["DAYS"])[~partial].all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_survival_comes_back_to_the_day_unless_the_day_of_death_is_unknown(trials, seed):
+    table = endpoint(trials[seed], "OS")
+    assert len(table) == 48 and table.notna().all(axis=None)
+    partial = table["USUBJID"].isin(carriers(trials[seed].truth, "death_month_only"))
+    late = (table["AVAL"] - table["DAYS"]).abs()
+    assert (table["CNSR"].eq(0) == table["EVENT"]).all()
+    assert partial.sum() <= 1
+    assert (late[~partial] == 0).all() and (late[partial] <= 31).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ctdna_at_day_14_is_read_as_planted(trials, seed):
+    row = recovery.ctdna_row(trials[seed].found)
+    patients = trials[seed].truth.patients
+    assert row["N"] <= 48 and row["N_POS"] <= patients["CTDNA_D14"].astype(str).eq("True").sum()
+
+
+def test_the_interval_of_the_ctdna_hazard_ratio_covers_the_planted_one(trials):
+    # Of six 95 % intervals at least four cover with a probability of 99.8 % if each covers in 95 %.
+    rows = [recovery.ctdna_row(trial.found) for trial in trials.values()]
+    covered = [row["LOWER"] <= recovery.MARGINAL_CTDNA_HR <= row["UPPER"] for row in rows]
+    assert sum(covered) >= 4
+    # Their geometric mean: 0.35 is the SD of a trial's ln HR (38 events in two halves: sqrt(4 / 38)), 3 SE.
+    middle = np.mean(np.log([row["ESTIMATE"] for row in rows]))
+    assert middle == pytest.approx(np.log(recovery.MARGINAL_CTDNA_HR), abs=3 * 0.35 / np.sqrt(len(rows)))
+
+
+def test_the_planted_gene_is_found(trials):
+    # The plan asks for a power of 0.9: at least four of six with a probability of 98.4 %.
+    found = []
+    for trial in trials.values():
+        genes = recovery.genes_found(trial.found, "PCTCHANGE", trial.plan.biomarkers.fwer_level)
+        found.append(genes.loc[genes["MARKER"].eq(trial.plan.virtual.planted_gene), "FOUND"].any())
+    assert sum(found) >= 4
+
+
+def test_genes_without_effect_are_mostly_not_found(trials):
+    # Two tiers a trial, each with a family-wise error of 5 %: at most two of twelve with a probability of 98 %.
+    wrong = []
+    for trial in trials.values():
+        genes = recovery.genes_found(trial.found, "PCTCHANGE", trial.plan.biomarkers.fwer_level)
+        null = genes[genes["MARKER"].isin(list(trial.plan.virtual.null_genes))]
+        wrong += null.groupby("TIER")["FOUND"].any().tolist()
+    assert len(wrong) == 12
+    assert sum(wrong) <= 2
