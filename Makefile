@@ -4,6 +4,7 @@ SCENARIO  ?= primary
 DATA      ?=
 WORKERS   ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 PYTHON    ?= python3
+LABFLAGS  ?=
 
 BIN       := .venv/bin
 READY     := .venv/.ready
@@ -18,7 +19,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/.cache/ipython
 export JUPYTER_PLATFORM_DIRS := 1
 
-.PHONY: help reproduce scenarios figures lab test golden real lint lock environment clean
+.PHONY: help reproduce scenarios figures lab test golden recovery real lint lock environment clean
 
 help:            ## what can be done here
 	@sed -n 's/^\([a-z]*\): .*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z]*\): .*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -36,15 +37,19 @@ figures: $(READY)    ## the figures and tables of the paper, again from the deri
 	@echo "The figures are in reports/$(STUDY)/$(SCENARIO)/figures"
 
 lab: $(READY)        ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks/README.md
+	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks $(LABFLAGS)
 
 test: $(READY)       ## everything that must hold: unit, reference and property tests, the DAG on the tiny trial, golden notebooks
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not dag"
+	$(BIN)/python -m pytest -m dag
 	@rm -rf build/golden
 	PEARL_PROGRESS=/dev/null $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg tests/notebooks
 
 golden: $(READY)     ## renew the golden notebooks of the tiny trial (a changed number is a CHANGELOG entry)
 	$(BIN)/python tests/notebooks/golden.py renew
+
+recovery: $(READY)   ## slow proof: is what was planted found again, over fresh simulated trials
+	$(BIN)/python tests/recovery.py
 
 real: $(READY)       ## only the tests that need the real cohorts
 	$(BIN)/python -m pytest -m real -n $(WORKERS)

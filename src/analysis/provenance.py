@@ -47,9 +47,12 @@ def plan_in_force(run: Run) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Name, value, unit, origin, reason; empty if every value is the default.
+        Value, unit, origin and reason by name; one row that says so if every value is at its default.
     """
     table = run.plan.describe()
-    return table.loc[table["origin"] != "default", ["name", "value", "unit", "origin", "reason"]].reset_index(
-        drop=True
-    )
+    columns = ["name", "value", "unit", "origin", "reason"]
+    changed = table.loc[table["origin"] != "default", columns]
+    if changed.empty:
+        count = f"{len(table)} values of sections {', '.join(run.plan.sections())}"
+        changed = pd.DataFrame([("(every value)", "at its default", "", "default", count)], columns=columns)
+    return changed.set_index("name")

@@ -95,7 +95,7 @@ def test_an_event_after_the_last_follow_up_and_an_unknown_sex_are_queried(tmp_pa
 
 def test_a_missing_column_is_named(tmp_path):
     with pytest.raises(TableError, match="no column 'mri_to_pet'"):
-        read(tmp_path, "A,60,Male,1", header="id,age,sex,to_mri,outcome,to_outcome,status,to_last")
+        read(tmp_path, "A,60,Male,1,,,D,9", header="id,age,sex,to_mri,outcome,to_outcome,status,to_last")
 
 
 def test_two_rows_of_one_subject_are_refused(tmp_path):

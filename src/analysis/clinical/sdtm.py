@@ -235,8 +235,8 @@ def _check_keys(domain: str, frame: pd.DataFrame) -> list[Problem]:
         if len(rows):
             records = rows[key].drop_duplicates().agg(" ".join, axis=1)
             listed = "; ".join(records.head(5)) + (" ..." if len(records) > 5 else "")
-            message = f"{len(rows)} records share {len(records)} key(s) ({' '.join(key)}): {listed}; keep one of each"
-            problems.append(Problem("DUPLICATE_KEY", domain, " ".join(key), message))
+            message = f"{len(rows)} records share {len(records)} key(s) ({' '.join(key)}): {listed}"
+            problems.append(Problem("DUPLICATE_KEY", domain, " ".join(key), f"{message}; keep one of each"))
     return problems
 
 

@@ -131,8 +131,9 @@ def read_mapped_table(raw_dir: str | Path, plan: plans.Plan) -> MappedTable:
 def check_mapping(mapping: Mapping) -> list[str]:
     """List what is wrong with a mapping: unknown names, missing ones, unknown conditions."""
     problems = _check_names("clinical.table", mapping, _KEYS, _KEYS - {"age", "sex"})
-    problems = problems or _check_shapes(mapping)
-    for endpoint in [] if problems else mapping["endpoints"]:
+    shapes = [] if any(name not in mapping for name in ("time_zero", "endpoints")) else _check_shapes(mapping)
+    problems += shapes
+    for endpoint in [] if shapes else mapping.get("endpoints", []):
         where = f"clinical.table endpoint {endpoint.get('paramcd', '?')!r}"
         problems += _check_names(where, endpoint, _ENDPOINT_KEYS, _ENDPOINT_KEYS - {"censor_description"})
         for event in endpoint.get("events", []):
@@ -194,7 +195,7 @@ def _check_table(table: pd.DataFrame, mapping: Mapping) -> list[str]:
     missing = [name for name in _columns_used(mapping) if name not in table]
     if missing:
         return [
-            f"{mapping['file']} has no column {name!r}, which clinical.table names; add it or mend the mapping"
+            f"{mapping['file']} has no column {name!r}, which clinical.table names; add or map it"
             for name in missing
         ]
     repeated = [name for name in _columns_used(mapping) if isinstance(table[name], pd.DataFrame)]

@@ -192,8 +192,14 @@ class _Walk:
 
 def _files(root: Path) -> Iterator[str]:
     """Yield every file below `root`, relative, in an order that does not depend on the file system."""
-    for folder, below, names in os.walk(root):
-        below[:] = sorted(name for name in below if not name.startswith("."))
+    for folder, below, names in os.walk(root, followlinks=True):
+        # Patients' folders are often links to where the images lie; a link to a folder above would not end.
+        real = Path(folder).resolve()
+        below[:] = sorted(
+            name
+            for name in below
+            if not name.startswith(".") and (real / name).resolve() not in (real, *real.parents)
+        )
         inside = PurePosixPath(Path(folder).relative_to(root).as_posix())
         for name in sorted(names):
             if not name.startswith("."):
@@ -278,9 +284,10 @@ def _series_frame(walk: _Walk) -> pd.DataFrame:
     for uid, row in walk.series.items():
         paths = walk.members[uid]
         folder = PurePosixPath(os.path.commonpath([str(PurePosixPath(path).parent) for path in paths]))
-        alone = folders[str(folder)] == len(paths)
         # A damaged file beside a series may be one of its slices: hand it to the loader, which then refuses.
-        files = paths + [path for path in walk.unreadable if PurePosixPath(path).parent == folder]
+        damaged = [path for path in walk.unreadable if PurePosixPath(path).parent == folder]
+        alone = folders[str(folder)] == len(paths) and not damaged
+        files = paths + damaged
         row = row | {"PATH": str(folder), "FILES": None if alone else sorted(files), "NFILES": len(paths)}
         if row.pop("UNUSABLE"):
             reason = f"{folder}: a projection or an image without attenuation correction; not measured"

@@ -135,7 +135,8 @@ def measure_study(
     found = fan_out(tasks, work, workers, dask_scheduler, what="scans", report=report)
     results = [_or_failed(task, result) for task, result in zip(tasks, found, strict=True)]
     scan_qc = _scan_table(results, assigned[assigned["CODE"].notna()], problems, _study_of(adsl, plan))
-    adpet = derive_flags(_frame([row for result in results for row in result.rows], ADPET_COLUMNS), plan)
+    rows = [row for result in results for row in result.rows]
+    adpet = derive_flags(_frame(rows, ADPET_COLUMNS).astype({"AVAL": float}), plan)
     aside, asked = ledger.index_ledger(index, assigned)
     exclusions = [*aside, *problems, *(row for result in results for row in result.exclusions)]
     exclusions += ledger.not_evaluable(adpet) + ledger.without_scan(adsl, assigned)
@@ -204,8 +205,9 @@ def _check_found(index: Index, folder: str) -> None:
     others = sum(index.passed_over.values())
     seen += [f"{others} files of other kinds"] if others else []
     raise FileNotFoundError(
-        f"NO_PET_SERIES: no PET series to measure in the folder {folder!r}, found {', '.join(seen) or 'no files'}; "
-        "put the DICOM files there, or name another folder (raw_dir, pet.dicom_folder)"
+        f"NO_PET_SERIES: no PET series to measure in the folder {folder!r}, "
+        f"found {', '.join(seen) or 'no files'}; put the DICOM files there, "
+        "or name another folder (raw_dir, pet.dicom_folder)"
     )
 
 
@@ -271,7 +273,8 @@ def _maps(roi_map: pd.DataFrame | None) -> dict[str, dict[str, dict[str, Any]]]:
     lacks = [] if roi_map is None else [name for name in ROI_MAP_COLUMNS if name not in roi_map]
     if lacks:
         raise ValueError(
-            f"ROI_MAP_COLUMNS: roi_map.csv has no column {', '.join(lacks)}; it needs {', '.join(ROI_MAP_COLUMNS)}"
+            f"ROI_MAP_COLUMNS: roi_map.csv has no column {', '.join(lacks)}; "
+            f"it needs {', '.join(ROI_MAP_COLUMNS)}"
         )
     for row in [] if roi_map is None else roi_map.to_dict("records"):
         found.setdefault(row["USUBJID"], {})[row["ROINAME"]] = row
