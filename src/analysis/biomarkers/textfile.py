@@ -45,12 +45,17 @@ class FileRefused(ValueError):
         self, code: str, message: str, file: str, line: int | None = None, column: str | None = None
     ):
         self.code, self.file, self.line, self.column = code, file, line, column
+        self.message = message
         place = [file]
         if line is not None:
             place.append(f"line {line}")
         if column is not None:
             place.append(f"column {column}")
         super().__init__(f"{code}: {', '.join(place)}: {message}")
+
+    def __reduce__(self):
+        # An error raised in a worker process travels with all its parts.
+        return type(self), (self.code, self.message, self.file, self.line, self.column)
 
 
 def read_lines(path: Path) -> list[str]:

@@ -105,6 +105,9 @@ class SdtmError(ValueError):
         self.problems = problems
         super().__init__(f"{len(problems)} problem(s) in the SDTM folder:\n" + "\n".join(map(str, problems)))
 
+    def __reduce__(self):
+        return type(self), (self.problems,)
+
 
 def read_sdtm(folder: str | Path, domains: Iterable[str] = ("DM",)) -> dict[str, pd.DataFrame]:
     """Read every SDTM domain of a folder as text.

@@ -70,6 +70,9 @@ class TableError(ValueError):
         self.problems = problems
         super().__init__(f"{len(problems)} problem(s) with the ready table:\n" + "\n".join(problems))
 
+    def __reduce__(self):
+        return type(self), (self.problems,)
+
 
 @dataclass(frozen=True)
 class MappedTable:

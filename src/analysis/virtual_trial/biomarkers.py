@@ -175,7 +175,8 @@ def list_plasma(trial, variants: pd.DataFrame, rng: np.random.Generator, setting
     rows = draws.merge(tracked, on="ROW", how="left", validate="many_to_many")
     first = ~rows.duplicated(["ROW", "VISIT"])
     expected = rows["TUMOR_FRACTION"] / 2 * np.exp(0.3 * rng.standard_normal(len(rows)))
-    vaf = np.maximum(expected, np.where(first, 1.2 * settings.ctdna_lod, 0.0))
+    # An allele fraction: no more than every copy carries the variant.
+    vaf = np.minimum(np.maximum(expected, np.where(first, 1.2 * settings.ctdna_lod, 0.0)), 1.0)
     found = (rows["RESULT"] == "DETECTED") & (vaf >= settings.ctdna_lod)
     status = rows["RESULT"].mask((rows["RESULT"] == "DETECTED") & ~found, "NOT DETECTED")
     # An assay without a variant to follow reports the tumour fraction alone.
