@@ -105,8 +105,55 @@ def test_the_plans_own_value_is_the_primary_analysis():
 
 
 def test_the_primary_scenario_carries_no_override():
-    with pytest.raises(storage.RunError, match="cannot carry overrides"):
+    with pytest.raises(storage.RunError, match="cannot carry further overrides"):
         storage.open_run("04", namespace("04", cut_percent=15, scenario="primary"))
+
+
+def test_a_named_scenario_carries_no_further_override():
+    with pytest.raises(storage.RunError, match="'eortc' cannot carry further overrides"):
+        storage.open_run("04", namespace("04", landmark="fixed", scenario="eortc"))
+
+
+def test_another_plan_never_writes_over_the_studys_own_tables(tmp_path):
+    path = tmp_path / "other.yaml"
+    path.write_text("study: virtual\nprimary: {cut_percent: 40}\n")
+    with pytest.raises(storage.RunError, match="give it a derived_dir"):
+        storage.open_run("04", namespace("04", plan_file=str(path)))
+    opened = storage.open_run("04", namespace("04", plan_file=str(path), derived_dir=str(tmp_path / "out")))
+    assert opened.plan.primary.cut_percent == 40.0 and opened.derived_dir == tmp_path / "out"
+
+
+def test_a_plan_file_names_its_study(tmp_path):
+    path = tmp_path / "other.yaml"
+    path.write_text("study: elsewhere\n")
+    opened = storage.open_run("04", namespace("04", plan_file=str(path), derived_dir=str(tmp_path)))
+    assert opened.study == "elsewhere"
+
+
+def test_other_simulated_raw_data_never_write_over_the_studys_own_tables(tmp_path):
+    with pytest.raises(storage.RunError, match="another raw_dir is another data set"):
+        storage.open_run("01", namespace("01", raw_dir=str(tmp_path)))
+
+
+def test_a_scenario_whose_meaning_changed_reads_none_of_its_old_tables(tmp_path):
+    import pandas as pd
+
+    row = dict(STEP="03", USUBJID="A-1", AVISIT="D14", ITEM="scan", CODE="OLD", REASON="made before")
+    old = storage.open_run("03", namespace("03", cut_percent=15, derived_dir=str(tmp_path)))
+    old.write("exclusions_03", pd.DataFrame([row]))
+    new = storage.open_run("03", namespace("03", cut_percent=30, derived_dir=str(tmp_path)))
+    assert set(old.read("exclusions_03")["CODE"]) == {"OLD"}
+    assert not new.has("exclusions_03") or "OLD" not in set(new.read("exclusions_03")["CODE"])
+    new.write("queries_03", storage.contracts.empty("queries_03"))
+    assert not (tmp_path / "exclusions_03.parquet").exists()
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_scientific_parameter_is_a_value_of_the_plan(step):
+    from analysis import plan
+
+    for key in STEPS[step].parameters.values():
+        assert key in plan.defaults().values
 
 
 def test_a_sensitivity_analysis_never_writes_to_the_primary_folder():
@@ -126,7 +173,7 @@ def test_an_unknown_scenario_lists_the_known_ones():
 
 def test_missing_raw_data_say_where_they_belong(tmp_path):
     with pytest.raises(storage.RunError, match="no raw data for study 'virtual'"):
-        storage.open_run("01", namespace("01", raw_dir=str(tmp_path / "nothing")))
+        storage.open_run("01", namespace("01", raw_dir=str(tmp_path / "nothing"), derived_dir=str(tmp_path)))
 
 
 def test_a_real_study_is_never_simulated():

@@ -13,11 +13,11 @@ from analysis.steps import STEPS, writer_of
 from analysis.storage import JSON_TABLES, PRIMARY, load_study_plan
 
 # Parts of the package each step computes with; a change there, or in a part every step uses, runs it again.
-EVERY_STEP = ("plan.py", "contracts.py", "storage.py", "provenance.py")
+EVERY_STEP = ("plan.py", "contracts.py", "storage.py", "steps.py", "provenance.py")
 CODE = {
     "00": ("virtual_trial",),
     "01": ("clinical",),
-    "02": ("pet", "fanout.py", "figures", "tables"),
+    "02": ("pet", "fanout.py", "progress.py", "figures", "tables"),
     "03": ("survival", "pet", "figures", "tables"),
     "04": ("survival", "pet", "figures", "tables"),
     "05": ("biomarkers", "survival", "pet", "figures", "tables"),
@@ -31,7 +31,6 @@ CODE = {
         "report_template.html",
     ),
 }
-RAW_MARK = "sdtm/dm.csv"
 
 
 class Graph:
@@ -75,7 +74,7 @@ class Graph:
                 ]
             files = [self._path(table, wildcards.scenario) for table in tables if self._is_derived(table)]
             if STEPS[step].raw and self.simulated:
-                files.append(str(self.raw_dir / RAW_MARK))
+                files.append(self.simulated_files()[0])  # lists the hash of every raw file
             return sorted(set(files))
 
         return inputs
@@ -87,7 +86,7 @@ class Graph:
     def simulated_files(self) -> list[str]:
         """Return what the simulation writes: nothing for a real study, whose raw data are given."""
         manifest = f"data/derived/{self.study}/{PRIMARY}/manifest.parquet"
-        return [manifest, str(self.raw_dir / RAW_MARK)] if self.simulated else []
+        return [manifest, str(self.raw_dir / "sdtm" / "dm.csv")] if self.simulated else []
 
     def depends(self, step: str) -> Callable:
         """Return the function that hashes what `step` depends on besides files: plan, code, raw listing."""

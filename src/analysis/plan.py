@@ -159,19 +159,7 @@ def load(study: str = "virtual", plan_file: str | Path | None = None) -> Plan:
     if plan_file is None:
         return Plan(study, values)
     path = Path(plan_file)
-    if not path.is_file():
-        raise PlanError(
-            f"no plan file {path.name!r} under {path.parent.name!r}; a minimal one is 'study: {study}'"
-        )
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        what = getattr(error, "problem", None) or "see its indentation and brackets"
-        raise PlanError(f"{path.name} is no valid YAML{where}: {what}") from error
-    if not isinstance(content, dict) or "study" not in content:
-        raise PlanError(f"{path.name} needs a first line 'study: NAME'")
+    content = _read(path, study)
     if content["study"] != study:
         raise PlanError(f"{path.name} is the plan of study {content['study']!r}, not of {study!r}")
     given = {key: section for key, section in content.items() if key != "study"}
@@ -185,6 +173,28 @@ def load(study: str = "virtual", plan_file: str | Path | None = None) -> Plan:
         for key, value in changes.items():
             _check(key, value)
     return Plan(study, values, changed)
+
+
+def study_of(plan_file: str | Path) -> str:
+    """Return the name of the study a plan file is for."""
+    return _read(Path(plan_file), "NAME")["study"]
+
+
+def _read(path: Path, study: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise PlanError(
+            f"no plan file {path.name!r} under {path.parent.name!r}; a minimal one is 'study: {study}'"
+        )
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        what = getattr(error, "problem", None) or "see its indentation and brackets"
+        raise PlanError(f"{path.name} is no valid YAML{where}: {what}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("study"), str):
+        raise PlanError(f"{path.name} needs a first line 'study: NAME'")
+    return content
 
 
 def defaults() -> Plan:

@@ -12,6 +12,14 @@ from analysis.steps import STEPS, writer_of
 from analysis.storage import JSON_TABLES, Run
 from analysis.tables.present import to_html
 
+RESULT = {
+    "hr": ("ESTIMATE", "hazard ratio"),
+    "lower": ("LOWER", "lower limit"),
+    "upper": ("UPPER", "upper limit"),
+    "n": ("N", "patients"),
+    "events": ("EVENTS", "events"),
+}
+
 
 class Portfolio:
     """Figures, tables and values of one run, in the order they were added.
@@ -55,6 +63,12 @@ class Portfolio:
             "file": file,
             "notebook": f"{STEPS[writer_of(table)].notebook}.ipynb",
         }
+
+    def add_result(self, endpoint: str, main: pd.Series, test: pd.Series) -> None:
+        """Keep the numbers of an endpoint's main hazard ratio, and the p of its reported test."""
+        for key, (column, words) in RESULT.items():
+            self.add_value(f"{endpoint.lower()}_{key}", main[column], f"{endpoint}, {words}", "estimates")
+        self.add_value(f"{endpoint.lower()}_p", test["P"], f"{endpoint}, p of the reported test", "estimates")
 
     def add_card(self, label: str, value: str, detail: str) -> None:
         """Keep a key number for the head of the report."""

@@ -75,7 +75,6 @@ STEPS = {
         writes=("scan_qc", "adpet", "admr", "reader_decisions", "mips", "exclusions_02", "queries_02"),
         raw=("dicom",),
         parameters={
-            "normalisation": "pet.normalisation",
             "strict": "pet.strict",
             "new_lesion_is_nonresponse": "response.new_lesion_is_nonresponse",
         },

@@ -21,6 +21,7 @@ from analysis import contracts, plan
 from analysis.steps import COMMON_PARAMETERS, STEPS, writer_of
 
 PRIMARY = "primary"
+DEFAULT_STUDY = "virtual"
 JSON_TABLES = ("decision", "values")
 
 
@@ -202,16 +203,27 @@ class Run:
 
     def _find(self, table: str) -> Path | None:
         name = f"{table}.json" if table in JSON_TABLES else f"{table}.parquet"
-        found = [
-            folder / name for folder in (self.derived_dir, self.upstream_dir) if (folder / name).is_file()
-        ]
+        folders = [self.derived_dir] if self._is_mine() else []
+        found = [folder / name for folder in (*folders, self.upstream_dir) if (folder / name).is_file()]
         return found[0] if found else None
 
     def _record_overrides(self) -> None:
-        if self.plan.overrides:
-            known = recorded_overrides(self.derived_dir)
-            text = json.dumps({**known, **self.plan.overrides}, indent=1, sort_keys=True, default=_plain)
-            write_bytes(self.derived_dir / "scenario.json", (text + "\n").encode())
+        if not self.plan.overrides:
+            return
+        overrides = json.loads(json.dumps(self.plan.overrides, default=_plain))
+        if recorded_overrides(self.derived_dir) not in ({}, overrides):
+            # The scenario of this name is another one now: what stands here was made by the old one.
+            for stale in [path for path in self.derived_dir.iterdir() if path.is_file()]:
+                stale.unlink()
+        text = json.dumps(overrides, indent=1, sort_keys=True)
+        write_bytes(self.derived_dir / "scenario.json", (text + "\n").encode())
+
+    def _is_mine(self) -> bool:
+        """Tell whether the tables in this scenario's folder were made under this scenario's overrides."""
+        if not self.plan.overrides:
+            return True
+        overrides = json.loads(json.dumps(self.plan.overrides, default=_plain))
+        return recorded_overrides(self.derived_dir) == overrides
 
 
 def open_run(step: str, namespace: dict[str, Any]) -> Run:
@@ -259,22 +271,16 @@ def resolve(
     """Resolve plan, scenario and folders of a run; see `open_run`."""
     root = project_root()
     whole = load_study_plan(study, plan_file)
+    study = whole.study
     primary_dir = root / "data" / "derived" / study / PRIMARY
-    whole = _apply_scenario(whole, scenario, derived_dir, primary_dir)
-    whole = whole.override(science or {})
+    own_dir = _resolve(root, derived_dir)
+    if own_dir is None:
+        _check_own_data(whole, plan_file, raw_dir)
+    whole = _apply_scenario(whole, scenario, own_dir, primary_dir)
+    whole, scenario = _name_scenario(step, whole, whole.override(science or {}), scenario)
     if step == "00":
         _check_simulation(whole, raw_dir, derived_dir)
-        scenario = PRIMARY
-    elif scenario in (None, PRIMARY):
-        if scenario == PRIMARY and whole.overrides:
-            raise RunError(
-                f"scenario 'primary' cannot carry overrides {sorted(whole.overrides)}; leave scenario out"
-            )
-        hashed = hashlib.sha256(
-            json.dumps(whole.overrides, sort_keys=True, default=_plain).encode()
-        ).hexdigest()[:8]
-        scenario = f"sensitivity-{hashed}" if whole.overrides else PRIMARY
-    derived = _resolve(root, derived_dir) or primary_dir.parent / scenario
+    derived = own_dir or primary_dir.parent / scenario
     reports = _resolve(root, reports_dir) or root / "reports" / study / scenario
     if scenario != PRIMARY and derived == primary_dir:
         raise RunError(
@@ -286,18 +292,24 @@ def resolve(
             f"no raw data for study {study!r}: the folder {_shown(raw, root)!r} does not exist. "
             "Put the files there, or give raw_dir (make reproduce STUDY=... DATA=...)"
         )
-    upstream = (
-        primary_dir if derived_dir is None or (primary_dir.is_dir() and scenario != PRIMARY) else derived
-    )
+    own_tree = own_dir is not None and (scenario == PRIMARY or not primary_dir.is_dir())
+    upstream = derived if own_tree else primary_dir
     restricted = whole.restrict(STEPS[step].sections)
     return Run(step, study, scenario, restricted, raw, derived, reports, upstream, workers, dask_scheduler)
 
 
 def load_study_plan(study: str, plan_file: str | None = None) -> plan.Plan:
-    """Load the plan of `study`: `plan_file`, else ``config/<study>.yaml``."""
+    """Load the plan of `study` from ``config/<study>.yaml``, or `plan_file`, which names its study.
+
+    With `plan_file`, `study` may stay at the notebooks' default or name the same study.
+    """
     root = project_root()
-    path = _resolve(root, plan_file) or root / "config" / f"{study}.yaml"
-    if plan_file is None and not path.is_file():
+    if plan_file is not None:
+        path = _resolve(root, plan_file)
+        named = plan.study_of(path)
+        return plan.load(named if study == DEFAULT_STUDY else study, path)
+    path = root / "config" / f"{study}.yaml"
+    if not path.is_file():
         known = sorted(file.stem for file in (root / "config").glob("*.yaml"))
         raise RunError(
             f"no plan config/{study}.yaml; known studies: {known}. A minimal plan is 'study: {study}'"
@@ -334,20 +346,45 @@ def list_files(folder: Path) -> pd.DataFrame:
 
 
 def _apply_scenario(
-    whole: plan.Plan, scenario: str | None, derived_dir: str | None, primary_dir: Path
+    whole: plan.Plan, scenario: str | None, own_dir: Path | None, primary_dir: Path
 ) -> plan.Plan:
     if scenario is None or scenario == PRIMARY:
         return whole
     named = whole.scenarios.list
     if scenario in named:
         return whole.override(named[scenario])
-    folder = Path(derived_dir) if derived_dir else primary_dir.parent / scenario
+    folder = own_dir or primary_dir.parent / scenario
     recorded = recorded_overrides(folder)
     if not recorded:
         raise RunError(
             f"no scenario {scenario!r}: the plan names {sorted(named)}, and no run has recorded this one"
         )
     return whole.override(recorded)
+
+
+def _name_scenario(
+    step: str, given: plan.Plan, asked: plan.Plan, scenario: str | None
+) -> tuple[plan.Plan, str]:
+    """Return the plan asked for and the name of its scenario; what a name stands for never changes."""
+    if step == "00":
+        return asked, PRIMARY
+    if asked.overrides == given.overrides and scenario is not None:
+        return asked, scenario
+    if scenario is not None:
+        added = [key for key in asked.overrides if asked.overrides[key] != given.overrides.get(key)]
+        raise RunError(f"scenario {scenario!r} cannot carry further overrides {added}; leave scenario out")
+    if not asked.overrides:
+        return asked, PRIMARY
+    text = json.dumps(asked.overrides, sort_keys=True, default=_plain)
+    return asked, f"sensitivity-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _check_own_data(whole: plan.Plan, plan_file: str | None, raw_dir: str | None) -> None:
+    """Refuse another plan, or other simulated data, that would overwrite the study's own tables."""
+    if plan_file is not None:
+        raise RunError("another plan_file is another analysis: give it a derived_dir of its own")
+    if raw_dir is not None and whole.design.kind == "simulated":
+        raise RunError("another raw_dir is another data set: give it a derived_dir of its own")
 
 
 def _check_simulation(whole: plan.Plan, raw_dir: str | None, derived_dir: str | None) -> None:

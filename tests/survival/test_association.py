@@ -124,13 +124,23 @@ def test_an_override_makes_the_main_row_a_sensitivity_analysis(trial, plan):
 def test_os_is_tested_only_after_a_significant_pfs(plan):
     rows = pd.DataFrame(
         {"ENDPOINT": ["PFS", "PFS", "OS", "OS"], "P": [0.06, 0.01, 0.01, np.nan], "LABEL": list("abcd")}
-    )
+    ).assign(RULE="any_resistant", METRIC="SUVMAX")
     closed = association.gate(rows, plan)
     assert closed["P"].isna().tolist() == [False, False, True, True]
     assert closed["LABEL"].iloc[2].endswith("estimated only, not tested: PFS is not significant")
     assert closed["LABEL"].iloc[3] == "d"
     assert association.gate(rows.assign(P=0.05), plan)["P"].notna().all()
     assert association.gate(rows.assign(P=np.nan), plan)["P"].isna().all()
+
+
+def test_the_reported_log_rank_opens_the_next_endpoint_not_the_wald_or_ratio_test(plan):
+    labels = ["main analysis", "log-rank, permutation; reported test", "main analysis", "OS, all follow-up"]
+    rows = pd.DataFrame(
+        {"ENDPOINT": ["PFS", "PFS", "OS", "OSALL"], "P": [0.049, 0.051, 0.01, 0.01], "LABEL": labels}
+    ).assign(RULE="any_resistant", METRIC="SUVMAX")
+    assert association.gate(rows, plan)["P"].isna().tolist() == [False, False, True, True]
+    opened = association.gate(rows.assign(P=[0.051, 0.049, 0.01, 0.01]), plan)
+    assert opened["P"].notna().all()
 
 
 def test_nothing_is_estimated_from_nobody_and_the_label_says_why(trial, plan):

@@ -81,7 +81,7 @@ def measure_scan(
     rules = _as_section(rules)
     result = ScanResult(scan=dict(task["scan"], STATUS="OK", CODE=None, MESSAGE=None))
     try:
-        pet = load_pet(_source(task), series_uid=task["series_uid"], rules=rules)
+        pet = load_pet(_source(task), series_uid=task["series_uid"], strict=rules.strict, rules=rules)
         flags = [*pet.facts["flags"], *quality.check_protocol(pet.facts, rules)]
     except SeriesRefused as error:
         _refuse(result, error)

@@ -11,6 +11,7 @@ respond, the rest has decided it (the class is then "at least this bad"); otherw
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -138,6 +139,25 @@ def with_asked(
         return admr
     asked = classify(adpet, plan, rule=rule, cut_percent=cut, metric=metric, **known)
     return pd.concat([admr, asked], ignore_index=True)
+
+
+def in_force(plan: plans.Plan) -> plans.Plan:
+    """Return `plan` with the metric and cut its primary rule really uses: some rules carry their own.
+
+    Raises
+    ------
+    PlanError
+        If a cut or metric is asked for that the primary rule does not use: it would change nothing.
+    """
+    metric, rule, cut = _asked(plan)[0]
+    used = {
+        "primary.metric": _metric_in_force(plan, rule, metric),
+        "primary.cut_percent": cut_in_force(plan, rule, cut),
+    }
+    idle = [name for name in used if name in plan.overrides and plan.overrides[name] != used[name]]
+    if idle:
+        raise plans.PlanError(f"rule {rule!r} has a metric or cut of its own: {idle} would change nothing")
+    return replace(plan, values={**plan.values, **used})
 
 
 def _asked(plan: plans.Plan) -> list[tuple[str, str, float]]:

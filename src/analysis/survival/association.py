@@ -15,6 +15,7 @@ from analysis.survival.estimates import (
     Analysis,
     estimate_endpoint,
     estimate_hazard_ratio,
+    reported_test,
     stack,
 )
 from analysis.survival.landmark import LEDGER, landmark, ledger_rows, study_day_date
@@ -197,8 +198,8 @@ def estimate_response_effect(
     Returns
     -------
     estimates : DataFrame
-        The tidy table; its first row is the main hazard ratio of the primary endpoint. Endpoints after one
-        that is not significant are estimated only: their P is missing and LABEL says so.
+        The tidy table; its first row is the main hazard ratio of the primary endpoint. `gate` takes away the
+        P of endpoints after one that is not significant.
     excluded : DataFrame
         Ledger of every endpoint's analysis set; REASON begins with the endpoint.
     """
@@ -213,7 +214,7 @@ def estimate_response_effect(
         parts += [estimate_grid(analysis, admr, adtte, adsl, plan)] if grid else []
         tables.append(stack(parts))
         ledgers.append(excluded.assign(REASON=endpoint + ": " + excluded["REASON"].astype(str)))
-    return gate(stack(tables), plan), pd.concat(ledgers, ignore_index=True)
+    return stack(tables), pd.concat(ledgers, ignore_index=True)
 
 
 def gate(estimates: pd.DataFrame, plan: Plan) -> pd.DataFrame:
@@ -222,7 +223,7 @@ def gate(estimates: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     Parameters
     ----------
     estimates : DataFrame
-        Rows of all endpoints; an endpoint's first row is its main hazard ratio.
+        Rows of all endpoints, each with its main hazard ratio first; the p that counts is `reported_test`'s.
     plan : Plan
         Section primary: endpoints in order, alpha.
 
@@ -233,15 +234,17 @@ def gate(estimates: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """
     table, open_, closed_by = estimates.copy(), True, ""
     for endpoint in plan.primary.endpoints:
-        rows = table["ENDPOINT"].eq(endpoint)
-        if not rows.any():
+        own = table["ENDPOINT"].eq(endpoint)
+        # PFSALL and the like are the endpoint under one flipped rule: they are not tested either.
+        rows = table["ENDPOINT"].str.startswith(endpoint)
+        if not own.any():
             continue
         if not open_:
             tests = rows & table["P"].notna()
             table.loc[tests, "P"] = np.nan
             table.loc[tests, "LABEL"] += f"; estimated only, not tested: {closed_by} is not significant"
             continue
-        p = table.loc[rows, "P"].iloc[0]
+        p = reported_test(table[own])["P"]
         if not p <= plan.primary.alpha:
             open_, closed_by = False, endpoint
     return table

@@ -43,7 +43,9 @@ def baseline_values(adpet: pd.DataFrame, metric: str, *, timepoint: str = "D0") 
     """
     rows = adpet[adpet["AVISIT"].eq(timepoint) & adpet["METRIC"].eq(metric) & adpet["ROLE"].eq("LESION")]
     values = rows.groupby("USUBJID", sort=True)["AVAL"]
-    return values.sum(min_count=1) if metric.startswith(("MTV", "TLG", "VOLUME")) else values.max()
+    if metric.startswith(("MTV", "TLG", "VOLUME")):
+        return values.agg(lambda volumes: volumes.sum(skipna=False))  # a lesion without volume: no total
+    return values.max()
 
 
 def baseline_set(

@@ -16,6 +16,7 @@ from analysis.survival.log_rank import log_rank
 from analysis.survival.outcome import NotEstimable
 
 EXPOSED, REFERENCE = "NON-RESPONDER", "RESPONDER"
+REPORTED = "reported test"  # in the LABEL of the row whose p is the endpoint's
 ESTIMATES = [
     *("ENDPOINT", "POPULATION", "LANDMARK", "TIMEPOINT", "METRIC", "RULE", "CUT", "CONTRAST", "REFERENCE"),
     *("METHOD", "ESTIMATOR", "TIES", "ESTIMATE", "LOWER", "UPPER", "P", "N", "EVENTS"),
@@ -146,12 +147,12 @@ def compare_curves(
 
     tau = f"difference in mean event-free months within {plan.survival.rmst_tau_months:g}"
     reported, other = (role, "SENSITIVITY") if few else ("SENSITIVITY", role)
+    labels = ["log-rank, permutation", "log-rank, asymptotic"]
+    labels[0 if few else 1] += f"; {REPORTED}"
     return estimates_table(
         [
-            estimate_row(
-                data, analysis, "logrank_permutation", test("permutation"), reported, "log-rank, permutation"
-            ),
-            estimate_row(data, analysis, "logrank", test("asymptotic"), other, "log-rank, asymptotic"),
+            estimate_row(data, analysis, "logrank_permutation", test("permutation"), reported, labels[0]),
+            estimate_row(data, analysis, "logrank", test("asymptotic"), other, labels[1]),
             estimate_row(data, analysis, "rmst_difference", difference, "SENSITIVITY", tau),
         ]
     )
@@ -255,7 +256,7 @@ def estimate_endpoint(
     """
     parts = [
         estimate_hazard_ratio(data, analysis, plan, role=role, label="main analysis"),
-        compare_curves(data, analysis, plan, rng),
+        compare_curves(data, analysis, plan, rng, role="SENSITIVITY" if plan.overrides else "SECONDARY"),
         describe_groups(data, analysis, plan),
         estimate_score_effect(data, analysis, plan),
     ]
@@ -344,6 +345,20 @@ def estimates_table(rows: Iterable[dict]) -> pd.DataFrame:
     texts = [name for name in ESTIMATES if name not in {*numbers, *counts}]
     table[texts] = table[texts].astype(object).where(table[texts].notna(), None)
     return table
+
+
+def reported_test(rows: pd.DataFrame) -> pd.Series:
+    """Return the row whose p is an endpoint's: its reported log-rank, or the main row if it has none.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Estimates rows of one endpoint, the main one first.
+    """
+    main = rows.iloc[0]
+    same = rows["RULE"].eq(main["RULE"]) & rows["METRIC"].eq(main["METRIC"])
+    tests = rows[same & rows["LABEL"].str.contains(REPORTED, regex=False)]
+    return main if tests.empty else tests.iloc[0]
 
 
 def stack(tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.plan import Plan
-from analysis.survival.landmark import LEDGER, landmark, study_day_date
+from analysis.survival.landmark import LEDGER, landmark, ledger_rows, study_day_date
 from analysis.survival.outcome import select_response, to_time_event
 from analysis.survival.pilot_evidence import (
     CLASSES,
@@ -218,6 +218,8 @@ def compare_from_landmark(
     else:
         zero = study_day_date(adsl.set_index("USUBJID")["TRTSDT"], plan.pilot.landmark_day)
     kept, excluded = landmark(rows, zero)
+    unknown = paired[~paired["USUBJID"].isin(rows["USUBJID"])]
+    excluded = pd.concat([excluded, ledger_rows(unknown, "NO_ENDPOINT")], ignore_index=True)
     outcome = to_time_event(kept)[["USUBJID", "time", "event"]]
     compared = paired.merge(outcome, on="USUBJID", how="inner", validate="one_to_one")
     return compared, excluded

@@ -87,6 +87,7 @@ def analyse(
         See there; the first row of ``estimates`` is the main hazard ratio of the primary endpoint.
     """
     day = choose_timepoint(plan, decision)
+    admr = apply_population(admr, adpet, plan)
     baseline, baseline_out = estimate_baseline_effect(adpet, adtte, plan, rng)
     if plan.primary.exposure == "baseline_metric":
         pairs = [_baseline_pair(adpet, adtte, plan, endpoint, day) for endpoint in plan.primary.endpoints]
@@ -96,7 +97,22 @@ def analyse(
     censoring = estimate_censoring_sensitivity(analyses[0], admr, adtte_sensitivity, adsl, plan)
     pairs = [(analysis, analysis_set(analysis, admr, adtte, adsl, plan)[0]) for analysis in analyses]
     table = stack([main, estimate_power(main, plan), censoring, baseline])
-    return Association(day, table, *_tabulate(pairs, plan), excluded)
+    return Association(day, gate(table, plan), *_tabulate(pairs, plan), excluded)
+
+
+def apply_population(admr: pd.DataFrame, adpet: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Return `admr` with whoever is outside the plan's population not evaluable: the ledger lists her.
+
+    ``fdg_evaluable`` asks for a baseline lesion with EVALFL equal to Y; ``all_scans`` keeps every class.
+    """
+    if plan.primary.population == "all_scans":
+        return admr
+    baseline = adpet[adpet["AVISIT"].eq("D0") & adpet["ROLE"].eq("LESION")]
+    evaluable = baseline.loc[baseline["EVALFL"].eq("Y"), "USUBJID"].unique()
+    outside = ~admr["USUBJID"].isin(evaluable) & admr["MRESP"].ne("NE")
+    kept = admr.copy()
+    kept.loc[outside, ["AVALC", "MRESP", "NEREAS"]] = ["NE", "NE", "NOT_FDG_EVALUABLE"]
+    return kept
 
 
 def estimate_power(main: pd.DataFrame, plan: Plan) -> pd.DataFrame:
@@ -128,7 +144,8 @@ def _baseline_pair(adpet, adtte, plan: Plan, endpoint: str, day: str) -> tuple[A
 
 
 def _of_metric(excluded: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """Keep the ledger of the primary metric; the others leave out the same subjects for the same reason."""
+    """Keep the primary metric's rows as subjects left out; those of another metric are records left out."""
     mark = f", {plan.primary.metric}: "
-    kept = excluded[excluded["REASON"].str.contains(mark, regex=False)]
-    return kept.assign(REASON=kept["REASON"].str.replace(mark, ": ", regex=False))
+    main = excluded["REASON"].str.contains(mark, regex=False)
+    item = np.where(main, excluded["ITEM"], "record")
+    return excluded.assign(ITEM=item, REASON=excluded["REASON"].str.replace(mark, ": ", regex=False))

@@ -217,7 +217,7 @@ def tabulate_values(values: Mapping[str, Any]) -> pd.DataFrame:
     for name, given in values.items():
         entry = given if isinstance(given, Mapping) else {"value": given}
         value = entry.get("value")
-        text = number(value, 3) if isinstance(value, float) else MISSING if value is None else str(value)
+        text = _write_value(name, value)
         rows.append(
             (entry.get("label", name), text, entry.get("file", MISSING), entry.get("notebook", MISSING))
         )
@@ -227,6 +227,16 @@ def tabulate_values(values: Mapping[str, Any]) -> pd.DataFrame:
 
 def _count(value: Any) -> str:
     return MISSING if pd.isna(value) else str(int(value))
+
+
+def _write_value(name: str, value: Any) -> str:
+    if value is None:
+        return MISSING
+    if not isinstance(value, float):
+        return str(value)
+    if name.endswith("_p"):
+        return p_value(value)
+    return number(value, 0 if value.is_integer() else 3)
 
 
 def _name(row: Mapping[str, Any], main: Mapping[str, Any], choices: list[str], several: bool) -> str:

@@ -30,10 +30,12 @@ def say_main(estimates: pd.DataFrame, endpoint: str, *, alpha: float) -> str:
     if pd.isna(row["ESTIMATE"]):
         return f"{endpoint}: the hazard ratio cannot be estimated ({row['LABEL']})."
     shown = ratio(row["ESTIMATE"], row["LOWER"], row["UPPER"])
-    p = f", {p_text(row['P'])}" if pd.notna(row["P"]) else ""
+    test = _reported_test(estimates[estimates["ENDPOINT"].eq(endpoint)])
+    how = {"logrank_permutation": "log-rank by permutation ", "logrank": "log-rank "}.get(test["METHOD"], "")
+    p = f"; {how}{p_text(test['P'])}" if pd.notna(test["P"]) else ""
     size = f"{row['N']:.0f} patients, {row['EVENTS']:.0f} events"
     text = f"{endpoint}: hazard ratio {shown} {_contrast(row)} ({level} interval{p}; {size})."
-    return f"{text} {_verdict(row, alpha)} {_power(estimates, endpoint)}".strip()
+    return f"{text} {_verdict(row, test['P'], alpha)} {_power(estimates, endpoint)}".strip()
 
 
 def say_medians(estimates: pd.DataFrame, endpoint: str) -> str:
@@ -78,16 +80,23 @@ def _contrast(row: pd.Series) -> str:
     return f"of {label_of(row['CONTRAST']).lower()} against {label_of(row['REFERENCE']).lower()} at {day}"
 
 
-def _verdict(row: pd.Series, alpha: float) -> str:
+def _reported_test(rows: pd.DataFrame) -> pd.Series:
+    main = rows.iloc[0]
+    same = rows["RULE"].eq(main["RULE"]) & rows["METRIC"].eq(main["METRIC"])
+    tests = rows[same & rows["LABEL"].str.contains("reported test", regex=False)]
+    return main if tests.empty else tests.iloc[0]
+
+
+def _verdict(row: pd.Series, p: float, alpha: float) -> str:
     if row["ROLE"] not in ("PRIMARY", "SECONDARY"):
         return (
             "Exploratory, not a test."
             if row["ROLE"] == "EXPLORATORY"
             else "A sensitivity analysis, not a test."
         )
-    if pd.isna(row["P"]):
+    if pd.isna(p):
         return "Estimated only, not tested: the endpoint before it is not significant."
-    if row["P"] <= alpha:
+    if p <= alpha:
         return f"Significant at {alpha:g}, two-sided."
     return f"Not significant at {alpha:g}, which is no evidence of no effect: see the interval."
 
