@@ -79,11 +79,11 @@ def test_a_changed_value_reruns_only_what_depends_on_it(project):
     before = plan.read_text()
     plan.write_text(before + "\nfigures: {dpi: 200}\n" if "figures:" not in before else before)
     try:
-        assert jobs(snakemake(project, "--dry-run", "--quiet", "none", "--config", "study=tiny")) == {
+        assert jobs(snakemake(project, "--dry-run", "--quiet", "progress", "--config", "study=tiny")) == {
             "publication"
         }
         plan.write_text(before + "\nprimary: {alpha: 0.10}\n")
-        assert jobs(snakemake(project, "--dry-run", "--quiet", "none", "--config", "study=tiny")) == {
+        assert jobs(snakemake(project, "--dry-run", "--quiet", "progress", "--config", "study=tiny")) == {
             "pilot_timepoint",
             "survival_association",
             "biomarkers",
@@ -93,14 +93,18 @@ def test_a_changed_value_reruns_only_what_depends_on_it(project):
         plan.write_text(before)
 
 
-def test_a_named_scenario_is_a_sensitivity_analysis_and_leaves_the_primary_alone(project):
+@pytest.mark.parametrize(("scenario", "rule"), [("cut15", "any_resistant"), ("eortc", "eortc")])
+def test_a_named_scenario_is_a_sensitivity_analysis_and_leaves_the_primary_alone(project, scenario, rule):
     before = tables(project)
-    snakemake(project, "--config", "study=tiny", "scenario=cut15")
-    report = (project / "reports" / "tiny" / "cut15" / "report.html").read_text()
+    snakemake(project, "--config", "study=tiny", f"scenario={scenario}")
+    report = (project / "reports" / "tiny" / scenario / "report.html").read_text()
     assert re.search("sensitivity analysis", report, flags=re.I)
-    estimates = pd.read_parquet(project / "data" / "derived" / "tiny" / "cut15" / "estimates.parquet")
-    assert estimates["CUT"].iloc[0] == 15.0 and estimates["ROLE"].iloc[0] == "SENSITIVITY"
-    assert "PRIMARY" not in set(estimates["ROLE"])
+    assert "Metabolic non-responders at" in report
+    estimates = pd.read_parquet(project / "data" / "derived" / "tiny" / scenario / "estimates.parquet")
+    main = estimates.iloc[0]
+    # EORTC after one cycle has a cut of its own, 15 percent, whatever the plan's cut.
+    assert (main["RULE"], main["CUT"], main["ROLE"]) == (rule, 15.0, "SENSITIVITY")
+    assert not {"PRIMARY", "SECONDARY"} & set(estimates["ROLE"])
     assert tables(project) == before
 
 
@@ -114,7 +118,7 @@ def test_the_ledger_and_the_analysis_set_add_up_to_the_subjects_treated(project)
     adsl = pd.read_parquet(folder / "adsl.parquet")
     kept = pd.read_parquet(folder / "analysis_set.parquet").query("ENDPOINT == 'PFS'")
     left_out = pd.read_parquet(folder / "exclusions_04.parquet").query(
-        "ITEM == 'subject' and CODE.str.startswith('PFS')"
+        "ITEM == 'subject' and REASON.str.startswith('PFS:')"
     )
     treated = set(adsl.loc[adsl["SAFFL"] == "Y", "USUBJID"])
     assert set(kept["USUBJID"]) | set(left_out["USUBJID"]) == treated

@@ -139,6 +139,7 @@ STEPS = {
             "curves",
             "analysis_set",
             "mips",
+            "reader_decisions",
         ),
         optional=("adrs", "decision", "pilot_evidence", "adbm", "estimates_biomarkers"),
         writes=("values",),
