@@ -67,6 +67,7 @@ class Graph:
         """Return the input function of `step`: this scenario's own tables, else the primary's."""
 
         def inputs(wildcards):
+            """List the tables of one study and scenario."""
             tables = [*STEPS[step].reads, *STEPS[step].optional]
             if step == "06":
                 tables += [
@@ -92,6 +93,7 @@ class Graph:
         """Return the function that hashes what `step` depends on besides files: plan, code, raw listing."""
 
         def digest(wildcards):
+            """Hash plan, code and raw listing of one scenario."""
             whole = self._plan_of(getattr(wildcards, "scenario", PRIMARY))
             parts = [whole.digest(STEPS[step].sections), _code_digest(step)]
             if STEPS[step].raw and not self.simulated and step != "00":

@@ -158,6 +158,7 @@ def match_subjects(patients: pd.Series, subjects: pd.Series) -> pd.Series:
     ids = sorted(set(subjects))
 
     def match(patient: str) -> str | None:
+        """Return the subject a patient identifier stands for."""
         if patient in ids:
             return patient
         ending = [subject for subject in ids if subject.endswith(f"-{patient}")]

@@ -85,6 +85,7 @@ def drawn(plot: Callable[..., Figure]) -> Callable[..., Figure]:
 
     @wraps(plot)
     def inner(*args: Any, rules: Any = None, **kwargs: Any) -> Figure:
+        """Draw under the plan's fonts and sizes."""
         rules = rules or plan.defaults().figures
         with settings(rules):
             return plot(*args, rules=rules, **kwargs)

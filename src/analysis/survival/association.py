@@ -259,10 +259,12 @@ def estimate_censoring_sensitivity(
     ----------
     analysis : Analysis
         The main analysis.
-    admr, adsl, plan
+    admr : DataFrame
         As in `analysis_set`.
     adtte_sensitivity : DataFrame
         As adtte, one PARAMCD a rule.
+    adsl, plan
+        As in `analysis_set`.
 
     Returns
     -------

@@ -129,7 +129,10 @@ def compare_curves(
     few = int(data["event"].sum()) < plan.survival.permutation_max_events
 
     def test(method: str) -> Callable[[], dict]:
+        """Return the test by one method, to be run."""
+
         def run() -> dict:
+            """Run it."""
             options = (
                 {"permutations": plan.survival.permutations, "rng": rng} if method == "permutation" else {}
             )
@@ -139,6 +142,7 @@ def compare_curves(
         return run
 
     def difference() -> dict:
+        """Estimate the difference of means."""
         found = rmst(
             *arrays, tau=plan.survival.rmst_tau_months, reference=analysis.reference, alpha=plan.primary.alpha
         )
@@ -223,6 +227,7 @@ def estimate_score_effect(data: pd.DataFrame, analysis: Analysis, plan: Plan) ->
     ties = plan.survival.ties_firth if estimator == "FIRTH" else plan.survival.ties_ml
 
     def discrimination() -> dict:
+        """Fit it."""
         found = concordance(scored["time"], scored["event"], scored["SCORE"], alpha=plan.primary.alpha).iloc[
             0
         ]
@@ -289,6 +294,7 @@ def cox_of(data: pd.DataFrame, column: str, estimator: str, ties: str, plan: Pla
     penalty = "firth" if estimator == "FIRTH" else None
 
     def fit() -> dict:
+        """Fit it."""
         found = cox(
             data["time"],
             data["event"],

@@ -115,10 +115,12 @@ def survival_at(time, event, times, group=None, *, ci: str = "log-log", alpha: f
 
     Parameters
     ----------
-    time, event, group, ci, alpha
+    time, event
         As in `kaplan_meier`.
     times : sequence of float
         Times to read the curve at, in the unit of `time`.
+    group, ci, alpha
+        As in `kaplan_meier`.
 
     Returns
     -------
@@ -138,10 +140,12 @@ def numbers_at_risk(time, event, times, group=None) -> pd.DataFrame:
 
     Parameters
     ----------
-    time, event, group
+    time, event
         As in `kaplan_meier`.
     times : sequence of float
         Times of the table under a curve.
+    group : array of labels, optional
+        As in `kaplan_meier`.
 
     Returns
     -------
