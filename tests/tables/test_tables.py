@@ -179,3 +179,13 @@ def test_markers_are_written_with_the_measure_of_their_outcome():
     assert texts == ["OR 2.50 (1.10–5.70)", "2.5 (1.1–5.7) points", "HR 2.50 (1.10–5.70)", "too few to test"]
     with pytest.raises(ValueError, match="no marker"):
         tables.tabulate_biomarkers(frame.iloc[:0])
+
+
+def test_a_post_hoc_cut_is_called_so_in_the_sentence_of_the_result():
+    row = dict(ENDPOINT="PFS", TIMEPOINT="D14", METRIC="SUVMAX", RULE="any_resistant", CUT=15.0)
+    row |= dict(CONTRAST="NON-RESPONDER", REFERENCE="RESPONDER", METHOD="cox", ROLE="SENSITIVITY")
+    row |= dict(ESTIMATE=1.94, LOWER=0.98, UPPER=4.05, P=0.05, N=44.0, EVENTS=36.0)
+    after = pd.DataFrame([row | {"LABEL": "main analysis; post hoc cut"}])
+    before = pd.DataFrame([row | {"LABEL": "main analysis"}])
+    assert "post hoc" in tables.say_main(after, "PFS", alpha=0.05)
+    assert "post hoc" not in tables.say_main(before, "PFS", alpha=0.05)

@@ -35,7 +35,8 @@ def say_main(estimates: pd.DataFrame, endpoint: str, *, alpha: float) -> str:
     p = f"; {how}{p_text(test['P'])}" if pd.notna(test["P"]) else ""
     size = f"{row['N']:.0f} patients, {row['EVENTS']:.0f} events"
     text = f"{endpoint}: hazard ratio {shown} {_contrast(row)} ({level} interval{p}; {size})."
-    return f"{text} {_verdict(row, test['P'], alpha)} {_power(estimates, endpoint)}".strip()
+    parts = [text, _post_hoc(row["LABEL"]), _verdict(row, test["P"], alpha), _power(estimates, endpoint)]
+    return " ".join(part for part in parts if part)
 
 
 def say_medians(estimates: pd.DataFrame, endpoint: str) -> str:
@@ -64,6 +65,7 @@ def say_proportion(proportions: pd.DataFrame, *, timepoint: str, metric: str, ru
     seen = rows.loc["observed"]
     shown = proportion(int(seen["N_NONRESPONDER"]), int(seen["N"]), 100 * seen["LOWER"], 100 * seen["UPPER"])
     text = f"Metabolic non-responders at {label_of(timepoint).lower()}: {shown}."
+    text = " ".join(part for part in (text, _post_hoc(seen["LABEL"])) if part)
     if seen["N_MISSING"] > 0:
         low, high = (100 * rows.loc[case, "ESTIMATE"] for case in ("lowest", "highest"))
         text += (
@@ -78,6 +80,10 @@ def _contrast(row: pd.Series) -> str:
     if row["RULE"] == "per_doubling":
         return f"per doubling of {label_of(row['METRIC'])} at {day}"
     return f"of {label_of(row['CONTRAST']).lower()} against {label_of(row['REFERENCE']).lower()} at {day}"
+
+
+def _post_hoc(label: str | None) -> str:
+    return "The cut is post hoc: chosen after seeing outcomes." if "post hoc" in str(label) else ""
 
 
 def _reported_test(rows: pd.DataFrame) -> pd.Series:
