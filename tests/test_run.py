@@ -1,5 +1,7 @@
 """The typed runner and the opening of a run: what papermill lets pass is refused before anything runs."""
 
+import shutil
+
 import nbformat
 import pytest
 
@@ -135,17 +137,36 @@ def test_other_simulated_raw_data_never_write_over_the_studys_own_tables(tmp_pat
         storage.open_run("01", namespace("01", raw_dir=str(tmp_path)))
 
 
-def test_a_scenario_whose_meaning_changed_reads_none_of_its_old_tables(tmp_path):
+@pytest.mark.parametrize("upstream", ["beside", "own tree"])
+def test_a_scenario_whose_meaning_changed_reads_none_of_its_old_tables(tmp_path, monkeypatch, upstream):
     import pandas as pd
 
+    # Whether the study's primary analysis has run decides where a folder of one's own reads from: try both.
+    shutil.copytree(storage.project_root() / "config", tmp_path / "config")
+    (tmp_path / "pyproject.toml").touch()
+    if upstream == "beside":
+        (tmp_path / "data/derived/virtual/primary").mkdir(parents=True)
+    monkeypatch.setattr(storage, "project_root", lambda: tmp_path)
     row = dict(STEP="03", USUBJID="A-1", AVISIT="D14", ITEM="scan", CODE="OLD", REASON="made before")
-    old = storage.open_run("03", namespace("03", cut_percent=15, derived_dir=str(tmp_path)))
+    old = storage.open_run("03", namespace("03", cut_percent=15, derived_dir="own"))
     old.write("exclusions_03", pd.DataFrame([row]))
-    new = storage.open_run("03", namespace("03", cut_percent=30, derived_dir=str(tmp_path)))
+    new = storage.open_run("03", namespace("03", cut_percent=30, derived_dir="own"))
+    assert (old.upstream_dir == old.derived_dir) == (upstream == "own tree")
     assert set(old.read("exclusions_03")["CODE"]) == {"OLD"}
-    assert not new.has("exclusions_03") or "OLD" not in set(new.read("exclusions_03")["CODE"])
+    assert not new.has("exclusions_03")
     new.write("queries_03", storage.contracts.empty("queries_03"))
-    assert not (tmp_path / "exclusions_03.parquet").exists()
+    assert not (tmp_path / "own/exclusions_03.parquet").exists()
+
+
+def test_a_sensitivity_analysis_in_a_tree_of_its_own_reads_what_was_derived_there_without_it(tmp_path):
+    import pandas as pd
+
+    (tmp_path / "plan.yaml").write_text("study: elsewhere\n")
+    where = dict(plan_file=str(tmp_path / "plan.yaml"), derived_dir=str(tmp_path / "out"))
+    row = dict(STEP="03", USUBJID="A-1", AVISIT="D14", ITEM="scan", CODE="FIRST", REASON="made before")
+    storage.open_run("03", namespace("03", **where)).write("exclusions_03", pd.DataFrame([row]))
+    asked = storage.open_run("04", namespace("04", cut_percent=15, **where))
+    assert set(asked.read("exclusions_03")["CODE"]) == {"FIRST"}
 
 
 @pytest.mark.parametrize("step", STEPS)

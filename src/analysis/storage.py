@@ -204,7 +204,9 @@ class Run:
     def _find(self, table: str) -> Path | None:
         name = f"{table}.json" if table in JSON_TABLES else f"{table}.parquet"
         folders = [self.derived_dir] if self._is_mine() else []
-        found = [folder / name for folder in (*folders, self.upstream_dir) if (folder / name).is_file()]
+        if self.upstream_dir != self.derived_dir or not recorded_overrides(self.derived_dir):
+            folders.append(self.upstream_dir)  # never the tables another scenario left in this very folder
+        found = [folder / name for folder in folders if (folder / name).is_file()]
         return found[0] if found else None
 
     def _record_overrides(self) -> None:
