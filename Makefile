@@ -8,6 +8,7 @@ LABFLAGS  ?=
 
 BIN       := .venv/bin
 READY     := .venv/.ready
+PEERS     := .venv-peers/.ready
 SNAKEMAKE  = $(BIN)/snakemake --workflow-profile config/profiles/default --cores $(WORKERS) \
              --config study=$(STUDY) scenario=$(SCENARIO) $(if $(DATA),data='$(DATA)')
 # Each process computes on one core; parallel work is processes (WORKERS).
@@ -19,10 +20,10 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/.cache/ipython
 export JUPYTER_PLATFORM_DIRS := 1
 
-.PHONY: help reproduce scenarios figures lab test golden recovery real lint lock environment clean
+.PHONY: help reproduce scenarios figures lab test golden recovery fuzz real lint lock environment clean benchmark-pet oracle
 
 help:            ## what can be done here
-	@sed -n 's/^\([a-z]*\): .*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z]*\): .*## /  make \1: /p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\): .*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\): .*## /  make \1: /p' $(MAKEFILE_LIST)
 
 reproduce: $(READY)  ## the whole analysis of STUDY (virtual by default), from raw data to the report; SCENARIO=cut15 for a sensitivity analysis
 	@$(SNAKEMAKE)
@@ -51,8 +52,17 @@ golden: $(READY)     ## renew the golden notebooks of the tiny trial (a changed 
 recovery: $(READY)   ## slow proof: is what was planted found again, over 60 fresh simulated trials (6 minutes)
 	$(BIN)/python tests/recovery.py --workers $(WORKERS)
 
+fuzz: $(READY)       ## slow proof: 5,000 mutated scans, region files and trees; each ends in a result with flags or a coded refusal (2 minutes)
+	$(BIN)/python tests/fuzz.py
+
 real: $(READY)       ## only the tests that need the real cohorts
 	$(BIN)/python -m pytest -m real -n $(WORKERS)
+
+benchmark-pet: $(READY) $(PEERS)  ## time, memory and agreement of the PET chain beside its peers, on one scan (12 minutes, a quiet machine)
+	$(BIN)/python benchmarks/pet/run.py
+
+oracle: $(READY) $(PEERS)  ## compare every value with MIRP's on scans of STUDY, and with DATA=folder on real series (2 minutes)
+	$(BIN)/python benchmarks/pet/oracle.py --trial data/raw/$(STUDY)/dicom $(if $(DATA),--data '$(DATA)')
 
 lint: $(READY)       ## style of code, docstrings and notebooks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -68,7 +78,7 @@ lock: $(READY)       ## renew the hashed locks and environment.yml from pyprojec
 environment: $(READY)  ## only the environment
 
 clean:           ## remove everything that can be made again (not data/raw of real studies)
-	rm -rf .venv .snakemake .cache build data/raw/virtual data/raw/tiny data/derived reports/virtual reports/tiny
+	rm -rf .venv .venv-peers .snakemake .cache build data/raw/virtual data/raw/tiny data/derived reports/virtual reports/tiny
 
 $(READY): requirements.lock requirements-bootstrap.lock pyproject.toml
 	@echo "Setting up .venv from requirements.lock (about a minute)"
@@ -78,3 +88,10 @@ $(READY): requirements.lock requirements-bootstrap.lock pyproject.toml
 	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps -e .
 	@touch $(READY)
+
+$(PEERS): benchmarks/requirements-peers.lock benchmarks/uv.toml | $(READY)
+	@echo "Setting up .venv-peers from benchmarks/requirements-peers.lock (about a minute, 2.6 GB)"
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --config-file benchmarks/uv.toml \
+	  --python .venv-peers/bin/python --no-deps --require-hashes -r benchmarks/requirements-peers.lock
+	@touch $(PEERS)

@@ -13,8 +13,14 @@ from typing import Any
 
 from analysis import progress
 
-# Further tries on another worker: a unit that kills its worker kills the next one too, so it is run alone.
-_ATTEMPTS = 0
+_SETTINGS = {
+    # No further try on another worker: a unit that kills its worker kills the next one too; it is run alone.
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.admin.low-level-log-length": 0,
+    # Watching a unit of 50 ms costs a sixth of it, and so does giving its memory back after every one.
+    "distributed.worker.profile.enabled": False,
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 30,
+}
 
 
 @dataclass(frozen=True)
@@ -115,28 +121,37 @@ def _outcome(future: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _client(workers: int, scheduler: str | None):
-    import dask
-    from distributed import Client, LocalCluster
+def local_cluster(workers: int) -> Iterator[Any]:
+    """Start `workers` Dask worker processes of one thread each on this machine, as `fan_out` does.
 
-    settings = {
-        "distributed.scheduler.allowed-failures": _ATTEMPTS,
-        "distributed.admin.low-level-log-length": 0,
-    }
-    with dask.config.set(settings):
-        if scheduler:
-            with Client(scheduler, set_as_default=False) as client:
-                yield client
-            return
-        local = LocalCluster(
+    Yields
+    ------
+    distributed.LocalCluster
+        Closed at the end.
+    """
+    import dask
+    from distributed import LocalCluster
+
+    with (
+        dask.config.set(_SETTINGS),
+        LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
             dashboard_address=":0",
             silence_logs=logging.CRITICAL,
-        )
-        with local, Client(local, set_as_default=False) as client:
-            yield client
+        ) as cluster,
+    ):
+        yield cluster
+
+
+@contextlib.contextmanager
+def _client(workers: int, scheduler: str | None):
+    from distributed import Client
+
+    with contextlib.ExitStack() as stack:
+        address = scheduler or stack.enter_context(local_cluster(workers))
+        yield stack.enter_context(Client(address, set_as_default=False))
 
 
 def _failure(error: BaseException) -> Failure:
