@@ -1,61 +1,24 @@
 """Simulated scans say what was planted, when read by the specification's formulas written out here."""
 
-import hashlib
 import math
 from datetime import datetime, timedelta
 
 import highdicom as hd
 import numpy as np
-import pandas as pd
 import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.path import Path as Polygon
+from scan_factory import SETTINGS, digest, full_mask, make_spec, read_slices
 
 from analysis import plan
-from analysis.virtual_trial import anatomy, contours, dialects, phantom
+from analysis.virtual_trial import acquisition, anatomy, contours, elements, phantom
 from analysis.virtual_trial.imaging import write_scan
 
 VENDORS = ("SIEMENS", "GE", "PHILIPS")
-SETTINGS = plan.defaults().override({"virtual.voxel_mm": [8.0, 8.0, 8.0]}).virtual
 FINE = plan.defaults().virtual
-
-
-def make_spec(vendor="SIEMENS", roi_format="SEG", **changes):
-    lesions = [
-        {"LESIONID": "L1", "ORGAN": "bone", "DIAMETER_MM": 24.0, "SUVMAX": 9.0},
-        {"LESIONID": "L2", "ORGAN": "liver", "DIAMETER_MM": 30.0, "SUVMAX": 7.5},
-        {"LESIONID": "L3", "ORGAN": "node", "DIAMETER_MM": 18.0, "SUVMAX": 5.0},
-        {"LESIONID": "L4", "ORGAN": "lung", "DIAMETER_MM": 20.0, "SUVMAX": 6.0},
-    ]
-    spec = {
-        "USUBJID": "PEARL-01-001",
-        "AVISIT": "D0",
-        "SCANDT": pd.Timestamp("2016-03-04"),
-        "VENDOR": vendor,
-        "ROIFORMAT": roi_format,
-        "SEX": "F",
-        "AGE": 61,
-        "WEIGHT_KG": 68.4,
-        "HEIGHT_M": 1.63,
-        "DOSE_MBQ": 251.3,
-        "UPTAKE_MIN": 61.7,
-        "LIVER_SUV": 2.2,
-        "BLOOD_SUV": 1.6,
-        "PNEUMONITIS": "N",
-        "FAULT": "",
-        "lesions": lesions,
-    }
-    return {**spec, **changes}
-
-
-def read_slices(folder):
-    return sorted(
-        (pydicom.dcmread(path) for path in (folder / "pet").glob("*.dcm")),
-        key=lambda ds: float(ds.ImagePositionPatient[2]),
-    )
 
 
 def moment(date, time):
@@ -261,13 +224,6 @@ def one_lesion(name, organ, diameter_mm):
     return [{"LESIONID": name, "ORGAN": organ, "DIAMETER_MM": diameter_mm, "SUVMAX": 4.0}]
 
 
-def full_mask(simulated, name):
-    mask = np.zeros(simulated.grid.shape, bool)
-    box, inside = simulated.rois[name]
-    mask[box] = inside
-    return mask
-
-
 def test_the_seg_reads_back_in_highdicom_and_gives_the_masks(tmp_path):
     spec = make_spec("PHILIPS", "SEG")
     write_scan(spec, tmp_path, np.random.default_rng(5), SETTINGS)
@@ -335,13 +291,6 @@ def test_edge_loops_fill_any_mask_with_holes_and_touching_corners(mask):
     assert np.array_equal(filled, mask)
 
 
-def digest(folder):
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*.dcm"))
-    }
-
-
 @pytest.mark.parametrize("roi_format", ["SEG", "RTSTRUCT"])
 def test_the_same_stream_writes_the_same_bytes_and_another_stream_does_not(tmp_path, roi_format):
     spec = make_spec("GE", roi_format)
@@ -372,6 +321,9 @@ def test_a_lesion_asked_to_be_cooler_than_its_surroundings_shows_them(tmp_path):
     [
         ({"VENDOR": "ACME"}, "VENDOR must be one of"),
         ({"ROIFORMAT": "NRRD"}, "ROIFORMAT must be one of"),
+        ({"DIALECT": "ACME_ENHANCED"}, "DIALECT must be one of"),
+        ({"DIALECT": "GE_ADMIN"}, "is not one of VENDOR 'SIEMENS'"),
+        ({"VENDOR": "PHILIPS", "DIALECT": "PHILIPS_ENHANCED", "NAC": "Y"}, "needs a classic series"),
         ({"FAULT": "upside_down"}, "unknown fault"),
         (
             {"lesions": one_lesion("L1", "skin", 20.0)},
@@ -394,7 +346,7 @@ def test_a_specification_that_cannot_be_drawn_is_refused(tmp_path, changes, mess
 
 def test_a_decimal_that_does_not_fit_sixteen_characters_is_refused():
     with pytest.raises(ValueError, match="16 characters"):
-        dialects.decimal(-1.23456789012345e-100, 15)
+        elements.decimal(-1.23456789012345e-100, 15)
 
 
 @pytest.mark.parametrize(
@@ -402,4 +354,4 @@ def test_a_decimal_that_does_not_fit_sixteen_characters_is_refused():
     [(60, 29.98421), (120, 59.93686), (180, 89.85792), (300, 149.60534), (1200, 593.68630)],
 )
 def test_the_average_time_of_a_frame_is_the_specifications(frame_s, expected):
-    assert dialects.average_time_s(frame_s, 6586.2) == pytest.approx(expected, abs=1e-4)
+    assert acquisition.average_time_s(frame_s, 6586.2) == pytest.approx(expected, abs=1e-4)

@@ -16,6 +16,7 @@ from analysis.virtual_trial.tables import write_biomarkers, write_reading, write
 from analysis.virtual_trial.tumours import simulate_diameters
 
 PLAN = plan.defaults()
+RULES = PLAN.virtual.tumour_course
 TINY = PLAN.override({"virtual.n_patients": 12, "design.pilot_n": 8})
 
 
@@ -111,7 +112,7 @@ def test_diameters_progress_exactly_where_they_are_told_to(base, calm, ends, sen
     planned = [False] * calm + [True] * ends
     floor = np.full(len(base), 5)
     rng = np.random.default_rng(seed)
-    sums = simulate_diameters(np.array(base), floor, planned, sensitivity, rng).sum(axis=1)
+    sums = simulate_diameters(np.array(base), floor, planned, sensitivity, rng, RULES).sum(axis=1)
     nadir = np.minimum.accumulate(sums)[:-1]
     shown = (sums[1:] >= 1.2 * nadir) & (sums[1:] >= nadir + 5)
     assert shown.tolist() == planned

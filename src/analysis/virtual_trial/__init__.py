@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from analysis.virtual_trial.outcomes import VirtualTrial, add_image_noise, simulate_outcomes
+from analysis.virtual_trial.reader_tables import scan_folder, write_reference_regions, write_scan_map
 from analysis.virtual_trial.tables import write_biomarkers, write_reading, write_sdtm, write_truth
 
 __all__ = [
@@ -71,9 +72,11 @@ def write_trial(plan, raw_dir: str | Path, workers: int = 1, *, report=None) -> 
     folder.mkdir(parents=True)
     settings = plan.virtual
     trial = simulate_trial(plan)
-    write_sdtm(trial, folder / "sdtm", stream(settings.seed, SDTM))
+    write_sdtm(trial, folder / "sdtm", stream(settings.seed, SDTM), settings)
     write_biomarkers(trial, folder / "biomarkers", stream(settings.seed, BIOMARKERS), settings)
     write_reading(trial, folder)
+    write_reference_regions(trial, folder, settings)
+    write_scan_map(trial, folder)
     images = write_scans(trial, folder / "dicom", settings, workers, report=report)
     write_truth(trial, images, folder / "truth")
     shutil.rmtree(raw_dir, ignore_errors=True)
@@ -120,6 +123,6 @@ def _write_one(task: tuple[dict, str, dict, int]) -> list[dict]:
     from analysis.virtual_trial import imaging
 
     spec, home, values, number = task
-    folder = Path(home) / spec["SUBJID"] / spec["AVISIT"]
+    folder = Path(home) / scan_folder(spec["SUBJID"], spec["AVISIT"])
     rng = stream(values["seed"], SCANS, number)
     return imaging.write_scan(spec, folder, rng, Section("virtual", values))

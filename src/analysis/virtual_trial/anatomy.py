@@ -99,9 +99,22 @@ def body_scale(subject: str, settings: Any) -> np.ndarray:
     return subject_rng(subject, "body").uniform(1 - spread, 1 + spread, size=3)
 
 
+def reference_places(scale: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the centres (x, y, z in mm, LPS) of liver and aorta regions in a body of this `body_scale`."""
+    return {name: np.asarray(at) * scale for name, at in anatomy()["references"].items()}
+
+
 def scan_grid(vendor: str, settings: Any) -> Grid:
     """Lay out the voxels of a scan: the plan's voxel times the vendor's own proportions."""
-    ratio = settings.vendor_voxel_ratio[vendor]
+    return _lay_out(settings.vendor_voxel_ratio[vendor], settings)
+
+
+def ct_grid(settings: Any) -> Grid:
+    """Lay out the voxels of the CT beside a scan: the same field of view, finer."""
+    return _lay_out(settings.ct_voxel_ratio, settings)
+
+
+def _lay_out(ratio: Sequence[float], settings: Any) -> Grid:
     spacing = tuple(float(np.round(v * r, 4)) for v, r in zip(settings.voxel_mm, ratio))
     extent = (settings.axial_mm, settings.fov_mm, settings.fov_mm)
     shape = tuple(int(np.ceil(length / d)) for length, d in zip(extent, spacing))

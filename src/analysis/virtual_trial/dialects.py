@@ -1,62 +1,30 @@
-"""How each of three vendors describes a PET scan in its headers: classic PET Image Storage.
+"""What the header of a PET scan says at each kind of site: three vendors, and what one site does otherwise.
 
-All store int16 with a slope of its own for every slice, decay-corrected to the start of the scan. They differ
-in what a reader needs for SUV. Siemens gives the injection as date and time, and a frame reference time at
-which the activity equals its average. GE gives the injection as time of day, and its own scan and injection
-times in private elements. Philips stores counts with two private factors. Source: the IBSI-SUV manual and the
-vendors' conformance statements.
+All store 16-bit values with a slope of its own for every slice. Vendors differ in what a reader needs for
+SUV. Siemens gives the injection as date and time, and a frame reference time at which the activity equals its
+average. GE gives the injection as time of day, and its own scan and injection times in private elements.
+Philips stores counts with two private factors. A *dialect* is a vendor with a decay correction (0054,1102), a
+storage (one file a slice, or one Enhanced PET file a scan) and an encoding of the pixels.
+Source: the IBSI-SUV manual and the vendors' conformance statements.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import UID, PositronEmissionTomographyImageStorage
+from pydicom.uid import PositronEmissionTomographyImageStorage
 
+from analysis.virtual_trial.acquisition import Acquisition
 from analysis.virtual_trial.anatomy import Grid
+from analysis.virtual_trial.elements import clock, coded, date_and_clock, decimal, make_item, scan_uid
 
 FLUORINE_18 = Code("77004003", "SCT", "^18^Fluorine")
-
-
-@dataclass(frozen=True)
-class Acquisition:
-    """When things happened in one scan, and what was injected.
-
-    Attributes
-    ----------
-    injected, started : datetime
-        Injection and start of the scan; the start is the time all activities are decay-corrected to.
-    bed_starts_s : ndarray
-        Start of each slice's bed position, seconds after `started`.
-    frame_s : float
-        Acquisition time of one bed position, seconds.
-    dose_bq : float
-        Injected activity, Bq.
-    weight_kg : float
-        Body weight, kg.
-    """
-
-    injected: datetime
-    started: datetime
-    bed_starts_s: np.ndarray
-    frame_s: float
-    dose_bq: float
-    weight_kg: float
-
-    def suv_per_bqml(self, half_life_s: float) -> float:
-        """Return SUVbw of 1 Bq/ml: body weight in g over the activity left at the start of the scan."""
-        waited_s = (self.started - self.injected).total_seconds()
-        left_bq = self.dose_bq * math.exp(-math.log(2) * waited_s / half_life_s)
-        return self.weight_kg * 1000.0 / left_bq
 
 
 @dataclass(frozen=True)
@@ -76,58 +44,6 @@ class Vendor:
     dress: Callable[[Dataset, Acquisition, Vendor, np.random.Generator], float]
 
 
-def decay_constant(half_life_s: float) -> float:
-    """Return the decay constant in 1/s."""
-    return math.log(2) / half_life_s
-
-
-def average_time_s(frame_s: float, half_life_s: float) -> float:
-    """Return when, after the start of a frame, the activity equals its average over the frame (s).
-
-    ``ln(x / (1 - exp(-x))) / lambda`` with ``x = lambda * frame``.
-
-    >>> round(average_time_s(60, 6586.2), 5)
-    29.98421
-    """
-    x = decay_constant(half_life_s) * frame_s
-    return math.log(x / -math.expm1(-x)) / decay_constant(half_life_s)
-
-
-def make_uid(*parts: Any) -> UID:
-    """Return a UID under 2.25 from a hash of `parts`; always 44 characters, so that files can be spliced."""
-    digest = hashlib.sha256("|".join(str(part) for part in parts).encode()).digest()
-    low = 10**38
-    return UID(f"2.25.{low + int.from_bytes(digest[:16], 'big') % (2**128 - low)}")
-
-
-IMPLEMENTATION = make_uid("PEARL virtual trial")
-
-
-def decimal(value: float, digits: int = 10) -> str:
-    """Return a number as a DICOM decimal string of at most 16 characters."""
-    text = f"{value:.{digits}g}"
-    if len(text) > 16:
-        raise ValueError(f"{value!r} needs more than the 16 characters of a decimal string")
-    return text
-
-
-def clock(moment: datetime) -> str:
-    """Return a DICOM time: whole seconds, a fraction only where there is one."""
-    return moment.strftime("%H%M%S") + (f".{moment.microsecond:06d}" if moment.microsecond else "")
-
-
-def coded(*concepts: Any) -> list[Dataset]:
-    """Return a code sequence with one item a concept."""
-    items = []
-    for concept in concepts:
-        item = Dataset()
-        item.CodeValue = concept.value
-        item.CodingSchemeDesignator = concept.scheme_designator
-        item.CodeMeaning = concept.meaning
-        items.append(item)
-    return items
-
-
 def patient_and_study(spec: Mapping[str, Any], acquisition: Acquisition) -> Dataset:
     """Return the header elements every object of one scan shares: patient, de-identification, study."""
     header = Dataset()
@@ -138,7 +54,7 @@ def patient_and_study(spec: Mapping[str, Any], acquisition: Acquisition) -> Data
     header.ReferringPhysicianName = ""
     header.StudyDescription = f"PET/CT {spec['AVISIT']}"
     header.PatientName = "ANONYMOUS"
-    header.PatientID = spec["USUBJID"]
+    header.PatientID = spec.get("PATIENTID") or spec["USUBJID"]
     header.PatientBirthDate = ""
     header.PatientSex = spec["SEX"]
     header.PatientAge = f"{int(spec['AGE']):03d}Y"
@@ -158,30 +74,30 @@ def patient_and_study(spec: Mapping[str, Any], acquisition: Acquisition) -> Data
     return header
 
 
-def scan_uid(spec: Mapping[str, Any], *parts: Any) -> UID:
-    """Return the UID of one thing (study, series, slice ...) of one scan."""
-    return make_uid(spec.get("STUDYID", "PEARL"), spec["USUBJID"], spec["AVISIT"], *parts)
-
-
 def pet_header(
     spec: Mapping[str, Any], acquisition: Acquisition, grid: Grid, rng: np.random.Generator
 ) -> tuple[Dataset, float]:
     """Return what every slice's header holds, and the Bq/ml of one unit of the rescaled pixel value."""
-    vendor = VENDORS[spec["VENDOR"]]
+    dialect = dialect_of(spec)
+    vendor = dialect.vendor
     header = patient_and_study(spec, acquisition)
-    _add_series(header, spec, acquisition, vendor)
-    _add_image_grid(header, spec, grid)
-    _add_pet(header, acquisition, grid, vendor)
-    header.RadiopharmaceuticalInformationSequence = [_injection(acquisition, vendor)]
+    add_series(header, spec, acquisition, vendor)
+    header.SOPClassUID = PositronEmissionTomographyImageStorage
+    header.ImageType = ["ORIGINAL", "PRIMARY"]
+    header.AcquisitionDate = header.StudyDate
+    _add_image_grid(header, grid)
+    _add_pet(header, acquisition, dialect)
+    agent = injection(acquisition, vendor)
+    agent.RadiopharmaceuticalStartTime = clock(acquisition.injected)
+    header.RadiopharmaceuticalInformationSequence = [agent]
     unit_bqml = vendor.dress(header, acquisition, vendor, rng)
-    _break(header, spec.get("FAULT") or "", acquisition)
+    break_header(header, spec.get("FAULT") or "", acquisition)
     return header, unit_bqml
 
 
-def _add_series(header, spec, acquisition, vendor) -> None:
-    header.SOPClassUID = PositronEmissionTomographyImageStorage
-    header.ImageType = ["ORIGINAL", "PRIMARY"]
-    header.SeriesDate = header.AcquisitionDate = header.ContentDate = header.StudyDate
+def add_series(header: Dataset, spec: Mapping[str, Any], acquisition: Acquisition, vendor: Vendor) -> None:
+    """Add series, scanner and frame of reference, which classic and Enhanced PET share."""
+    header.SeriesDate = header.ContentDate = header.StudyDate
     header.SeriesTime = clock(acquisition.started)
     header.Modality = "PT"
     header.Manufacturer = vendor.manufacturer
@@ -196,7 +112,7 @@ def _add_series(header, spec, acquisition, vendor) -> None:
     header.PositionReferenceIndicator = ""
 
 
-def _add_image_grid(header, spec, grid: Grid) -> None:
+def _add_image_grid(header, grid: Grid) -> None:
     header.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
     header.SliceThickness = decimal(grid.spacing_mm[0])
     header.PixelSpacing = [decimal(d) for d in grid.spacing_mm[1:]]
@@ -209,42 +125,41 @@ def _add_image_grid(header, spec, grid: Grid) -> None:
     header.RescaleIntercept = "0"
 
 
-def _add_pet(header, acquisition, grid, vendor) -> None:
+def _add_pet(header, acquisition, dialect) -> None:
+    vendor = dialect.vendor
     header.Units = vendor.units
     header.SeriesType = ["WHOLE BODY", "IMAGE"]
     header.CountsSource = "EMISSION"
-    header.CorrectedImage = ["DECY", "ATTN", "SCAT", "RAN", "DTIM", "NORM"]
-    header.DecayCorrection = "START"
+    decay = ["DECY"] if dialect.decay != "NONE" else []
+    header.CorrectedImage = [*decay, "ATTN", "SCAT", "RAN", "DTIM", "NORM"]
+    header.DecayCorrection = dialect.decay
     header.CollimatorType = "NONE"
     header.RandomsCorrectionMethod = "DLYD"
     header.AttenuationCorrectionMethod = "CT-derived mu map"
     header.ScatterCorrectionMethod = "model-based"
     header.ReconstructionMethod = vendor.reconstruction
     header.ActualFrameDuration = str(round(acquisition.frame_s * 1000))
-    window = Dataset()
-    window.EnergyWindowLowerLimit, window.EnergyWindowUpperLimit = "435", "650"
-    header.EnergyWindowRangeSequence = [window]
+    header.EnergyWindowRangeSequence = [make_item(EnergyWindowLowerLimit="435", EnergyWindowUpperLimit="650")]
     header.PatientOrientationCodeSequence = coded(codes.SCT.Recumbent)
     header.PatientOrientationCodeSequence[0].PatientOrientationModifierCodeSequence = coded(codes.SCT.Supine)
     header.PatientGantryRelationshipCodeSequence = coded(codes.SCT.Headfirst)
 
 
-def _injection(acquisition: Acquisition, vendor: Vendor) -> Dataset:
-    item = Dataset()
-    item.Radiopharmaceutical = "Fluorodeoxyglucose"
-    item.RadiopharmaceuticalStartTime = clock(acquisition.injected)
-    item.RadionuclideTotalDose = decimal(acquisition.dose_bq, 12)
-    item.RadionuclideHalfLife = decimal(vendor.half_life_s)
-    item.RadionuclidePositronFraction = "0.967"
-    item.RadionuclideCodeSequence = coded(FLUORINE_18)
-    item.RadiopharmaceuticalCodeSequence = coded(codes.SCT.FluorodeoxyglucoseF18)
-    return item
+def injection(acquisition: Acquisition, vendor: Vendor) -> Dataset:
+    """Return what was injected and how much of it; each storage states the time in its own way."""
+    return make_item(
+        Radiopharmaceutical="Fluorodeoxyglucose",
+        RadionuclideTotalDose=decimal(acquisition.dose_bq, 12),
+        RadionuclideHalfLife=decimal(vendor.half_life_s),
+        RadionuclidePositronFraction="0.967",
+        RadionuclideCodeSequence=coded(FLUORINE_18),
+        RadiopharmaceuticalCodeSequence=coded(codes.SCT.FluorodeoxyglucoseF18),
+    )
 
 
 def _dress_siemens(header, acquisition, vendor, rng) -> float:
     item = header.RadiopharmaceuticalInformationSequence[0]
-    moment = acquisition.injected
-    item.RadiopharmaceuticalStartDateTime = moment.strftime("%Y%m%d") + clock(moment)
+    item.RadiopharmaceuticalStartDateTime = date_and_clock(acquisition.injected)
     return 1.0
 
 
@@ -252,15 +167,14 @@ def _dress_ge(header, acquisition, vendor, rng) -> float:
     """GE: injection as time of day only, scan and injection times in the private block."""
     block = header.private_block(0x0009, "GEMS_PETD_01", create=True)
     for offset, moment in ((0x0D, acquisition.started), (0x3B, acquisition.injected)):
-        block.add_new(offset, "DT", moment.strftime("%Y%m%d") + clock(moment) + ".00")
+        block.add_new(offset, "DT", date_and_clock(moment) + ".00")
     return 1.0
 
 
 def _dress_philips(header, acquisition, vendor, rng) -> float:
     """Philips: counts, and what a count means in SUV and in Bq/ml; the factor differs from scan to scan."""
     item = header.RadiopharmaceuticalInformationSequence[0]
-    moment = acquisition.injected
-    item.RadiopharmaceuticalStartDateTime = moment.strftime("%Y%m%d") + clock(moment)
+    item.RadiopharmaceuticalStartDateTime = date_and_clock(acquisition.injected)
     activity_factor = decimal(rng.uniform(0.5, 2.0), 8)
     suv_factor = float(activity_factor) * acquisition.suv_per_bqml(vendor.half_life_s)
     block = header.private_block(0x7053, "Philips PET Private Group", create=True)
@@ -288,7 +202,56 @@ VENDORS: dict[str, Vendor] = {
 }
 
 
-def _break(header: Dataset, fault: str, acquisition: Acquisition) -> None:
+@dataclass(frozen=True)
+class Dialect:
+    """How one kind of site sends a scan.
+
+    Attributes
+    ----------
+    vendor : Vendor
+        Whose scanner it is; also the grid and noise of the image.
+    decay : str
+        START, ADMIN or NONE: what the pixels are decay-corrected to. Enhanced PET corrects to the start.
+    storage : str
+        CLASSIC, one file a slice; ENHANCED, one Enhanced PET file.
+    pixels : str
+        NATIVE, uncompressed; JPEGLS, JPEG-LS lossless.
+    """
+
+    vendor: Vendor
+    decay: str = "START"
+    storage: str = "CLASSIC"
+    pixels: str = "NATIVE"
+
+
+DIALECTS: dict[str, Dialect] = {
+    **{name: Dialect(vendor) for name, vendor in VENDORS.items()},
+    "GE_ADMIN": Dialect(VENDORS["GE"], decay="ADMIN"),
+    "GE_NONE": Dialect(VENDORS["GE"], decay="NONE"),
+    "GE_JPEGLS": Dialect(VENDORS["GE"], pixels="JPEGLS"),
+    "PHILIPS_ENHANCED": Dialect(VENDORS["PHILIPS"], storage="ENHANCED"),
+}
+
+
+def vendor_name(dialect: str) -> str:
+    """Return the name in `VENDORS` of a dialect's vendor.
+
+    Raises
+    ------
+    ValueError
+        For an unknown dialect.
+    """
+    if dialect not in DIALECTS:
+        raise ValueError(f"DIALECT must be one of {sorted(DIALECTS)}, found {dialect!r}")
+    return next(name for name, vendor in VENDORS.items() if vendor is DIALECTS[dialect].vendor)
+
+
+def dialect_of(spec: Mapping[str, Any]) -> Dialect:
+    """Return the dialect of a scan: DIALECT, or its VENDOR's own where it has none."""
+    return DIALECTS[spec.get("DIALECT") or spec["VENDOR"]]
+
+
+def break_header(header: Dataset, fault: str, acquisition: Acquisition) -> None:
     """Put the fault of this scan into its header; the voxels stay as they are."""
     if fault == "no_weight":
         del header.PatientWeight
@@ -297,27 +260,3 @@ def _break(header: Dataset, fault: str, acquisition: Acquisition) -> None:
         item.RadionuclideTotalDose = decimal(acquisition.dose_bq / 1e6)
     elif fault:
         raise ValueError(f"unknown fault {fault!r}; known: 'no_weight', 'dose_in_mbq'")
-
-
-def bed_starts_s(grid: Grid, settings: Any) -> np.ndarray:
-    """Return the start of each slice's bed position in seconds; the first bed lies at the thighs."""
-    bed = np.floor((grid.axes[0] - grid.axes[0][0]) / settings.bed_mm)
-    return bed * (settings.bed_seconds + settings.bed_pause_seconds)
-
-
-def draw_acquisition(
-    spec: Mapping[str, Any], grid: Grid, rng: np.random.Generator, settings: Any
-) -> Acquisition:
-    """Draw the clock times of a scan: start in working hours, injection the given uptake time before it."""
-    first, last = (round(hour * 3600) for hour in settings.scan_clock)
-    day = datetime.fromisoformat(str(np.datetime64(spec["SCANDT"], "D")))
-    started = day + timedelta(seconds=int(rng.integers(first, last)))
-    injected = started - timedelta(seconds=round(spec["UPTAKE_MIN"] * 60))
-    return Acquisition(
-        injected=injected,
-        started=started,
-        bed_starts_s=bed_starts_s(grid, settings),
-        frame_s=float(settings.bed_seconds),
-        dose_bq=float(np.round(spec["DOSE_MBQ"] * 1e6)),
-        weight_kg=float(decimal(spec["WEIGHT_KG"])),
-    )

@@ -9,12 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from analysis.virtual_trial.dialects import draw_acquisition
-from analysis.virtual_trial.phantom import Phantom, hottest, simulate_scan
-from analysis.virtual_trial.roi_files import Source, write_rtstruct, write_seg
-from analysis.virtual_trial.slice_files import write_series
+from analysis.virtual_trial.acquisition import Acquisition, draw_acquisition
+from analysis.virtual_trial.anatomy import body_scale, ct_grid
+from analysis.virtual_trial.dialects import DIALECTS, VENDORS, dialect_of
+from analysis.virtual_trial.enhanced_file import write_enhanced
+from analysis.virtual_trial.phantom import Phantom, hottest, region_masks, simulate_scan
+from analysis.virtual_trial.roi_source import Source, ct_source
+from analysis.virtual_trial.rtstruct_file import write_rtstruct
+from analysis.virtual_trial.seg_file import write_label_map, write_seg
+from analysis.virtual_trial.slice_files import write_series, write_uncorrected
 
-ROI_WRITERS = {"SEG": ("seg.dcm", write_seg), "RTSTRUCT": ("rtstruct.dcm", write_rtstruct)}
+# Name of the format -> file, writer, and whether the regions are drawn on the CT beside the PET.
+ROI_FORMATS = {
+    "SEG": ("seg.dcm", write_seg, False),
+    "SEG_CT": ("seg.dcm", write_seg, True),
+    "SEG_LABELMAP": ("seg.dcm", write_label_map, False),
+    "RTSTRUCT": ("rtstruct.dcm", write_rtstruct, False),
+    "RTSTRUCT_CT": ("rtstruct.dcm", write_rtstruct, True),
+}
 
 
 def write_scan(
@@ -22,11 +34,16 @@ def write_scan(
 ) -> list[dict[str, Any]]:
     """Simulate one FDG-PET scan and write ``folder/pet/*.dcm`` and ``folder/roi/{seg,rtstruct}.dcm``.
 
+    A scan with NAC = Y also has ``folder/nac/*.dcm``, the series without attenuation correction. Where
+    LESIONSONLY = Y no liver and no aorta is drawn.
+
     Parameters
     ----------
     spec : mapping
-        USUBJID, AVISIT, SCANDT, VENDOR (SIEMENS | GE | PHILIPS), ROIFORMAT (SEG | RTSTRUCT), SEX, AGE,
-        WEIGHT_KG, HEIGHT_M, DOSE_MBQ, UPTAKE_MIN (injection to start of scan), LIVER_SUV, BLOOD_SUV,
+        USUBJID, AVISIT, SCANDT, VENDOR (SIEMENS | GE | PHILIPS), DIALECT (a name of `dialects.DIALECTS`; the
+        vendor's own if absent), ROIFORMAT (a name of `ROI_FORMATS`), NAC and
+        LESIONSONLY (Y | N; N if absent), PATIENTID (in every file; USUBJID if absent), SEX, AGE, WEIGHT_KG,
+        HEIGHT_M, DOSE_MBQ, UPTAKE_MIN (injection to start of scan), LIVER_SUV, BLOOD_SUV,
         PNEUMONITIS (Y | N), FAULT ("" | no_weight | dose_in_mbq), and ``lesions``: a list of mappings with
         LESIONID, ORGAN (bone | liver | lung | node), DIAMETER_MM and SUVMAX (the noise-free image shows it).
     folder : path
@@ -45,25 +62,65 @@ def write_scan(
     Raises
     ------
     ValueError
-        For an unknown vendor, region format, organ or fault, or more lesions than the organ holds.
+        For an unknown vendor, dialect, region format, organ or fault, a dialect of another vendor, a series
+        without attenuation correction beside an Enhanced PET file, or more lesions than the organ holds.
     """
     _check(spec, settings)
     phantom = simulate_scan(spec, rng, settings)
     acquisition = draw_acquisition(spec, phantom.grid, rng, settings)
-    pet, roi = Path(folder) / "pet", Path(folder) / "roi"
-    pet.mkdir(parents=True, exist_ok=True)
-    roi.mkdir(parents=True, exist_ok=True)
-    header, slices = write_series(pet, phantom.values, phantom.grid, spec, acquisition, rng)
-    source = Source(spec, acquisition, header, phantom.grid, slices)
-    name, write_regions = ROI_WRITERS[spec["ROIFORMAT"]]
-    write_regions(roi / name, phantom.rois, {one.name: one.organ for one in phantom.lesions}, source)
+    source = _write_pet(spec, Path(folder), phantom, acquisition, rng)
+    _write_regions(spec, Path(folder) / "roi", phantom, source, settings)
     return truth_rows(spec, phantom)
 
 
+def _write_pet(
+    spec: Mapping[str, Any],
+    folder: Path,
+    phantom: Phantom,
+    acquisition: Acquisition,
+    rng: np.random.Generator,
+) -> Source:
+    pet, values, grid = folder / "pet", phantom.values, phantom.grid
+    pet.mkdir(parents=True, exist_ok=True)
+    if dialect_of(spec).storage == "ENHANCED":
+        header, slices = write_enhanced(pet, values, grid, spec, acquisition)
+    else:
+        header, slices = write_series(pet, values, grid, spec, acquisition, rng)
+    if spec.get("NAC") == "Y":
+        (folder / "nac").mkdir(exist_ok=True)
+        write_uncorrected(folder / "nac", values, grid, spec, acquisition, header)
+    return Source(spec, acquisition, header, grid, slices)
+
+
+def _write_regions(
+    spec: Mapping[str, Any], folder: Path, phantom: Phantom, pet: Source, settings: Any
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    file, write, on_ct = ROI_FORMATS[spec["ROIFORMAT"]]
+    rois, source = phantom.rois, pet
+    if on_ct:
+        source = ct_source(pet, ct_grid(settings))
+        scale = body_scale(spec["USUBJID"], settings)
+        rois = region_masks(source.grid, phantom.lesions, scale, settings, seen_on=pet.grid)
+    organs = {one.name: one.organ for one in phantom.lesions}
+    if spec.get("LESIONSONLY") == "Y":
+        rois = {name: rois[name] for name in organs}
+    write(folder / file, rois, organs, source)
+
+
 def _check(spec: Mapping[str, Any], settings: Any) -> None:
-    for key, known in (("VENDOR", settings.vendor_voxel_ratio), ("ROIFORMAT", ROI_WRITERS)):
-        if spec[key] not in known:
-            raise ValueError(f"{key} must be one of {sorted(known)}, found {spec[key]!r}")
+    known = {"VENDOR": settings.vendor_voxel_ratio, "ROIFORMAT": ROI_FORMATS}
+    known |= {"DIALECT": DIALECTS} if spec.get("DIALECT") else {}
+    for key, names in known.items():
+        if spec[key] not in names:
+            raise ValueError(f"{key} must be one of {sorted(names)}, found {spec[key]!r}")
+    dialect = dialect_of(spec)
+    if dialect.vendor is not VENDORS[spec["VENDOR"]]:
+        raise ValueError(f"DIALECT {spec['DIALECT']!r} is not one of VENDOR {spec['VENDOR']!r}")
+    if dialect.storage == "ENHANCED" and spec.get("NAC") == "Y":
+        raise ValueError(
+            "NAC = Y needs a classic series; set virtual.nac_site to a site without Enhanced PET"
+        )
 
 
 def truth_rows(spec: Mapping[str, Any], phantom: Phantom) -> list[dict[str, Any]]:

@@ -133,9 +133,10 @@ def simulate_course(settings, n: int, rng: np.random.Generator, *, design) -> Co
     patients = simulate_survival(settings, patients, rng)
     visits = visit_days(settings, n, rng)
     patients = document_progression(patients, visits)
-    roles = schedule.assign_roles(patients, rng)
+    roles = schedule.assign_roles(settings, patients, rng)
     patients = schedule.apply_roles(settings, patients, roles, rng)
-    return Course(derive_endpoints(patients, visits), lesions, visits, roles)
+    second_day = pet_scans.examined_on_two_days(patients, lesions, roles)
+    return Course(derive_endpoints(patients, visits, second_day), lesions, visits, roles)
 
 
 def simulate_latent(settings, n: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -197,7 +198,7 @@ def simulate_lesions(settings, patients: pd.DataFrame, rng: np.random.Generator)
     suv = settings.suv_median * np.exp(
         settings.suv_sd * (rng.standard_normal(n)[row] + rng.standard_normal(len(row))) / np.sqrt(2)
     )
-    diameter = settings.diameter_median_mm * np.exp(0.25 * rng.standard_normal(len(row)))
+    diameter = settings.diameter_median_mm * np.exp(settings.diameter_sd * rng.standard_normal(len(row)))
     return pd.DataFrame(
         {
             "ROW": row,
@@ -237,7 +238,10 @@ def simulate_survival(settings, patients: pd.DataFrame, rng: np.random.Generator
     """Add latent days from first dose: progression, survival after it, loss to follow-up (steps 5 to 7)."""
     n = len(patients)
     predictor = linear_predictor(settings, patients)
-    average = np.log(settings.hr_ctdna) * 0.5 + np.log(settings.hr_gene) * settings.planted_prevalence
+    average = (
+        np.log(settings.hr_ctdna) * expit(settings.ctdna_logit)
+        + np.log(settings.hr_gene) * settings.planted_prevalence
+    )
     shape, days_per_month = settings.pfs_shape, settings.days_per_month
     unit = -np.log(rng.random(n)) / np.log(2)
     latent = settings.pfs_median_months * days_per_month * (unit / np.exp(predictor - average)) ** (1 / shape)
@@ -270,11 +274,12 @@ def document_progression(patients: pd.DataFrame, visits: np.ndarray) -> pd.DataF
     return patients.assign(PD_DAY=documented, DEATH_DAY=death)
 
 
-def derive_endpoints(patients: pd.DataFrame, visits: np.ndarray) -> pd.DataFrame:
+def derive_endpoints(patients: pd.DataFrame, visits: np.ndarray, second_day: np.ndarray) -> pd.DataFrame:
     """Add PFS and OS as a correct derivation should find them at the data cut-off.
 
     PFS counts documented progression or death; otherwise it is censored at the last visit before loss, new
-    therapy or cut-off (day 1 if there was none). Days follow CDISC: first dose is day 1.
+    therapy or cut-off (day 1 if there was none), at the second day of it in patients marked in `second_day`.
+    Days follow CDISC: first dose is day 1.
     """
     event_day = np.fmin(patients["PD_DAY"], patients["DEATH_DAY"]).to_numpy()
     horizon = patients[["CUT_DAY", "LOST_DAY", "NACT_DAY"]].min(axis=1).to_numpy()
@@ -283,6 +288,7 @@ def derive_endpoints(patients: pd.DataFrame, visits: np.ndarray) -> pd.DataFrame
         visits >= np.where(np.isnan(event_day), np.inf, event_day)[:, None]
     )
     last_visit = np.where(seen, visits, 0).max(axis=1)
+    last_visit = last_visit + (second_day & (last_visit > 0) & (last_visit < horizon))
     alive_until = patients[["CUT_DAY", "LOST_DAY"]].min(axis=1).to_numpy()
     death = patients["DEATH_DAY"].to_numpy() <= alive_until
     return patients.assign(

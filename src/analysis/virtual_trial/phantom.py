@@ -19,11 +19,13 @@ from analysis.virtual_trial.anatomy import (
     body_scale,
     draw_uptake,
     paint_body,
+    reference_places,
     scan_grid,
     subject_rng,
 )
 
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
+HALF_DIAGONAL = 0.75  # of a unit square, rounded up: a disc of this radius holds a point of its lattice
 OVERSAMPLING = 4  # sub-voxels per axis where a sphere is cut into voxels: volume right within 1 %
 
 
@@ -154,7 +156,9 @@ def sphere_mask(grid: Grid, centre_mm: Sequence[float], radius_mm: float):
     return inside, (z**2)[:, None, None] + (y**2)[:, None] + x**2 <= radius_mm**2
 
 
-def cylinder_mask(grid: Grid, centre_mm: Sequence[float], radius_mm: float, length_mm: float):
+def cylinder_mask(
+    grid: Grid, centre_mm: Sequence[float], radius_mm: float, length_mm: float
+) -> tuple[tuple[slice, ...], np.ndarray]:
     """Return the box round an upright cylinder and the voxels whose centre lies inside it."""
     centre = np.asarray(centre_mm, float)[::-1]
     half = np.array([length_mm / 2, radius_mm, radius_mm])
@@ -166,14 +170,35 @@ def cylinder_mask(grid: Grid, centre_mm: Sequence[float], radius_mm: float, leng
     return inside, np.broadcast_to(disc <= max(1.0, disc.min()), (len(z), len(y), len(x))).copy()
 
 
-def region_masks(grid: Grid, lesions: Sequence[Lesion], scale: np.ndarray, settings: Any) -> dict[str, Any]:
-    """Outline what the reader would: each lesion with a margin that holds its hottest voxel, liver, aorta."""
-    margin = settings.roi_margin_voxels * grid.voxel_mm
+def region_masks(
+    grid: Grid, lesions: Sequence[Lesion], scale: np.ndarray, settings: Any, seen_on: Grid | None = None
+) -> dict[str, Any]:
+    """Outline what the reader would: each lesion with a margin that holds its hottest voxel, liver, aorta.
+
+    Parameters
+    ----------
+    grid : Grid
+        Where the reader draws.
+    lesions : sequence of Lesion
+    scale : ndarray
+        `anatomy.body_scale` of the subject.
+    settings : section ``virtual`` of the plan
+    seen_on : Grid, optional
+        The PET the reader looks at while drawing on `grid`, a CT: it sets the margin, and how wide the
+        aorta's cylinder must be to hold the centre of a voxel of it. The default is `grid`.
+
+    Returns
+    -------
+    dict of str to (box, mask)
+    """
+    pet = grid if seen_on is None else seen_on
+    margin = settings.roi_margin_voxels * pet.voxel_mm
     rois = {one.name: sphere_mask(grid, one.centre_mm, one.diameter_mm / 2 + margin) for one in lesions}
-    places = {name: np.asarray(at) * scale for name, at in anatomy()["references"].items()}
+    places = reference_places(scale)
     width, length = settings.aorta_roi_mm
     rois["LIVER"] = sphere_mask(grid, places["liver"], settings.liver_roi_mm / 2)
-    rois["AORTA"] = cylinder_mask(grid, places["aorta"], width / 2, length)
+    radius = width / 2 if pet is grid else max(width / 2, HALF_DIAGONAL * max(pet.spacing_mm[1:]))
+    rois["AORTA"] = cylinder_mask(grid, places["aorta"], radius, length)
     return rois
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.virtual_trial.dialects import DIALECTS, vendor_name
 from analysis.virtual_trial.schedule import has_role
 
 VISITS = ("D0", "D14", "D28", "PROG")
@@ -45,6 +46,13 @@ def _lesion_types(lesions: pd.DataFrame) -> np.ndarray:
     return np.where(measurable & within_five.to_numpy(), "TARGET", "NON-TARGET")
 
 
+def examined_on_two_days(patients: pd.DataFrame, lesions: pd.DataFrame, roles: pd.DataFrame) -> np.ndarray:
+    """Mark the patients whose targets are measured over two days at a visit: other organs on the second."""
+    targets = lesions[_lesion_types(lesions) == "TARGET"]
+    organs = targets.groupby("ROW")["ORGAN"].nunique().reindex(patients["ROW"], fill_value=0)
+    return has_role(patients, roles, "split_assessment") & (organs > 1).to_numpy()
+
+
 def _appearing(settings, lesions: pd.DataFrame, patients, roles: pd.DataFrame, rng) -> pd.DataFrame:
     """Draw lesions new on PET: two that CT confirms (D28 in a pilot patient, D14), and one pneumonitis."""
     chosen = roles[roles["ROLE"].isin(["new_lesion", "pneumonitis"])].reset_index(drop=True)
@@ -58,7 +66,7 @@ def _appearing(settings, lesions: pd.DataFrame, patients, roles: pd.DataFrame, r
             "ROW": chosen["ROW"],
             "NUMBER": next_number.reindex(chosen["ROW"]).to_numpy() + 1,
             "ORGAN": np.where(inflamed, "lung", rng.choice(["bone", "liver"], n)),
-            "DIAMETER_MM": rng.uniform(18, 28, n).round(1),
+            "DIAMETER_MM": rng.uniform(*settings.new_diameter_range_mm, n).round(1),
             "SUVMAX_D0": rng.uniform(*settings.new_suv_range, n).round(3),
             "LNRATIO_D14": 0.0,
             "LNRATIO_D28": 0.0,
@@ -76,11 +84,11 @@ def list_scans(settings, patients: pd.DataFrame, roles: pd.DataFrame, rng) -> pd
     Pilot patients have D0, D14 and D28; the others D0 and `extension_day`; some have one at progression.
     """
     n = len(patients)
+    drawn = {visit: rng.integers(*settings.scan_days[visit], n, endpoint=True) for visit in VISITS}
     day = {
-        "D0": -rng.integers(1, 7, n).astype(float),
-        "D14": 13 + rng.integers(-2, 4, n),
-        "D28": 27 + rng.integers(-2, 4, n),
-        "PROG": patients["PD_DAY"].to_numpy() + rng.integers(3, 15, n),
+        **drawn,
+        "D0": -drawn["D0"].astype(float),
+        "PROG": patients["PD_DAY"].to_numpy() + drawn["PROG"],
     }
     made = _made(settings, patients, roles, rng)
     table = pd.concat(
@@ -97,9 +105,46 @@ def list_scans(settings, patients: pd.DataFrame, roles: pd.DataFrame, rng) -> pd
     columns = ["USUBJID", "SUBJID", "SITEID", "SITE", "SEX", "AGE", "WEIGHT_KG", "HEIGHT_M", "TRTSDT"]
     table = table.join(patients[columns], on="ROW", validate="many_to_one")
     table["SCANDT"] = table.pop("TRTSDT") + pd.to_timedelta(table["DAY"].astype(int), unit="D")
-    table["VENDOR"] = np.array(settings.site_vendors)[table["SITE"]]
-    table["ROIFORMAT"] = np.array(settings.site_roi_formats)[table["SITE"]]
-    return table.assign(**_physiology(settings, table, n, rng), **_faults(table, roles))
+    table = table.join(_equipment(settings, patients), on="ROW", validate="many_to_one")
+    return table.assign(
+        **_physiology(settings, table, n, rng),
+        **_faults(table, roles),
+        NAC=np.where(_has_uncorrected(settings, patients, table), "Y", "N"),
+        LESIONSONLY=np.where(_lesions_alone(settings, table), "Y", "N"),
+        PATIENTID=_patient_ids(settings, table),
+    )
+
+
+def _equipment(settings, patients: pd.DataFrame) -> pd.DataFrame:
+    """Say which scanner and which form of regions each patient has: a site's own in turn, hers for good."""
+    turn = patients.groupby("SITE").cumcount()
+    picked = {
+        name: [options[site][number % len(options[site])] for site, number in zip(patients["SITE"], turn)]
+        for name, options in (("DIALECT", settings.site_dialects), ("ROIFORMAT", settings.site_roi_formats))
+    }
+    vendor = [vendor_name(dialect) for dialect in picked["DIALECT"]]
+    return pd.DataFrame({"VENDOR": vendor, **picked}, index=patients["ROW"])
+
+
+def _has_uncorrected(settings, patients: pd.DataFrame, scans: pd.DataFrame) -> np.ndarray:
+    """Mark the baseline of the first patient of `nac_site`: its folder holds a second series."""
+    there = patients.loc[patients["SITEID"] == settings.nac_site, "ROW"].head(1)
+    return (scans["ROW"].isin(there) & (scans["AVISIT"] == "D0")).to_numpy()
+
+
+def _lesions_alone(settings, scans: pd.DataFrame) -> np.ndarray:
+    """Mark the scans of the site at which nobody draws liver and aorta."""
+    rule = settings.lesions_only
+    return np.zeros(len(scans), bool) if rule is None else (scans["SITEID"] == rule["SITEID"]).to_numpy()
+
+
+def _patient_ids(settings, scans: pd.DataFrame) -> pd.Series:
+    """Give every scan its subject's identifier, and one scan the hospital's own."""
+    names, rule = scans["USUBJID"].copy(), settings.hospital_id
+    if rule is not None:
+        there = (scans["SITEID"] == rule["SITEID"]) & (scans["AVISIT"] == rule["AVISIT"])
+        names[scans.index[there][:1]] = rule["PATIENTID"]
+    return names
 
 
 def _made(settings, patients: pd.DataFrame, roles: pd.DataFrame, rng) -> dict[str, np.ndarray]:
@@ -119,34 +164,43 @@ def _physiology(settings, scans: pd.DataFrame, n: int, rng) -> dict[str, np.ndar
     """Draw glucose (it rises under everolimus), liver and blood uptake, dose and uptake time of each scan."""
     step, row = scans["AVISIT"].map(VISITS.index).to_numpy(), scans["ROW"].to_numpy()
     size = len(scans)
-    own = rng.standard_normal((4, n))
+    own = rng.standard_normal((4, n))[:, row]
     rise = np.array(settings.glucose_rise_mmoll)[step]
     drift = np.array(settings.liver_drift)[step]
+    uptake, glucose, liver, blood = (
+        settings.physiology[name] for name in ("uptake_min", "glucose_mmoll", "liver_suv", "blood_suv")
+    )
+    relative = lambda rule: rng.normal(1, rule["within"], size)
+    typical = lambda rule, mine: np.clip(rule["mean"] + rule["between"] * mine, *rule["range"])
+    dose = settings.dose_mbq_per_kg * scans["WEIGHT_KG"] * rng.normal(1, settings.dose_cv, size)
+    waited = uptake["mean"] + uptake["between"] * own[0] + rng.normal(0, uptake["within"], size)
+    sugar = glucose["mean"] + glucose["between"] * own[1] + rise + rng.normal(0, glucose["within"], size)
     return {
-        "DOSE_MBQ": (settings.dose_mbq_per_kg * scans["WEIGHT_KG"] * rng.normal(1, 0.05, size))
-        .round(1)
-        .to_numpy(),
-        "UPTAKE_MIN": np.clip(62 + 3 * own[0][row] + rng.normal(0, 2.5, size), 53, 75).round().astype(int),
-        "GLUCOSE_MMOLL": np.clip(5.4 + 0.5 * own[1][row] + rise + rng.normal(0, 0.35, size), 3.9, 11.0).round(
-            1
-        ),
-        "LIVER_SUV": (np.clip(2.1 + 0.18 * own[2][row], 1.6, 2.5) * drift * rng.normal(1, 0.04, size)).round(
-            3
-        ),
-        "BLOOD_SUV": (np.clip(1.55 + 0.12 * own[3][row], 1.2, 1.9) * rng.normal(1, 0.04, size)).round(3),
+        "DOSE_MBQ": dose.round(1).to_numpy(),
+        "UPTAKE_MIN": np.clip(waited, *uptake["range"]).round().astype(int),
+        "GLUCOSE_MMOLL": np.clip(sugar, *glucose["range"]).round(1),
+        "LIVER_SUV": (typical(liver, own[2]) * drift * relative(liver)).round(3),
+        "BLOOD_SUV": (typical(blood, own[3]) * relative(blood)).round(3),
     }
 
 
 def _faults(scans: pd.DataFrame, roles: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Plant a follow-up scan without weight, a baseline with its dose in MBq, pneumonitis from D28 on."""
+    """Plant a follow-up scan without weight, a baseline with its dose in MBq, pneumonitis from D28 on.
+
+    In an Enhanced PET file MBq is what the standard asks for: no fault.
+    """
     visit = scans["AVISIT"]
     no_weight = has_role(scans, roles, "no_weight") & visit.isin(["D14", "D28"])
-    in_mbq = has_role(scans, roles, "dose_in_mbq") & (visit == "D0")
+    in_mbq = has_role(scans, roles, "dose_in_mbq") & (visit == "D0") & _is_classic(scans)
     inflamed = has_role(scans, roles, "pneumonitis") & visit.isin(["D28", "PROG"])
     return {
         "FAULT": np.where(no_weight, "no_weight", np.where(in_mbq, "dose_in_mbq", "")),
         "PNEUMONITIS": np.where(inflamed, "Y", "N"),
     }
+
+
+def _is_classic(scans: pd.DataFrame) -> pd.Series:
+    return scans["DIALECT"].map(lambda name: DIALECTS[name].storage == "CLASSIC")
 
 
 def list_uptake(settings, scans: pd.DataFrame, lesions: pd.DataFrame, rng) -> pd.DataFrame:
@@ -169,7 +223,7 @@ def list_uptake(settings, scans: pd.DataFrame, lesions: pd.DataFrame, rng) -> pd
         "LNRATIO_D28",
         "NEWVIS",
     ]
-    rise = rng.normal(settings.progression_rise, 0.25, len(lesions))
+    rise = rng.normal(settings.progression_rise, settings.progression_rise_sd, len(lesions))
     table = scans[["ROW", "USUBJID", "AVISIT", "LIVER_SUV"]].merge(
         lesions[facts].assign(RISE=rise), on="ROW", how="inner", validate="many_to_many"
     )

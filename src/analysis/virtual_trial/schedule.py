@@ -1,7 +1,8 @@
 """Calendar of the virtual trial: registrations, sites, RECIST visits, and the planted untidiness (roles).
 
 A *role* is one thing that goes wrong, or is unusual, in one patient: a missing scan, a withdrawal, a partial
-date. Each patient carries at most one, and which one is written into the truth folder.
+date. A patient carries one at most; in a trial too small for that, a second one that changes only what is
+written of her (`WRITTEN_ONLY`). Who carries which is written into the truth folder.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-COPIES = {"new_lesion": 2, "pause": 3}
+WRITTEN_ONLY = ("dose_in_mbq", "ae_month_only", "pause")
 
 
 def site_counts(n: int, weights: list[int]) -> np.ndarray:
@@ -54,7 +55,8 @@ def add_calendar(settings, design, patients: pd.DataFrame, lesions: pd.DataFrame
             "NACT_DAY": np.nan,
         }
     )
-    return pd.concat([name_subjects(calendar), _covariates(lesions, n, rng), patients], axis=1)
+    covariates = _covariates(settings.covariates, lesions, n, rng)
+    return pd.concat([name_subjects(calendar), covariates, patients], axis=1)
 
 
 def name_subjects(frame: pd.DataFrame) -> pd.DataFrame:
@@ -64,22 +66,31 @@ def name_subjects(frame: pd.DataFrame) -> pd.DataFrame:
     return named[["USUBJID", "SUBJID", *frame.columns]]
 
 
-def _covariates(lesions: pd.DataFrame, n: int, rng) -> pd.DataFrame:
+def _covariates(rules, lesions: pd.DataFrame, n: int, rng) -> pd.DataFrame:
     organ, row = lesions["ORGAN"].to_numpy(), lesions["ROW"].to_numpy()
     yes_no = lambda mask: np.where(mask, "Y", "N")
     return pd.DataFrame(
         {
-            "AGE": np.clip(rng.normal(62, 8, n).round(), 46, 84).astype(int),
+            "AGE": _draw_ages(rules, n, rng),
             "SEX": "F",
-            "WEIGHT_KG": np.clip(rng.normal(68, 11, n), 47, 105).round(1),
-            "HEIGHT_M": np.clip(rng.normal(1.62, 0.06, n), 1.46, 1.80).round(2),
-            "ECOG": rng.choice(3, n, p=[0.55, 0.40, 0.05]),
-            "PRIORCHM": yes_no(rng.random(n) < 0.45),
-            "ENDOSENS": yes_no(rng.random(n) < 0.70),
+            "WEIGHT_KG": _draw_clipped(rules["weight_kg"], n, rng).round(1),
+            "HEIGHT_M": _draw_clipped(rules["height_m"], n, rng).round(2),
+            "ECOG": rng.choice(3, n, p=rules["ecog_share"]),
+            "PRIORCHM": yes_no(rng.random(n) < rules["prior_chemotherapy_share"]),
+            "ENDOSENS": yes_no(rng.random(n) < rules["endocrine_sensitive_share"]),
             "BONEONLY": yes_no(~any_in_row(row, organ != "bone", n)),
             "VISCFL": yes_no(any_in_row(row, (organ == "liver") | (organ == "lung"), n)),
         }
     )
+
+
+def _draw_ages(rules, n: int, rng) -> np.ndarray:
+    rule = rules["age_years"]
+    return np.clip(rng.normal(rule["mean"], rule["sd"], n).round(), *rule["range"]).astype(int)
+
+
+def _draw_clipped(rule, n: int, rng) -> np.ndarray:
+    return np.clip(rng.normal(rule["mean"], rule["sd"], n), *rule["range"])
 
 
 def any_in_row(row: np.ndarray, mask: np.ndarray, n: int) -> np.ndarray:
@@ -96,15 +107,18 @@ def list_screen_failures(settings, patients: pd.DataFrame, rng) -> pd.DataFrame:
             "NUMBER": free,
             "SITEID": patients["SITEID"].to_numpy()[before],
             "ICDT": patients["ICDT"].to_numpy()[before] + np.timedelta64(1, "D"),
-            "AGE": np.clip(rng.normal(62, 8, len(free)).round(), 46, 84).astype(int),
+            "AGE": _draw_ages(settings.covariates, len(free), rng),
             "SEX": "F",
         }
     )
     return name_subjects(failures)
 
 
-def assign_roles(patients: pd.DataFrame, rng) -> pd.DataFrame:
+def assign_roles(settings, patients: pd.DataFrame, rng) -> pd.DataFrame:
     """Draw who carries which untidiness; a role nobody qualifies for stays out.
+
+    Where everyone who qualifies carries another role already, one that changes only what is written
+    (`WRITTEN_ONLY`) goes to one of them all the same.
 
     Returns
     -------
@@ -113,28 +127,32 @@ def assign_roles(patients: pd.DataFrame, rng) -> pd.DataFrame:
     """
     used = np.zeros(len(patients), dtype=bool)
     rows = []
-    for role, eligible in _eligibility(patients).items():
-        order = rng.permutation(len(patients))
-        chosen = [row for row in order if eligible[row] and not used[row]][: COPIES.get(role, 1)]
+    for role, eligible in _eligibility(settings.role_rules, patients).items():
+        qualified = [row for row in rng.permutation(len(patients)) if eligible[row]]
+        free = [row for row in qualified if not used[row]]
+        if not free and role in WRITTEN_ONLY:
+            free = qualified
+        chosen = free[: settings.role_rules["carriers"].get(role, 1)]
         used[chosen] = True
         rows += [(role, row) for row in chosen]
     roles = pd.DataFrame(rows, columns=["ROLE", "ROW"])
     return roles.assign(USUBJID=patients["USUBJID"].to_numpy()[roles["ROW"]])
 
 
-def _eligibility(patients: pd.DataFrame) -> dict[str, np.ndarray]:
+def _eligibility(rules, patients: pd.DataFrame) -> dict[str, np.ndarray]:
     """List the roles, rarest qualification first, with who may carry each."""
     pilot = (patients["PILOTFL"] == "Y").to_numpy()
     horizon = patients[["EXTRACT_DAY", "LOST_DAY"]].min(axis=1)
     progressed = (patients["PD_DAY"] <= horizon).to_numpy()
-    stays = (patients[["PD_DAY", "DEATH_DAY", "EXTRACT_DAY", "LOST_DAY"]].min(axis=1) > 100).to_numpy()
-    early = progressed & (patients["PD_DAY"] <= 62).to_numpy()
+    stays = patients[["PD_DAY", "DEATH_DAY", "EXTRACT_DAY", "LOST_DAY"]].min(axis=1).to_numpy()
+    stays = stays > rules["stays_days"]
+    early = progressed & (patients["PD_DAY"] <= rules["early_days"]).to_numpy()
     died = (patients["DEATH_DAY"] <= horizon).to_numpy()
     anyone = np.ones(len(patients), dtype=bool)
     return {
         "new_lesion": early if not (early & pilot).any() else early & pilot,
         "death_month_only": died,
-        "new_therapy": progressed & (patients["PD_DAY"] > 150).to_numpy(),
+        "new_therapy": progressed & (patients["PD_DAY"] > rules["late_days"]).to_numpy(),
         "missing_d14": pilot,
         "pneumonitis": pilot & stays,
         "no_weight": anyone if pilot.all() else ~pilot,
@@ -158,8 +176,11 @@ def has_role(frame: pd.DataFrame, roles: pd.DataFrame, role: str) -> np.ndarray:
 def apply_roles(settings, patients: pd.DataFrame, roles: pd.DataFrame, rng) -> pd.DataFrame:
     """Let the roles that touch outcomes act: an early withdrawal, a new therapy before progression."""
     withdrawn, switched = has_role(patients, roles, "withdrawn"), has_role(patients, roles, "new_therapy")
-    lost = np.where(withdrawn, rng.integers(36, 46, len(patients)), patients["LOST_DAY"])
-    early_switch = np.where(switched, patients["PD_DAY"] - rng.integers(20, 40, len(patients)), np.nan)
+    rules, n = settings.role_rules, len(patients)
+    leaves = rng.integers(*rules["withdrawn_days"], n, endpoint=True)
+    before = rng.integers(*rules["switch_days"], n, endpoint=True)
+    lost = np.where(withdrawn, leaves, patients["LOST_DAY"])
+    early_switch = np.where(switched, patients["PD_DAY"] - before, np.nan)
     return patients.assign(LOST_DAY=lost, NACT_DAY=early_switch)
 
 
@@ -182,9 +203,11 @@ def list_assessments(settings, patients, lesions, visits, roles, rng) -> pd.Data
     scheduled = pd.DataFrame({"ROW": row, "VISITNUM": 10.0 * (k + 1), "DAY": visits[row, k]})
     scheduled["VISIT"] = [f"WEEK {settings.visit_interval_days // 7 * (i + 1)}" for i in k]
     baseline = pd.DataFrame({"ROW": np.arange(n), "VISITNUM": 0.0, "VISIT": "SCREENING"})
-    baseline["DAY"] = -rng.integers(2, 7, n)
+    baseline["DAY"] = -rng.integers(*settings.baseline_ct_days, n, endpoint=True)
     extra = pd.DataFrame({"ROW": np.flatnonzero(has_role(patients, roles, "unscheduled")), "VISITNUM": 10.1})
-    extra = extra.assign(VISIT="UNSCHEDULED 10.1", DAY=visits[extra["ROW"], 0] + 20)
+    extra = extra.assign(
+        VISIT="UNSCHEDULED 10.1", DAY=visits[extra["ROW"], 0] + settings.role_rules["unscheduled_days"]
+    )
     table = pd.concat([baseline, scheduled, extra], ignore_index=True).sort_values(
         ["ROW", "DAY"], ignore_index=True
     )

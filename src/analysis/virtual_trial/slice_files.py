@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import struct
 from collections.abc import Callable, Mapping
@@ -12,35 +13,37 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jpeg_ls import encode_pixel_data
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID, ExplicitVRLittleEndian, PositronEmissionTomographyImageStorage
-
-from analysis.virtual_trial.anatomy import Grid
-from analysis.virtual_trial.dialects import (
-    IMPLEMENTATION,
-    VENDORS,
-    Acquisition,
-    average_time_s,
-    clock,
-    decay_constant,
-    decimal,
-    make_uid,
-    pet_header,
-    scan_uid,
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    JPEGLSLossless,
+    PositronEmissionTomographyImageStorage,
 )
+
+from analysis.virtual_trial.acquisition import Acquisition, average_time_s, decay_constant
+from analysis.virtual_trial.anatomy import Grid
+from analysis.virtual_trial.dialects import Dialect, dialect_of, pet_header
+from analysis.virtual_trial.elements import IMPLEMENTATION, clock, decimal, make_uid, scan_uid
 
 LARGEST_STORED = 32767
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Reference to one written slice: its UID and the z of its plane in mm (as written)."""
+    """Reference to one plane of a series: the object that holds it, its z in mm (as written), and its frame.
+
+    `frame` counts from 1 in an object of many frames; it is None where the object is the plane.
+    """
 
     uid: UID
     z_mm: float
+    frame: int | None = None
 
 
 def write_series(
@@ -51,7 +54,7 @@ def write_series(
     acquisition: Acquisition,
     rng: np.random.Generator,
 ) -> tuple[Dataset, list[Slice]]:
-    """Write a PET series, one file a slice, numbered from head to feet.
+    """Write a classic PET series, one file a slice, numbered from head to feet.
 
     Parameters
     ----------
@@ -70,30 +73,69 @@ def write_series(
         In the order of `suv`.
     """
     header, unit_bqml = pet_header(spec, acquisition, grid, rng)
-    vendor = VENDORS[spec["VENDOR"]]
-    per_unit = 1.0 / (unit_bqml * acquisition.suv_per_bqml(vendor.half_life_s))
-    write = _splicer(header)
+    return header, _write_slices(folder, suv, grid, spec, acquisition, header, unit_bqml, "pet")
+
+
+def write_uncorrected(
+    folder: Path,
+    suv: np.ndarray,
+    grid: Grid,
+    spec: Mapping[str, Any],
+    acquisition: Acquisition,
+    header: Dataset,
+) -> None:
+    """Write the series without attenuation correction that many scanners send beside the corrected one.
+
+    Parameters are those of `write_series`; `header` is what that returned. The values mean nothing: `suv` as
+    if it were Bq/ml per SUV, in counts.
+    """
+    own = copy.deepcopy(header)
+    own.SeriesInstanceUID, own.SeriesNumber = scan_uid(spec, "nac"), "3"
+    own.SeriesDescription = "PET WB NAC"
+    own.ImageType = [*header.ImageType, "NAC"]
+    own.CorrectedImage = [name for name in header.CorrectedImage if name not in ("ATTN", "SCAT")]
+    own.AttenuationCorrectionMethod = own.ScatterCorrectionMethod = "NONE"
+    own.Units = "PROPCNTS"
+    _write_slices(folder, suv, grid, spec, acquisition, own, 1.0, "nac")
+
+
+def _write_slices(folder, suv, grid, spec, acquisition, header, unit_bqml, series) -> list[Slice]:
+    dialect = dialect_of(spec)
+    of_slice = acquisition.suv_per_pixel_bqml(dialect.vendor.half_life_s, dialect.decay)
+    write = _splicer(header, dialect.pixels)
     slices = []
     for k, plane in enumerate(suv):
         number = grid.shape[0] - k
-        uid = scan_uid(spec, "pet", number)
+        uid = scan_uid(spec, series, number)
+        per_unit = 1.0 / (unit_bqml * float(of_slice[k]))
         values = plane.astype(np.float64) * per_unit
-        slope = decimal(max(float(values.max()), per_unit * 1e-3) / LARGEST_STORED)
-        stored = np.minimum(np.rint(values / float(slope)), LARGEST_STORED).astype("<i2")
+        slope = decimal(smallest_step(values, per_unit))
+        stored = quantise(values, float(slope))
         z = decimal(round(grid.axes[0][k], 4))
-        elements = _slice_elements(uid, number, z, slope, grid, acquisition, vendor, k)
-        (folder / f"{number:04d}.dcm").write_bytes(write(uid, elements, stored.tobytes()))
+        elements = _slice_elements(uid, number, z, slope, grid, acquisition, dialect, k)
+        (folder / f"{number:04d}.dcm").write_bytes(write(uid, elements, stored))
         slices.append(Slice(uid, float(z)))
-    return header, slices
+    return slices
 
 
-def _slice_elements(uid, number, z, slope, grid, acquisition, vendor, k) -> dict[str, Any]:
+def smallest_step(values: np.ndarray, per_suv: float) -> float:
+    """Return the slope that spreads a plane over the stored integers; at least that of an SUV of 0.001."""
+    return max(float(values.max()), per_suv * 1e-3) / LARGEST_STORED
+
+
+def quantise(values: np.ndarray, slope: float) -> np.ndarray:
+    """Round a plane to stored integers (16 bit, little endian); its largest value keeps within the range."""
+    return np.minimum(np.rint(values / slope), LARGEST_STORED).astype("<i2")
+
+
+def _slice_elements(uid, number, z, slope, grid, acquisition, dialect: Dialect, k) -> dict[str, Any]:
     """Return what differs between slices; decay starts at one time, so reference times grow with the beds."""
+    vendor = dialect.vendor
     offset_s = float(acquisition.bed_starts_s[k])
     centre_s = average_time_s(acquisition.frame_s, vendor.half_life_s) if vendor.averages_decay else 0.0
     reference_s = offset_s + centre_s
     moment = clock(acquisition.started + timedelta(seconds=offset_s))
-    return {
+    elements = {
         "SOPInstanceUID": uid,
         "AcquisitionTime": moment,
         "ContentTime": moment,
@@ -102,31 +144,37 @@ def _slice_elements(uid, number, z, slope, grid, acquisition, vendor, k) -> dict
         "SliceLocation": z,
         "RescaleSlope": slope,
         "FrameReferenceTime": decimal(reference_s * 1000),
-        "DecayFactor": decimal(math.exp(decay_constant(vendor.half_life_s) * reference_s), 8),
         "ImageIndex": number,
     }
+    if dialect.decay != "NONE":
+        waited_s = (acquisition.started - acquisition.injected).total_seconds()
+        corrected_s = reference_s + (waited_s if dialect.decay == "ADMIN" else 0.0)
+        factor = math.exp(decay_constant(vendor.half_life_s) * corrected_s)
+        elements["DecayFactor"] = decimal(factor, 8)
+    return elements
 
 
-def _splicer(header: Dataset) -> Callable[[UID, Mapping[str, Any], bytes], bytes]:
+def _splicer(header: Dataset, pixels: str) -> Callable[[UID, Mapping[str, Any], np.ndarray], bytes]:
     """Return a function that makes one slice's file: the shared header is encoded once, not once a slice."""
     placeholder = make_uid("placeholder")
-    meta = _file_meta(placeholder)
+    syntax, encode_pixels = PIXEL_ENCODINGS[pixels]
+    meta = _file_meta(placeholder, syntax)
     encoded = [(element.tag, _encode(header[element.tag : element.tag + 1])) for element in header]
 
-    def write(uid: UID, elements: Mapping[str, Any], pixels: bytes) -> bytes:
+    def write(uid: UID, elements: Mapping[str, Any], stored: np.ndarray) -> bytes:
         own = [(Tag(name), _encode_one(name, value)) for name, value in elements.items()]
         body = b"".join(part for _, part in sorted(encoded + own, key=lambda pair: pair[0]))
-        return b"".join((meta.replace(placeholder.encode(), uid.encode()), body, _pixel_data(pixels)))
+        return b"".join((meta.replace(placeholder.encode(), uid.encode()), body, encode_pixels(stored)))
 
     return write
 
 
-def _file_meta(uid: UID) -> bytes:
+def _file_meta(uid: UID, syntax: UID) -> bytes:
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = PositronEmissionTomographyImageStorage
     meta.MediaStorageSOPInstanceUID = uid
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = syntax
     meta.ImplementationClassUID = IMPLEMENTATION
     buffer = BytesIO()
     write_file_meta_info(buffer, meta, enforce_standard=True)
@@ -154,6 +202,23 @@ def _encode_one(name: str, value: Any) -> bytes:
     return struct.pack("<HH2sH", tag.group, tag.element, _TEXT_VR.get(name, b"DS"), len(raw)) + raw
 
 
-def _pixel_data(pixels: bytes) -> bytes:
-    padded = pixels + b"\0" * (len(pixels) % 2)
-    return struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, len(padded)) + padded
+def _native(stored: np.ndarray) -> bytes:
+    """Encode a plane as it is; 16-bit values, so the length is even."""
+    return struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, stored.nbytes) + stored.tobytes()
+
+
+def _jpeg_ls(stored: np.ndarray) -> bytes:
+    """Encode a plane as one JPEG-LS lossless fragment of all 16 bits, as the header states them.
+
+    With the fewest bits that hold the values, readers would take the highest of them for a sign.
+    """
+    rows, columns = stored.shape
+    stream = encode_pixel_data(
+        stored.tobytes(), rows=rows, columns=columns, samples_per_pixel=1, bits_stored=16
+    )
+    fragments = encapsulate([bytes(stream)], has_bot=True)
+    end = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    return struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF) + fragments + end
+
+
+PIXEL_ENCODINGS = {"NATIVE": (ExplicitVRLittleEndian, _native), "JPEGLS": (JPEGLSLossless, _jpeg_ls)}

@@ -5,6 +5,9 @@ Dates stay days since first dose until `tables` writes them, except where a stud
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -25,7 +28,7 @@ ADVERSE_EVENTS = (
 SUBSEQUENT = ("CAPECITABINE", "PACLITAXEL", "FULVESTRANT", "VINORELBINE")
 
 
-def build_subject_domains(trial, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+def build_subject_domains(trial, rng: np.random.Generator, settings) -> dict[str, pd.DataFrame]:
     """Build the domains that do not measure tumours; column DAY holds days since first dose.
 
     Returns
@@ -33,22 +36,22 @@ def build_subject_domains(trial, rng: np.random.Generator) -> dict[str, pd.DataF
     dict of str to DataFrame
         Domain in lower case; ``--DTC`` columns already filled are text, the others come from DAY and ENDDAY.
     """
-    course = treatment_course(trial, rng)
+    course = treatment_course(trial, rng, settings.off_treatment)
     return {
         "dm": _demographics(trial, course),
         "suppdm": _supplement(trial.patients),
         "ds": _disposition(trial, course),
-        "ex": _exposure(trial, course, rng),
-        "ae": _adverse_events(trial, course, rng),
-        "cm": _medication(trial, rng),
+        "ex": _exposure(trial, course, rng, settings.dosing),
+        "ae": _adverse_events(trial, course, rng, settings.adverse_events),
+        "cm": _medication(trial, rng, settings.medication),
         "qs": _performance(trial.patients),
-        "ss": _survival_status(trial, course, rng),
+        "ss": _survival_status(trial, course, rng, settings.follow_up_calls),
         "lb": _glucose(trial.scans),
         "sv": _visits(trial),
     }
 
 
-def treatment_course(trial, rng: np.random.Generator) -> pd.DataFrame:
+def treatment_course(trial, rng: np.random.Generator, rules: Mapping[str, Any]) -> pd.DataFrame:
     """Derive per patient the last day of treatment and its reason, and what is known of her death.
 
     Returns
@@ -58,19 +61,21 @@ def treatment_course(trial, rng: np.random.Generator) -> pd.DataFrame:
     """
     patients = trial.patients
     n = len(patients)
-    toxicity = np.where(rng.random(n) < 0.12, rng.integers(45, 300, n), np.nan)
+    intolerant = rng.random(n) < rules["toxicity_share"]
+    toxicity = np.where(intolerant, rng.integers(*rules["toxicity_days"], n, endpoint=True), np.nan)
     ends = pd.DataFrame(
         {
             "PROGRESSIVE DISEASE": patients["PD_DAY"],
             "DEATH": patients["DEATH_DAY"] - 1,
             "WITHDRAWAL BY SUBJECT": patients["LOST_DAY"],
-            "ADVERSE EVENT": np.fmin(toxicity, patients["NACT_DAY"] - 7),
+            "ADVERSE EVENT": np.fmin(toxicity, patients["NACT_DAY"] - rules["days_before_new_therapy"]),
             "ONGOING": patients["EXTRACT_DAY"],
         }
     )
     until = patients[["LOST_DAY", "EXTRACT_DAY"]].min(axis=1)
     died = (patients["DEATH_DAY"] <= until).to_numpy()
-    contact = np.minimum(patients["LOST_DAY"], patients["EXTRACT_DAY"] - rng.integers(0, 21, n))
+    unheard = rng.integers(*rules["days_since_contact"], n, endpoint=True)
+    contact = np.minimum(patients["LOST_DAY"], patients["EXTRACT_DAY"] - unheard)
     death = patients["TRTSDT"] + pd.to_timedelta(patients["DEATH_DAY"], unit="D")
     text = death.dt.strftime("%Y-%m-%d")
     text = text.where(~has_role(patients, trial.roles, "death_month_only"), text.str[:7])
@@ -159,44 +164,49 @@ def _disposition(trial, course: pd.DataFrame) -> pd.DataFrame:
     return table[["USUBJID", "DSTERM", "DSDECOD", "DSCAT", "DSSCAT", "DSSTDTC", "DAY"]]
 
 
-def _exposure(trial, course: pd.DataFrame, rng) -> pd.DataFrame:
-    """Build EX: daily tablets; a few pause five days before an early scan, some go on with half the dose."""
+def _exposure(trial, course: pd.DataFrame, rng, rules) -> pd.DataFrame:
+    """Build EX: daily tablets; a few pause some days before an early scan, some go on with half the dose."""
     last = course["END_DAY"].to_numpy()
-    reduced = np.where(rng.random(len(course)) < 0.2, rng.integers(40, 120, len(course)), 10**6)
+    n = len(course)
+    some = rng.random(n) < rules["reduced_share"]
+    reduced = np.where(some, rng.integers(*rules["reduced_days"], n, endpoint=True), 10**6)
+    full, half = rules["everolimus_mg"]
     early = trial.scans[trial.scans["AVISIT"] == "D14"].set_index("ROW")["DAY"]
     pause = {row: early[row] for row in trial.roles.query("ROLE == 'pause'")["ROW"] if row in early.index}
     rows = []
     for row, end in zip(course["ROW"], last):
-        rows.append((row, "EXEMESTANE", 25, 0, end))
-        for start, stop in _everolimus_intervals(end, pause.get(row), reduced[row]):
-            rows.append((row, "EVEROLIMUS", 5 if start >= reduced[row] else 10, start, stop))
+        rows.append((row, "EXEMESTANE", rules["exemestane_mg"], 0, end))
+        for start, stop in _everolimus_intervals(end, pause.get(row), reduced[row], rules["pause_days"]):
+            rows.append((row, "EVEROLIMUS", half if start >= reduced[row] else full, start, stop))
     table = pd.DataFrame(rows, columns=["ROW", "EXTRT", "EXDOSE", "DAY", "ENDDAY"])
     table["USUBJID"] = trial.patients["USUBJID"].to_numpy()[table["ROW"]]
     table = table.assign(EXDOSU="mg", EXDOSFRM="TABLET", EXDOSFRQ="QD", EXROUTE="ORAL")
     return table[["USUBJID", "EXTRT", "EXDOSE", "EXDOSU", "EXDOSFRM", "EXDOSFRQ", "EXROUTE", "DAY", "ENDDAY"]]
 
 
-def _everolimus_intervals(end: int, scan_day, reduced_from: int) -> list[tuple[int, int]]:
-    intervals = [(0, end)] if scan_day is None else [(0, int(scan_day) - 6), (int(scan_day), end)]
+def _everolimus_intervals(end: int, scan_day, reduced_from: int, pause_days: int) -> list[tuple[int, int]]:
+    intervals = [(0, end)]
+    if scan_day is not None:
+        intervals = [(0, int(scan_day) - 1 - pause_days), (int(scan_day), end)]
     if 0 < reduced_from <= end:
         start, _ = intervals.pop()
         intervals += [(start, reduced_from - 1), (reduced_from, end)]
     return [(start, stop) for start, stop in intervals if start <= stop]
 
 
-def _adverse_events(trial, course: pd.DataFrame, rng) -> pd.DataFrame:
-    count = 1 + rng.poisson(1.6, len(course))
+def _adverse_events(trial, course: pd.DataFrame, rng, rules) -> pd.DataFrame:
+    first, within = rules["first_day"], rules["within_days"]
+    count = 1 + rng.poisson(rules["further_mean"], len(course))
     row = np.repeat(np.arange(len(course)), count)
-    start = 3 + np.floor(
-        rng.random(len(row)) * np.minimum(course["END_DAY"].to_numpy()[row] - 3, 200)
-    ).astype(int)
+    span = np.minimum(course["END_DAY"].to_numpy()[row] - first, within)
+    start = first + np.floor(rng.random(len(row)) * span).astype(int)
     table = pd.DataFrame({"ROW": row, "AEDECOD": rng.choice(ADVERSE_EVENTS, len(row)), "DAY": start})
-    table["AETOXGR"] = rng.choice(3, len(row), p=[0.5, 0.4, 0.1]) + 1
-    table["ENDDAY"] = start + rng.integers(5, 40, len(row))
+    table["AETOXGR"] = rng.choice(3, len(row), p=rules["grade_share"]) + 1
+    table["ENDDAY"] = start + rng.integers(*rules["lasts_days"], len(row), endpoint=True)
+    begins, ends = rules["pneumonitis_days"]
+    lungs = {"AEDECOD": "PNEUMONITIS", "DAY": begins, "AETOXGR": 2, "ENDDAY": ends}
     inflamed = pd.DataFrame({"ROW": trial.roles.query("ROLE == 'pneumonitis'")["ROW"]})
-    table = pd.concat(
-        [table, inflamed.assign(AEDECOD="PNEUMONITIS", DAY=24, AETOXGR=2, ENDDAY=60)], ignore_index=True
-    )
+    table = pd.concat([table, inflamed.assign(**lungs)], ignore_index=True)
     table = table.sort_values(["ROW", "DAY"], kind="stable", ignore_index=True)
     table["USUBJID"] = trial.patients["USUBJID"].to_numpy()[table["ROW"]]
     last = course["CONTACT_DAY"].to_numpy()[table["ROW"]]
@@ -211,17 +221,20 @@ def _adverse_events(trial, course: pd.DataFrame, rng) -> pd.DataFrame:
     return table[["USUBJID", "AETERM", "AEDECOD", "AETOXGR", "AESER", "AESTDTC", "DAY", "ENDDAY"]]
 
 
-def _medication(trial, rng) -> pd.DataFrame:
+def _medication(trial, rng, rules) -> pd.DataFrame:
     """Build CM: earlier therapies (to the month) and new ones (in one patient before progression)."""
     patients = trial.patients
     n = len(patients)
-    months_before = pd.to_timedelta(30 * rng.integers(3, 30, n), unit="D")
+    months = rng.integers(*rules["months_before"], n, endpoint=True)
+    months_before = pd.to_timedelta(30 * months, unit="D")
     before = (patients["TRTSDT"] - months_before).dt.strftime("%Y-%m")
     inhibitor = rng.choice(["LETROZOLE", "ANASTROZOLE"], n)
     endocrine = pd.DataFrame({"CMTRT": inhibitor, "CMCAT": "PRIOR ENDOCRINE THERAPY", "CMSTDTC": before})
     chemotherapy = pd.DataFrame({"CMTRT": "DOCETAXEL", "CMCAT": "PRIOR CHEMOTHERAPY", "CMSTDTC": before})
     chemotherapy = chemotherapy[patients["PRIORCHM"] == "Y"]
-    after = np.where(rng.random(n) < 0.6, patients["PD_DAY"] + rng.integers(14, 41, n), np.nan)
+    treated_again = rng.random(n) < rules["subsequent_share"]
+    waited = rng.integers(*rules["subsequent_days"], n, endpoint=True)
+    after = np.where(treated_again, patients["PD_DAY"] + waited, np.nan)
     start = patients["NACT_DAY"].fillna(pd.Series(after))
     until = patients[["EXTRACT_DAY", "LOST_DAY", "DEATH_DAY"]].min(axis=1)
     new = pd.DataFrame(
@@ -252,12 +265,13 @@ def _performance(patients: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _survival_status(trial, course: pd.DataFrame, rng) -> pd.DataFrame:
-    """List calls every twelve weeks after treatment, and the last contact: alive, or dead with its date."""
+def _survival_status(trial, course: pd.DataFrame, rng, rules) -> pd.DataFrame:
+    """List the calls after treatment, and the last contact: alive, or dead with its date."""
+    step, jitter = rules["interval_days"], rules["jitter_days"]
     parts = []
     for one in course.itertuples():
-        calls = np.arange(one.END_DAY + 84, one.CONTACT_DAY, 84)
-        days = [*(calls + rng.integers(-7, 8, len(calls))), one.CONTACT_DAY]
+        calls = np.arange(one.END_DAY + step, one.CONTACT_DAY, step)
+        days = [*(calls + rng.integers(-jitter, jitter + 1, len(calls))), one.CONTACT_DAY]
         status = ["ALIVE"] * len(calls) + ["DEAD" if one.DIED else "ALIVE"]
         part = pd.DataFrame({"USUBJID": one.USUBJID, "SSORRES": status, "DAY": days})
         part["SSDTC"] = [None] * len(calls) + [one.DTHDTC if one.DIED else None]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis import plan as analysis_plan
 from analysis.virtual_trial.biomarkers import write_biomarkers
 from analysis.virtual_trial.subjects import build_subject_domains, iso
 from analysis.virtual_trial.tumours import build_tumour_domains
@@ -32,12 +33,23 @@ DATE_COLUMNS = {
 WITHOUT_SEQUENCE = ("dm", "suppdm", "sv")
 
 
-def write_sdtm(trial, folder: str | Path, rng: np.random.Generator) -> None:
-    """Write ``<domain>.csv`` for every SDTM domain: text, ISO 8601 dates, ``--SEQ`` within subject."""
+def write_sdtm(trial, folder: str | Path, rng: np.random.Generator, settings=None) -> None:
+    """Write ``<domain>.csv`` for every SDTM domain: text, ISO 8601 dates, ``--SEQ`` within subject.
+
+    Parameters
+    ----------
+    trial : VirtualTrial
+    folder : path
+        Made if absent.
+    rng : numpy.random.Generator
+    settings : plan section, optional
+        Section ``virtual`` of a plan; the defaults if None.
+    """
+    settings = analysis_plan.defaults().virtual if settings is None else settings
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     start = trial.patients.set_index("USUBJID")["TRTSDT"]
-    domains = build_subject_domains(trial, rng) | build_tumour_domains(trial, rng)
+    domains = build_subject_domains(trial, rng, settings) | build_tumour_domains(trial, rng, settings)
     for name, frame in domains.items():
         write_csv(finish_domain(name, frame, start), folder / f"{name}.csv")
 
@@ -110,7 +122,8 @@ def write_truth(trial, images: list[dict], folder: str | Path) -> None:
         uptake = uptake.merge(shown, on=["USUBJID", "AVISIT", "LESIONID"], how="left", validate="one_to_one")
     write_csv(trial.patients.drop(columns=["ROW", "NUMBER", "SITE"]), folder / "patients.csv")
     write_csv(trial.lesions.drop(columns=["ROW", "NUMBER"]), folder / "lesions.csv")
-    write_csv(trial.scans.drop(columns=["ROW", "SITE"]), folder / "scans.csv")
+    how_sent = ["LESIONSONLY", "PATIENTID"]  # the reader's tables say it
+    write_csv(trial.scans.drop(columns=["ROW", "SITE", *how_sent]), folder / "scans.csv")
     write_csv(trial.assessments.drop(columns="ROW"), folder / "assessments.csv")
     write_csv(uptake, folder / "uptake.csv")
     write_csv(trial.roles[["ROLE", "USUBJID"]], folder / "roles.csv")

@@ -6,7 +6,9 @@ nadir and 5 mm above it (Eisenhauer 2009) at the visit of a planted target progr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +30,14 @@ def is_progression(total: int, nadir: int, margin: int = 0) -> bool:
     return total >= PD_RATIO * nadir + margin and total >= nadir + PD_STEP_MM + margin
 
 
-def simulate_diameters(base: np.ndarray, floor: np.ndarray, progresses: list[bool], sensitivity: float, rng):
+def simulate_diameters(
+    base: np.ndarray,
+    floor: np.ndarray,
+    progresses: list[bool],
+    sensitivity: float,
+    rng: np.random.Generator,
+    rules: Mapping[str, Any],
+) -> np.ndarray:
     """Draw the target diameters of one patient at baseline and at each visit.
 
     Parameters
@@ -42,20 +51,25 @@ def simulate_diameters(base: np.ndarray, floor: np.ndarray, progresses: list[boo
     sensitivity : float
         Latent sensitivity: the larger, the deeper the shrinkage.
     rng : numpy.random.Generator
+    rules : mapping
+        ``virtual.tumour_course`` of the plan.
 
     Returns
     -------
     ndarray of int, shape (1 + visits, lesions)
         Row 0 is the baseline.
     """
-    depth = np.clip(np.exp(-0.12 - 0.16 * sensitivity + 0.10 * rng.standard_normal()), 0.4, 1.04)
+    shrinks = rules["depth_mean"] - rules["depth_per_sd"] * sensitivity
+    depth = np.exp(shrinks + rules["depth_sd"] * rng.standard_normal())
+    depth = np.clip(depth, *rules["depth_range"])
     rows = [base]
     for visit, target_pd in enumerate(progresses):
         nadir = min(row.sum() for row in rows)
-        course = depth ** min(0.65 + 0.35 * visit, 1.0) * 1.02 ** max(visit - 1, 0)
-        wobble = np.exp(0.03 * rng.standard_normal(len(base)))
+        reached_share = min(rules["first_visit_share"] + rules["share_per_visit"] * visit, 1.0)
+        course = depth**reached_share * rules["regrowth_per_visit"] ** max(visit - 1, 0)
+        wobble = np.exp(rules["reading_sd"] * rng.standard_normal(len(base)))
         if target_pd:
-            growth = 1.22 + 0.25 * rng.random()
+            growth = rules["growth"][0] + rules["growth"][1] * rng.random()
             drawn = np.maximum(np.round(rows[-1] * growth * wobble).astype(int), floor)
             reached = partial(is_progression, nadir=nadir, margin=MARGIN_MM)
             rows.append(_move_until(drawn, +1, reached))
@@ -79,7 +93,7 @@ def _move_until(diameters: np.ndarray, step: int, reached) -> np.ndarray:
     return moved
 
 
-def simulate_readings(trial, rng: np.random.Generator) -> pd.DataFrame:
+def simulate_readings(trial, rng: np.random.Generator, settings) -> pd.DataFrame:
     """Read every RECIST lesion at every assessment.
 
     Returns
@@ -93,20 +107,23 @@ def simulate_readings(trial, rng: np.random.Generator) -> pd.DataFrame:
     parts = []
     for row, visits in trial.assessments.groupby("ROW"):
         mine = lesions[lesions["ROW"] == row]
-        parts.append(_target_rows(mine[mine["LESTYPE"] == "TARGET"], visits, sensitivity[row], rng))
+        targets = mine[mine["LESTYPE"] == "TARGET"]
+        parts.append(_target_rows(targets, visits, sensitivity[row], rng, settings.tumour_course))
         parts.append(_non_target_rows(mine[mine["LESTYPE"] == "NON-TARGET"], visits))
         parts.append(_new_rows(trial, row, visits, rng))
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 
-def _target_rows(targets: pd.DataFrame, visits: pd.DataFrame, sensitivity: float, rng) -> pd.DataFrame:
+def _target_rows(targets: pd.DataFrame, visits: pd.DataFrame, sensitivity: float, rng, rules) -> pd.DataFrame:
     if targets.empty:
         return pd.DataFrame()
     node = (targets["ORGAN"] == "node").to_numpy()
-    measured = np.round(targets["DIAMETER_MM"].to_numpy() * rng.uniform(0.95, 1.2, len(targets))).astype(int)
-    base = np.maximum(measured, np.where(node, 15, 12))
+    on_ct = rng.uniform(*rules["ct_over_metabolic"], len(targets))
+    measured = np.round(targets["DIAMETER_MM"].to_numpy() * on_ct).astype(int)
+    smallest = {name: np.where(node, *rules[name]) for name in ("baseline_least_mm", "least_mm")}
+    base = np.maximum(measured, smallest["baseline_least_mm"])
     progresses = (visits["MODE"] == "target").tolist()[1:]
-    diameters = simulate_diameters(base, np.where(node, 8, 5), progresses, sensitivity, rng)
+    diameters = simulate_diameters(base, smallest["least_mm"], progresses, sensitivity, rng, rules)
     table = _grid(targets, visits)
     # An assessment may stretch over two days: organs after the first are examined on the second.
     late = np.tile((targets["ORGAN"] != targets["ORGAN"].iloc[0]).to_numpy(), len(visits))
@@ -176,9 +193,9 @@ def _target_responses(sums: pd.DataFrame) -> list[str]:
     return responses
 
 
-def build_tumour_domains(trial, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+def build_tumour_domains(trial, rng: np.random.Generator, settings) -> dict[str, pd.DataFrame]:
     """Build TU, TR and RS; dates are still days since first dose (column DAY)."""
-    readings = simulate_readings(trial, rng)
+    readings = simulate_readings(trial, rng, settings)
     first = readings["VISITNUM"] == 0
     return {
         "tu": _identifications(trial, readings[first | (readings["LESTYPE"] == "NEW")]),
