@@ -13,7 +13,7 @@ from analysis.steps import STEPS, writer_of
 from analysis.storage import JSON_TABLES, PRIMARY, load_study_plan
 
 # Parts of the package each step computes with; a change there, or in a part every step uses, runs it again.
-EVERY_STEP = ("plan.py", "contracts.py", "storage.py", "steps.py", "provenance.py")
+EVERY_STEP = ("plan.py", "contracts", "storage.py", "steps.py", "provenance.py")
 CODE = {
     "00": ("virtual_trial",),
     "01": ("clinical",),

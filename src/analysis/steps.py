@@ -72,7 +72,10 @@ STEPS = {
         "How much FDG does every lesion take up, and who responds metabolically?",
         ("design", "visits", "pet", "response"),
         reads=("adsl",),
-        writes=("scan_qc", "adpet", "admr", "reader_decisions", "mips", "exclusions_02", "queries_02"),
+        writes=(
+            *("scan_qc", "adpet", "admr", "reference_proposals", "reader_decisions", "mips"),
+            *("exclusions_02", "queries_02"),
+        ),
         raw=("dicom",),
         parameters={
             "strict": "pet.strict",

@@ -26,6 +26,12 @@ def test_body_sizes_equal_the_table_of_the_specification(sex, kg, m, morgan, jam
     assert normaliser("bsa", kg, m, sex) / 1e4 == pytest.approx(bsa, abs=5e-6)
 
 
+def test_a_sex_that_is_no_code_is_not_repeated():
+    with pytest.raises(SeriesRefused, match="found an unknown code") as refused:
+        normaliser("ibw", 70, 1.75, "DOE^JANE 19500101")
+    assert "DOE" not in refused.value.message
+
+
 @pytest.mark.parametrize(
     ("name", "sex", "kg"),
     [
@@ -44,6 +50,15 @@ def test_lean_mass_of_75_kg_and_185_cm_equals_calculate_suv_unit_tests(name, sex
 def test_a_sex_specific_formula_is_refused_without_a_known_sex(name, sex):
     with pytest.raises(SeriesRefused, match="SEX_MISSING"):
         normaliser(name, 70, 1.75, sex)
+
+
+def test_a_formula_that_gives_nothing_above_zero_is_refused():
+    """Ideal weight falls below 0 under 107 cm (48 + 1.06 (H - 152)); James's far beyond its vertex."""
+    with pytest.raises(SeriesRefused, match="BODY_SIZE_INVALID"):
+        normaliser("ibw", 20, 1.06, "M")
+    with pytest.raises(SeriesRefused, match="BODY_SIZE_INVALID"):
+        normaliser("lbm_james128", 400, 1.5, "F")
+    assert normaliser("ibw", 20, 1.07, "M") > 0
 
 
 def test_surface_area_is_refused_without_height_and_needs_no_sex():

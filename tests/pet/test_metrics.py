@@ -1,6 +1,7 @@
 """Lesion metrics (pet.md 2.1): hand-sized images, kernels of the specification, the IBSI digital phantom."""
 
 import math
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from analysis import plan
 from analysis.pet import RoiRefused, load_pet, measure
 from analysis.pet.geometry import Grid
-from analysis.pet.metrics import centre_inside, peak_kernel, peak_radius_mm
+from analysis.pet.metrics import compute_totals, measure_voxels
+from analysis.pet.peak import peak_kernel, peak_radius_mm
+from analysis.pet.region import Region
 
 
 def image(values, spacing_mm=(4.0, 4.0, 4.0)):
@@ -49,16 +52,15 @@ KERNELS = [
 
 @pytest.mark.parametrize(("spacing", "n", "ml"), KERNELS)
 def test_the_peak_sphere_holds_the_voxels_of_the_specification(spacing, n, ml):
-    offsets, _ = peak_kernel(np.array(spacing))
-    centred = centre_inside(offsets, np.array(spacing))
+    centred = peak_kernel(np.array(spacing)).weights[:, 0]
     assert centred.sum() == n
     assert n * math.prod(spacing) / 1000 == pytest.approx(ml, abs=1e-3)
 
 
 @pytest.mark.parametrize("spacing", [spacing for spacing, _, _ in KERNELS])
 def test_overlaps_of_the_exact_sphere_add_up_to_one_ml(spacing):
-    _, share = peak_kernel(np.array(spacing))
-    assert share.sum() * math.prod(spacing) / 1000 == pytest.approx(1.0, abs=0.01)
+    share = peak_kernel(np.array(spacing)).weights[:, 1]
+    assert share.sum() * math.prod(spacing) / 1000 == pytest.approx(1.0, abs=1e-9)
 
 
 def test_the_radius_of_one_ml_is_that_of_the_specification():
@@ -244,3 +246,150 @@ def test_measuring_changes_neither_image_nor_mask():
     before = pet.values.copy(), mask.copy()
     measure(pet, mask)
     assert np.array_equal(pet.values, before[0]) and np.array_equal(mask, before[1])
+
+
+# ---- regions as boxes, ties, leaks, totals ----
+
+
+def ball_image(values_in=6.0, background=1.0, shape=(30, 30, 30), radius=10.0, at=(15, 15, 15), step=2.0):
+    z, y, x = (np.arange(n) - centre for n, centre in zip(shape, at))
+    mask = (z[:, None, None] ** 2 + y[:, None] ** 2 + x**2) * step**2 <= radius**2
+    return image(np.where(mask, values_in, background), (step,) * 3), mask
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(
+        one[name] == other[name]
+        if isinstance(one[name], list | tuple)
+        else one[name] == pytest.approx(other[name])
+        for name in one
+    )
+
+
+def test_a_box_and_its_mask_measure_alike_at_the_edge_and_in_the_middle():
+    values = np.random.default_rng(2).gamma(2.0, 1.0, (12, 13, 14))
+    for low in ((5, 5, 5), (0, 0, 0), (9, 10, 11)):
+        mask = np.zeros(values.shape, bool)
+        mask[tuple(slice(a, a + 3) for a in low)] = True
+        pet = image(values)
+        assert same(measure(pet, mask), measure(pet, Region.of(mask)))
+
+
+def test_an_image_that_is_not_contiguous_measures_alike():
+    values = np.random.default_rng(2).gamma(2.0, 1.0, (12, 13, 14)).astype(np.float32)
+    mask = np.zeros(values.shape, bool)
+    mask[4:8, 4:8, 4:8] = True
+    turned = image(values)
+    turned.values = np.asfortranarray(values)
+    assert same(measure(image(values), mask), measure(turned, mask))
+
+
+def test_measuring_a_box_allocates_no_second_image():
+    pet = image(np.ones((80, 100, 100)))
+    region = Region.at(np.argwhere(np.ones((5, 5, 5), bool)) + 40, pet.values.shape)
+    measure(pet, region)
+    tracemalloc.start()
+    measure(pet, region)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < pet.values.nbytes / 10
+
+
+@pytest.mark.parametrize("values", [[1, 2, 7], [1, 2, 3, 9], [4]])
+def test_the_median_is_the_middle_value(values):
+    pet = image(np.array(values, float).reshape(1, 1, -1))
+    assert measure(pet, everywhere(pet))["suv_median"] == np.median(values)
+
+
+def test_shares_of_the_exact_sphere_agree_with_points_thrown_at_it():
+    """Each voxel's share against 40^3 points of a regular lattice in it: 1 / 40 of a voxel edge fine."""
+    spacing = np.array([3.27, 4.07, 5.47])
+    kernel = peak_kernel(spacing)
+    fine = (np.arange(40) + 0.5) / 40 - 0.5
+    points = np.stack(np.meshgrid(fine, fine, fine, indexing="ij"), -1).reshape(-1, 3)
+    for offset, share in zip(kernel.offsets, kernel.weights[:, 1]):
+        inside = np.sum(((offset + points) * spacing) ** 2, axis=1) <= peak_radius_mm() ** 2
+        assert share == pytest.approx(inside.mean(), abs=2e-3)
+
+
+def test_a_sphere_inside_one_voxel_is_that_voxel():
+    kernel = peak_kernel(np.array([15.0, 15.0, 15.0]))
+    assert kernel.offsets.tolist() == [[0, 0, 0]]
+    assert kernel.weights[0] == pytest.approx([1, 1 / 3.375])
+
+
+def test_several_hottest_voxels_grow_together_and_are_flagged():
+    values = np.ones((3, 3, 9))
+    values[1, 1, [1, 7]], values[1, 1, 2] = 10, 6
+    pet = image(values)
+    result = measure(pet, everywhere(pet))
+    assert result["mtv50_ml"] == pytest.approx(3 * 0.064)
+    assert "MAX_TIED" in result["flags"] and result["max_index"] == (1, 1, 1)
+    mirrored = image(values[:, :, ::-1])
+    assert measure(mirrored, everywhere(mirrored))["mtv50_ml"] == pytest.approx(3 * 0.064)
+
+
+@pytest.mark.parametrize(("background", "leaks"), [(1.0, False), (2.4, False), (2.46, True), (4.0, True)])
+def test_uptake_around_above_41_percent_of_the_maximum_is_flagged(background, leaks):
+    """6.0 x 0.41 = 2.46: from there on the growth floods the image, 51 times the region."""
+    pet, mask = ball_image(6.0, background)
+    assert ("MTV41_LEAKS" in measure(pet, mask)["flags"]) == leaks
+    assert measure(pet, mask)["mtv41_ml"] == pytest.approx(measure(pet, mask)["mtv_ml"])
+
+
+@pytest.mark.parametrize(("n", "leaks"), [(40, False), (41, True)])
+def test_growth_up_to_five_times_the_region_does_not_leak(n, leaks):
+    """A region of 8 voxels in a line of hot ones: 40 voxels are 5 times the region, 41 are more."""
+    values = np.zeros((3, 3, 60))
+    values[1, 1, 5 : 5 + n] = 5
+    region = np.zeros(values.shape, bool)
+    region[1, 1, 5:13] = True
+    assert ("MTV41_LEAKS" in measure(image(values), region)["flags"]) == leaks
+
+
+def test_hot_tissue_that_the_lesion_does_not_touch_is_no_leak():
+    pet, mask = ball_image()
+    pet.values[:, :, 27:] = 9.0
+    assert "MTV41_LEAKS" not in measure(pet, mask)["flags"]
+
+
+def test_the_percist_threshold_is_inclusive_and_optional():
+    values = np.array([3.0, 3.5, 4.0, 1.0]).reshape(1, 1, 4)
+    pet = image(values)
+    result = measure(pet, everywhere(pet), percist_threshold=3.5)
+    assert result["mtvp_ml"] == pytest.approx(2 * 0.064) and result["tlgp_g"] == pytest.approx(7.5 * 0.064)
+    assert "mtvp_ml" not in measure(pet, everywhere(pet))
+
+
+def test_a_peak_sphere_that_would_reach_across_missing_slices_is_withheld(tmp_path):
+    """2 mm slices, gap after the fourth: the sphere about the second slice spans three slices either way."""
+    pet = load_pet(write_series(tmp_path, np.ones((9, 4, 4)), positions_mm=[0, 2, 4, 6, 10, 12, 14, 16, 18]))
+    second = np.zeros(pet.values.shape, bool)
+    second[1, 1:3, 1:3] = True
+    result = measure(pet, second)
+    assert "MISSING_SLICES" in result["flags"] and math.isnan(result["suv_peak"])
+    assert result["mtv_ml"] == pytest.approx(4 * 0.032)
+
+
+def test_totals_of_overlapping_regions_are_those_of_their_union():
+    values = np.random.default_rng(5).gamma(2.0, 2.0, (6, 7, 8))
+    pet = image(values)
+    masks = [np.random.default_rng(seed).random(values.shape) < 0.3 for seed in range(3)]
+    parts = [measure_voxels(pet, mask)[1] for mask in masks]
+    totals, shared = compute_totals(parts)
+    union = np.any(masks, axis=0)
+    assert shared
+    assert totals["mtv_ml"] == pytest.approx(union.sum() * 0.064)
+    assert totals["tlg25_g"] == pytest.approx(values[union & (pet.values >= 2.5)].sum() * 0.064, rel=1e-5)
+
+
+def test_totals_of_separate_regions_are_sums_and_of_none_are_none():
+    values = np.random.default_rng(5).gamma(2.0, 2.0, (6, 7, 8))
+    pet, half = image(values), np.zeros(values.shape, bool)
+    half[:3] = True
+    measured = [measure_voxels(pet, mask) for mask in (half, ~half)]
+    totals, shared = compute_totals([part for _, part in measured])
+    assert not shared
+    for name in ("mtv_ml", "tlg_g", "mtv41_ml", "tlg50_g", "mtv40_ml"):
+        assert totals[name] == pytest.approx(sum(result[name] for result, _ in measured))
+    assert compute_totals([]) == ({}, False)

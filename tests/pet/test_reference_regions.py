@@ -1,19 +1,28 @@
 """Thresholds, targets and roles; expected values by hand from pet.md 2.2 and 2.5."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import plan as plans
+from analysis.pet.codes import RoiRefused
+from analysis.pet.geometry import Grid
 from analysis.pet.quality import check_decisions, check_protocol, check_subjects
 from analysis.pet.reference_regions import (
     assign_role,
     check_region,
     compute_threshold,
+    cylinder_region,
     derive_evaluable,
+    percist_threshold,
     select_targets,
+    sphere_region,
 )
+from analysis.pet.region import Region
 
 RULES = plans.defaults().pet
 
@@ -152,3 +161,55 @@ def test_decisions_that_change_nothing_are_listed():
         "DECISION_ON_UNKNOWN_LESION",
         "DECISION_UNKNOWN_WORD",
     ]
+
+
+# ---- shapes ----
+
+
+def empty_image(shape=(20, 24, 24), spacing=(4.0, 5.0, 3.0)):
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[0, 0, spacing[2]], [0, spacing[1], 0], [spacing[0], 0, 0]])
+    affine[:3, 3] = (-30, -60, -500)
+    n = shape[0]
+    volume = np.full(n, np.prod(spacing) / 1000)
+    grid = Grid(
+        affine, np.array(spacing), affine[2, 3] + np.arange(n) * spacing[0], volume, np.zeros(n, bool)
+    )
+    return SimpleNamespace(values=np.zeros(shape, np.float32), grid=grid, affine=affine)
+
+
+def offsets_of(pet, region, centre):
+    return region.index() * [4.0, 5.0, 3.0] + [-500, -60, -30] - np.array(centre)[::-1]
+
+
+def test_a_sphere_holds_exactly_the_voxels_whose_centre_is_within_its_radius():
+    pet, centre = empty_image(), (4.0, -1.0, -461.0)
+    region = sphere_region(pet, centre, 30.0)
+    distance = np.linalg.norm(offsets_of(pet, region, centre), axis=1)
+    assert distance.max() <= 15
+    everything = Region.of(np.ones(pet.values.shape, bool))
+    inside = np.linalg.norm(offsets_of(pet, everything, centre), axis=1) <= 15
+    assert region.n_voxels == inside.sum()
+    assert region.n_voxels * 0.06 == pytest.approx(4 / 3 * np.pi * 1.5**3, rel=0.05)
+
+
+def test_a_cylinder_stands_upright_and_its_border_belongs_to_it():
+    pet, centre = empty_image(), (0.0, 0.0, -460.0)
+    region = cylinder_region(pet, centre, 10.0, 20.0)
+    z, y, x = offsets_of(pet, region, centre).T
+    # Rows at 0 and both 5 mm away (on the border), columns 0 and 3 mm to either side.
+    assert sorted(set(zip(y, x))) == [(-5, 0), (0, -3), (0, 0), (0, 3), (5, 0)]
+    assert sorted(set(z)) == [-8, -4, 0, 4, 8]
+    assert region.n_voxels == 25
+
+
+@pytest.mark.parametrize("centre", [(-20.0, 0.0, -460.0), (0.0, 0.0, -420.0), (0.0, 500.0, -460.0)])
+def test_a_region_that_leaves_the_image_is_refused(centre):
+    with pytest.raises(RoiRefused, match="REFERENCE_OUTSIDE_IMAGE"):
+        sphere_region(empty_image(), centre, 30.0)
+
+
+def test_percists_threshold_follows_the_plan():
+    assert percist_threshold(2.0, 0.25, RULES) == 3.5
+    other = plans.defaults().override({"pet.evaluable_sd_multiple": 0.0}).pet
+    assert percist_threshold(2.0, 0.25, other) == 3.0

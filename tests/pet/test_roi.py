@@ -2,13 +2,17 @@
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from dicom_factory import square, write_rtstruct, write_seg, write_series
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
+from analysis import plan
 from analysis.pet import RoiRefused, load_pet, load_rois
 from analysis.pet.contour import combine_contours, contour_area, fill_contour
+from analysis.virtual_trial.contours import edge_loops
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +255,6 @@ def test_segments_are_placed_frame_by_frame(pet, tmp_path, kind, n):
 
 def test_a_segmentation_written_by_highdicom_is_read_back(pet, tmp_path):
     import highdicom as hd
-    import pydicom
     from pydicom.sr.codedict import codes
 
     folder = write_series(tmp_path / "pet", np.ones((5, 8, 9)))
@@ -326,3 +329,290 @@ def test_one_name_in_two_files_is_refused(pet, tmp_path):
     write_seg(tmp_path / "seg.dcm", {"L1": blob(pet, (1, 2, 3), (4, 5, 7))})
     with pytest.raises(RoiRefused, match="ROI_DUPLICATE_NAME"):
         load_rois(tmp_path, pet)
+
+
+# ---- contours drawn on another image of the same frame of reference
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """PET of 20 x 24 x 26 voxels of 4 mm."""
+    return load_pet(write_series(tmp_path_factory.mktemp("wide"), np.ones((20, 24, 26))))
+
+
+def circle(z, radius, centre=(46.0, 42.0), n=360):
+    """A circle in mm, about (x, y)."""
+    turn = np.linspace(0, 2 * np.pi, n, endpoint=False)
+    x, y = centre[0] + radius * np.cos(turn), centre[1] + radius * np.sin(turn)
+    return np.column_stack([x, y, np.full(n, float(z))])
+
+
+def ball_contours(spacing, first, radius=20.0, middle=38.0):
+    positions = np.arange(first, 76, spacing)
+    inside = positions[np.abs(positions - middle) < radius - 0.1]
+    return [circle(z, np.sqrt(radius**2 - (z - middle) ** 2)) for z in inside]
+
+
+@pytest.mark.parametrize(("spacing", "first"), [(1.0, 0.3), (2.5, 1.0), (3.0, 0.0), (5.0, 2.0)])
+def test_a_ball_drawn_on_ct_planes_keeps_its_volume(wide, tmp_path, spacing, first):
+    """33.5 ml; a voxel belongs if its centre lies in the nearest contour."""
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": ball_contours(spacing, first)}), wide)
+    exact_ml = 4 / 3 * np.pi * 20**3 / 1000
+    assert rois.flags["L1"] == ["ROI_OTHER_GRID"]
+    assert rois.source_ml["L1"] == pytest.approx(exact_ml, rel=0.02)
+    assert rois["L1"].sum() * 0.064 == pytest.approx(exact_ml, rel=0.06)
+    planes = np.array([contour[0, 2] for contour in ball_contours(spacing, first)])
+    z, y, x = np.meshgrid(*(np.arange(n) * 4.0 for n in (20, 24, 26)), indexing="ij")
+    nearest = planes[np.abs(z[..., None] - planes).argmin(axis=-1)]
+    wanted = ((x - 46) ** 2 + (y - 42) ** 2 <= 400 - (nearest - 38) ** 2) & (
+        np.abs(z - nearest) <= spacing / 2
+    )
+    assert np.array_equal(rois["L1"], wanted)
+
+
+def test_contours_on_every_second_slice_of_the_image_stand_for_two(wide, tmp_path):
+    rois = load_rois(
+        write_rtstruct(tmp_path / "rs.dcm", {"L1": [square(z, 8, 16) for z in (8, 16, 24)]}), wide
+    )
+    assert np.flatnonzero(rois["L1"].any(axis=(1, 2))).tolist() == [1, 2, 3, 4, 5, 6]
+    assert rois.flags["L1"] == ["ROI_OTHER_GRID"]
+    assert rois.source_ml["L1"] == pytest.approx(3 * 64 * 8 / 1000)
+
+
+def test_one_plane_takes_the_spacing_of_the_other_regions_of_its_file(wide, tmp_path):
+    many = [square(z, 8, 16) for z in np.arange(3.0, 30.0, 2.0)]
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": many, "L2": [square(41.5, 8, 16)]}), wide)
+    assert not rois["L2"].any()  # 40.5 .. 42.5 mm holds no slice
+    assert rois.flags["L2"] == ["ROI_OTHER_GRID", "ROI_EMPTY"]
+    assert rois.source_ml["L2"] == pytest.approx(64 * 2 / 1000)
+
+
+@pytest.mark.parametrize(("missing", "flags"), [(1, ["ROI_PLANE_GAP"]), (2, ["ROI_PLANE_GAP"]), (3, [])])
+def test_a_plane_left_out_is_flagged_and_not_filled(wide, tmp_path, missing, flags):
+    planes = [0, 1, 2, 3 + missing, 4 + missing]
+    rois = load_rois(
+        write_rtstruct(tmp_path / "rs.dcm", {"L1": [square(4.0 * k, 8, 16) for k in planes]}), wide
+    )
+    assert np.flatnonzero(rois["L1"].any(axis=(1, 2))).tolist() == planes
+    assert rois.flags["L1"] == flags
+
+
+def test_two_parts_beside_each_other_leave_no_gap(wide, tmp_path):
+    contours = [square(0, 8, 16), square(4, 8, 16), square(12, 40, 48), square(16, 40, 48)]
+    assert load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": contours}), wide).flags["L1"] == []
+
+
+def test_contours_a_little_off_their_plane_are_on_it(wide, tmp_path):
+    wavy = square(8.0, 8, 16)
+    wavy[:, 2] += [0.05, -0.05, 0.02, 0.0]
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": [wavy, square(12.1, 8, 16)]}), wide)
+    assert rois["L1"].sum(axis=(1, 2))[2:4].tolist() == [9, 9] and rois.flags["L1"] == []
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("spacing", [4.0, 2.5])
+def test_sagittal_and_coronal_contours_give_the_same_ball(wide, tmp_path, axis, spacing):
+    """The ball about (46, 42, 38) mm, on planes across x or across y."""
+    middle = (46.0, 42.0, 38.0)
+    positions = np.arange(0.0, 100.0, spacing)
+    contours = []
+    for at in positions[np.abs(positions - middle[axis]) < 19.9]:
+        ring = circle(0, np.sqrt(400 - (at - middle[axis]) ** 2), centre=(0, 0))
+        points = np.empty_like(ring)
+        others = [other for other in range(3) if other != axis]
+        points[:, axis] = at
+        points[:, others[0]], points[:, others[1]] = (
+            ring[:, 0] + middle[others[0]],
+            ring[:, 1] + middle[others[1]],
+        )
+        contours.append(points)
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": contours}), wide)
+    exact_ml = 4 / 3 * np.pi * 8
+    assert rois.flags["L1"] == ["ROI_OTHER_GRID"]
+    assert rois.source_ml["L1"] == pytest.approx(exact_ml, rel=0.02)
+    assert rois["L1"].sum() * 0.064 == pytest.approx(exact_ml, rel=0.06)
+
+
+def test_a_contour_that_is_not_flat_is_refused_and_the_others_are_kept(wide, tmp_path):
+    bent = np.array([[4, 4, 4], [12, 4, 8], [12, 12, 4], [4, 12, 8.0]])
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": [bent], "L2": [square(4, 4, 8)]}), wide)
+    assert list(rois) == ["L2"] and rois.refused["L1"].code == "ROI_OTHER_PLANES"
+
+
+def test_regions_of_another_frame_of_reference_are_set_aside_one_by_one(pet, tmp_path):
+    def edit(ds):
+        ds.StructureSetROISequence[1].ReferencedFrameOfReferenceUID = "1.2.3"
+        ds.ReferencedFrameOfReferenceSequence.append(pydicom.Dataset())
+        ds.ReferencedFrameOfReferenceSequence[1].FrameOfReferenceUID = "1.2.3"
+
+    rois = load_rois(
+        write_rtstruct(tmp_path / "rs.dcm", {"L1": [square(4, 4, 8)], "L2": [square(4, 4, 8)]}, edit), pet
+    )
+    assert list(rois) == ["L1"] and rois.flags["L1"] == []
+    assert rois.refused["L2"].code == "ROI_OTHER_FRAME_OF_REFERENCE"
+
+
+# ---- what contours mean together
+
+
+def test_contours_stated_to_combine_by_exclusive_or_do(pet, tmp_path):
+    """Two squares of 5 x 5 voxels with 3 x 3 in common; only the middle one of these is on no border."""
+    overlapping = [square(4, 4, 20), square(4, 12, 28)]
+    for kind, n, joined in (("CLOSED_PLANAR", 41, True), ("CLOSEDPLANAR_XOR", 40, False)):
+        rois = load_rois(write_rtstruct(tmp_path / f"{kind}.dcm", {"L1": overlapping}, kind=kind), pet)
+        assert rois["L1"].sum() == n
+        assert ("ROI_OVERLAPPING_PARTS_JOINED" in rois.flags["L1"]) is joined
+        assert "L1" not in rois.source_ml
+    inner = [
+        np.array([[0.5, 0.5], [0.5, 6.5], [6.5, 6.5], [6.5, 0.5]]),
+        np.array([[3.5, 3.5], [3.5, 9.5], [9.5, 9.5], [9.5, 3.5]]),
+    ]
+    assert combine_contours(inner, (12, 12), even_odd=True)[0].sum() == 36 + 36 - 2 * 9
+    assert combine_contours(inner, (12, 12))[0].sum() == 36 + 36 - 9
+
+
+def test_a_contour_drawn_twice_the_other_way_round_counts_once(pet, tmp_path):
+    twice = [square(4, 4, 16), np.roll(square(4, 4, 16)[::-1], 1, axis=0)]
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": twice}), pet)
+    assert rois["L1"].sum() == 16 and rois.flags["L1"] == ["ROI_DUPLICATE_CONTOUR_DROPPED"]
+
+
+def test_the_drawn_volume_knows_holes_and_islands(pet, tmp_path):
+    nested = [square(4, 0, 28), square(4, 4, 24), square(4, 10, 18)]
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": nested}), pet)
+    assert rois.source_ml["L1"] == pytest.approx((28**2 - 20**2 + 8**2) * 4 / 1000)
+
+
+def test_contours_of_one_region_in_two_items_are_all_read(pet, tmp_path):
+    def edit(ds):
+        ds.ROIContourSequence[1].ReferencedROINumber = 1
+        del ds.StructureSetROISequence[1]
+
+    path = write_rtstruct(tmp_path / "rs.dcm", {"L1": [square(4, 4, 8)], "L2": [square(8, 4, 8)]}, edit)
+    assert load_rois(path, pet)["L1"].sum(axis=(1, 2)).tolist() == [0, 4, 4, 0, 0]
+
+
+@pytest.mark.parametrize("text", ["1\\2\\3\\4", "1\\2\\x", "1\\2\\nan\\4\\5\\6\\7\\8\\9", "1e999\\0\\0"])
+def test_contour_data_that_is_no_list_of_points_is_refused(pet, tmp_path, text):
+    path = write_rtstruct(tmp_path / "rs.dcm", {"L1": [square(4, 4, 8)], "L2": [square(4, 4, 8)]})
+    data = path.read_bytes()
+    old = b"4\\4\\4\\8\\4\\4\\8\\8\\4\\4\\8\\4 "
+    assert data.count(old) == 2
+    path.write_bytes(data.replace(old, text.encode().ljust(len(old))[: len(old)], 1))
+    rois = load_rois(path, pet)
+    assert list(rois) == ["L2"] and rois.refused["L1"].code == "ROI_UNREADABLE"
+
+
+def undefined_lengths(ds):
+    for name in ("ROIContourSequence", "StructureSetROISequence"):
+        ds[name].is_undefined_length = True
+    for item in ds.ROIContourSequence:
+        item.is_undefined_length_sequence_item = True
+        item["ContourSequence"].is_undefined_length = True
+
+
+def implicit(ds):
+    ds.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+
+
+def deflated(ds):
+    ds.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+
+
+def big_endian(ds):
+    ds.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+
+
+@pytest.mark.parametrize("edit", [None, undefined_lengths, implicit, deflated, big_endian])
+@pytest.mark.parametrize("fast", [True, False])
+def test_every_encoding_of_a_structure_set_gives_the_same_voxels(wide, tmp_path, edit, fast):
+    drawn = {"L1": ball_contours(4.0, 0.0), "L2": [square(8, 8, 20)]}
+    wanted = dict(load_rois(write_rtstruct(tmp_path / "plain.dcm", drawn), wide))
+    rules = plan.defaults().override({"pet.fast_path": fast}).pet
+    found = load_rois(write_rtstruct(tmp_path / "rs.dcm", drawn, edit), wide, rules=rules)
+    assert list(found) == list(wanted)
+    assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
+
+
+# ---- there and back
+
+
+def blobs(shape, n, seed):
+    """Ragged regions with holes and several parts on a slice."""
+    rng = np.random.default_rng(seed)
+    for at in range(n):
+        noise = ndimage.gaussian_filter(rng.normal(size=shape), 1.3)
+        mask = noise > np.quantile(noise, 0.85)
+        mask[:, :1], mask[:, -1:], mask[:, :, :1], mask[:, :, -1:] = False, False, False, False
+        yield f"L{at + 1}", mask
+
+
+def trace_edges(plane):
+    """Outlines along the edges of voxels, as `voxel_edge` writers and the virtual trial do."""
+    return [loop - 0.5 for loop in edge_loops(plane)]
+
+
+_COMPASS = [(0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1)]
+
+
+def trace_centres(plane):
+    """Outlines through the centres of the border voxels (Moore tracing), as cv2.findContours and rt-utils do.
+
+    Holes are traced through the centres of the region's voxels around them, as cv2 does.
+    """
+    found = []
+    parts, n = ndimage.label(plane, structure=np.ones((3, 3)))
+    for part in range(1, n + 1):
+        mask = parts == part
+        found.append(_moore(mask))
+        holes, m = ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)
+        for hole in range(1, m + 1):
+            ring = ndimage.binary_dilation(holes == hole, structure=np.ones((3, 3)))
+            found.append(_moore(ring))
+    return [loop for loop in found if len(loop) >= 3]
+
+
+def _moore(mask):
+    start = tuple(np.argwhere(mask)[0])
+    inside = set(map(tuple, np.argwhere(mask)))
+    path, here, came = [start], start, 4
+    while True:
+        for turn in range(1, 9):
+            at = (came + turn) % 8
+            step = (here[0] + _COMPASS[at][0], here[1] + _COMPASS[at][1])
+            if step in inside:
+                break
+        else:
+            return np.array(path)
+        if here == start and len(path) > 1 and step == path[1]:
+            return np.array(path[:-1])
+        here, came = step, (at + 4) % 8
+        path.append(here)
+
+
+def back_from(path, pet, trace, masks):
+    def contours(mask):
+        for k in np.flatnonzero(mask.any(axis=(1, 2))):
+            for loop in trace(mask[k]):
+                yield np.column_stack([loop[:, 1] * 4.0, loop[:, 0] * 4.0, np.full(len(loop), k * 4.0)])
+
+    return load_rois(write_rtstruct(path, {name: list(contours(mask)) for name, mask in masks.items()}), pet)
+
+
+def test_regions_traced_along_voxel_edges_come_back_voxel_by_voxel(wide, tmp_path):
+    masks = dict(blobs((20, 24, 26), 6, seed=11))
+    rois = back_from(tmp_path / "rs.dcm", wide, trace_edges, masks)
+    for name, mask in masks.items():
+        assert np.array_equal(rois[name], mask), name
+        assert rois.source_ml[name] == pytest.approx(mask.sum() * 0.064)
+
+
+def test_regions_traced_through_voxel_centres_come_back_voxel_by_voxel(wide, tmp_path):
+    """The inclusive rule of pet.md 4.1. A part one voxel wide encloses no area there, so parts are thickened."""
+    masks = {}
+    for name, mask in blobs((20, 24, 26), 6, seed=12):
+        opened = [ndimage.binary_opening(plane, structure=np.ones((3, 3))) for plane in mask]
+        masks[name] = np.array(opened)
+    rois = back_from(tmp_path / "rs.dcm", wide, trace_centres, masks)
+    for name, mask in masks.items():
+        assert mask.any() and np.array_equal(rois[name], mask), name

@@ -82,6 +82,14 @@ def test_slightly_uneven_slices_are_flagged_and_each_has_its_own_volume(tmp_path
     assert pet.grid.to_mm(np.array([[2, 0, 0]]))[0] == pytest.approx([0, 0, 8.15])
 
 
+def test_an_uneven_stack_finds_every_slice_where_the_file_says_it_lies(tmp_path):
+    places = [0, 4, 8.1, 12.2, 16.2]  # the straight line that fits them best starts at -0.02 mm
+    pet = load_pet(write_series(tmp_path, ramp(), positions_mm=places))
+    at = np.column_stack([np.zeros(5), np.zeros(5), places])
+    assert pet.grid.to_index(at)[:, 0] == pytest.approx(np.arange(5), abs=1e-9)
+    assert pet.grid.to_mm(np.column_stack([np.arange(5)] + [np.zeros(5, int)] * 2)) == pytest.approx(at)
+
+
 def test_a_missing_slice_is_flagged_and_its_neighbours_are_named(tmp_path):
     pet = load_pet(write_series(tmp_path, ramp(), positions_mm=[0, 4, 12, 16, 20]))
     assert "MISSING_SLICES" in pet.facts["flags"]
@@ -154,10 +162,7 @@ def test_a_single_slice_takes_its_thickness_and_is_refused_without(tmp_path):
         ("DecayCorrection", "NONE"),
         ("RadionuclideTotalDose", "370e6"),
         ("RadionuclideHalfLife", "6588"),
-        ("FrameOfReferenceUID", "1.2.3"),
-        ("ImageType", ["DERIVED", "PRIMARY"]),
-        ("PixelSpacing", ["4", "3.9"]),
-        ("ImageOrientationPatient", [0, 1, 0, 1, 0, 0]),
+        ("CorrectedImage", ["ATTN", "DECY"]),
     ],
 )
 def test_a_series_that_contradicts_itself_is_refused_naming_the_attribute(tmp_path, name, value):
@@ -167,6 +172,26 @@ def test_a_series_that_contradicts_itself_is_refused_naming_the_attribute(tmp_pa
 
     with pytest.raises(SeriesRefused, match=f"MIXED_SERIES.*{name}"):
         load_pet(write_series(tmp_path, edit=edit))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FrameOfReferenceUID", "1.2.3"),
+        ("ImageType", ["DERIVED", "PRIMARY"]),
+        ("PixelSpacing", ["4", "3.9"]),
+        ("ImageOrientationPatient", [0, 1, 0, 1, 0, 0]),
+    ],
+)
+def test_slices_of_different_planes_are_groups_of_which_one_is_to_be_named(tmp_path, name, value):
+    def edit(ds, k):
+        if k == 2:
+            setattr(ds, name, value)
+
+    folder = write_series(tmp_path, edit=edit)
+    with pytest.raises(SeriesRefused, match=r"MULTIPLE_GROUPS: .*G1 3 slices 5x6, G2 1 slices 5x6"):
+        load_pet(folder)
+    assert len(load_pet(folder, group="G2").values) == 1
 
 
 # ---- which files ----
@@ -209,19 +234,23 @@ def test_a_missing_folder_an_empty_one_and_one_without_pet_are_refused(tmp_path)
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.05, 0.2, 0.5, 0.9, 0.99])
-def test_a_truncated_file_is_refused_naming_the_file_only(tmp_path, keep):
+def test_a_truncated_file_is_refused_by_its_place_and_never_by_its_name(tmp_path, keep):
+    """File names are often UIDs, names or dates."""
     folder = write_series(tmp_path)
     truncate(folder / "slice_002.dcm", keep)
-    with pytest.raises(SeriesRefused, match=r"TRUNCATED_FILE: file 'slice_002\.dcm'"):
+    with pytest.raises(
+        SeriesRefused, match=r"TRUNCATED_FILE: file 3 of 4 \(in the order of names\)"
+    ) as error:
         load_pet(folder)
+    assert "slice" not in error.value.message
 
 
 @pytest.mark.parametrize("uid", ["1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1"])
-def test_enhanced_pet_is_refused_for_now(tmp_path, uid):
+def test_an_enhanced_image_without_described_frames_is_refused(tmp_path, uid):
     def edit(ds, k):
         ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = uid
 
-    with pytest.raises(SeriesRefused, match="ENHANCED_NOT_SUPPORTED"):
+    with pytest.raises(SeriesRefused, match="FRAME_COUNT_DIFFERS"):
         load_pet(write_series(tmp_path, edit=edit))
 
 
@@ -293,3 +322,34 @@ def test_facts_say_what_the_header_said(tmp_path):
     assert facts["tref_candidates_s"]["SERIES_TIME"] == [0.0, 0.0]
     assert facts["half_life_s"] == pytest.approx(np.log(2) / LAMBDA)
     assert bqml_per_suv() > 0
+
+
+# ---- geometry that no scanner has ----
+
+
+@pytest.mark.parametrize("spacing", [["1e-300", "1e-300"], ["1e300", "4"], ["0.05", "0.05"], ["4", "51"]])
+def test_voxels_of_no_possible_size_are_refused(tmp_path, spacing):
+    def edit(ds, k):
+        ds.PixelSpacing = spacing
+
+    with pytest.raises(SeriesRefused, match="SPACING_IMPLAUSIBLE: Pixel Spacing"):
+        load_pet(write_series(tmp_path, edit=edit))
+
+
+@pytest.mark.parametrize("step", [0.05, 60.0])
+def test_slices_of_no_possible_step_are_refused(tmp_path, step):
+    def edit(ds, k):
+        ds.ImagePositionPatient = [0, 0, step * k]
+
+    with pytest.raises(SeriesRefused, match="SPACING_IMPLAUSIBLE: the median slice step"):
+        load_pet(write_series(tmp_path, edit=edit))
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("place", ["1e6", "1e300"])
+def test_a_slice_outside_of_any_scanner_is_refused(tmp_path, place):
+    def edit(ds, k):
+        ds.ImagePositionPatient = ["0", place, str(4 * k)]
+
+    with pytest.raises(SeriesRefused, match="POSITION_IMPLAUSIBLE"):
+        load_pet(write_series(tmp_path, edit=edit))

@@ -3,12 +3,25 @@
 Pixels are made from SUV by the formulas of pet.md 1.1 to 1.5, written out here once more.
 """
 
+import copy
 import math
 from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
-from dicom_factory import DOSE, HALF_LIFE, LAMBDA, add_private, bqml_per_suv, tracer, write_series
+from dicom_factory import (
+    DOSE,
+    HALF_LIFE,
+    LAMBDA,
+    add_private,
+    both,
+    bqml_per_suv,
+    change,
+    clock,
+    philips,
+    tracer,
+    write_series,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,33 +45,6 @@ def triple(pet):
 
 def assert_triple(pet):
     assert triple(pet) == pytest.approx((0.20, 1.00, 4.00), abs=0.002)
-
-
-def clock(ds, name, instant):
-    setattr(ds, f"{name}Date", instant.strftime("%Y%m%d"))
-    setattr(ds, f"{name}Time", instant.strftime("%H%M%S.%f"))
-
-
-def change(**values):
-    """Edit header attributes of every slice; names of the tracer item are found there."""
-
-    def edit(ds, k):
-        for name, value in values.items():
-            target = tracer(ds) if name.startswith("Radio") else ds
-            if value is None:
-                del target[name]
-            else:
-                setattr(target, name, value)
-
-    return edit
-
-
-def both(*edits):
-    def edit(ds, k):
-        for one in edits:
-            one(ds, k)
-
-    return edit
 
 
 # ---- units ----
@@ -133,18 +119,6 @@ def test_every_normalisation_scales_body_weight_suv_by_its_body_size(
 
     pet = load_pet(write_series(tmp_path, unit_per_suv=per_suv, edit=edit), normalisation=normalisation)
     assert triple(pet) == pytest.approx(np.array([0.2, 1, 4]) * size_over_weight, rel=1e-3)
-
-
-def philips(suv=None, activity=None, creator="Philips PET Private Group"):
-    def edit(ds, k):
-        ds.Units, ds.Manufacturer = "CNTS", "Philips Medical Systems"
-        for element, value in ((0x00, suv), (0x09, activity)):
-            if value is not None and creator:
-                add_private(ds, 0x7053, creator, element, "DS", str(value))
-            elif value is not None:
-                ds.add_new((0x7053, 0x1000 | element), "DS", str(value))
-
-    return edit
 
 
 def test_philips_counts_by_suv_factor(tmp_path):
@@ -315,6 +289,22 @@ def test_a_vendor_date_time_goes_first(tmp_path, group, creator, element, rule, 
     assert "TREF_CANDIDATES_DISAGREE_LARGE" in pet.facts["flags"]
 
 
+@pytest.mark.parametrize("creator", ["SIEMENS MED PT", "SIEMENS MED PT WAVEFORM", "SIEMENS CSA PT"])
+def test_siemens_date_time_is_found_in_any_block_of_its_own(tmp_path, creator):
+    """Which creator holds it differs between versions; the first block may be another vendor's, or lack it."""
+
+    def edit(ds, k):
+        for name in ("Series", "Acquisition"):
+            clock(ds, name, SCAN + timedelta(minutes=20))
+        add_private(ds, 0x0071, "SOMEBODY ELSE", 0x22, "DT", "20250101103000.00")
+        add_private(ds, 0x0071, "SIEMENS OTHER", 0x21, "LO", "X")
+        add_private(ds, 0x0071, creator, 0x22, "DT", "20250101110000.00")
+
+    pet = load_pet(write_series(tmp_path, edit=edit), strict=True)
+    assert_triple(pet)
+    assert pet.facts["tref_rule"] == "PRIVATE_SIEMENS"
+
+
 def test_a_vendor_date_time_missing_on_one_slice_is_not_used(tmp_path):
     def edit(ds, k):
         if k:
@@ -352,7 +342,11 @@ def test_none_corrects_every_slice_from_its_own_frame(tmp_path, philips_counts):
         (change(SeriesTime="110500", ActualFrameDuration=None), "TREF_NOT_DERIVABLE"),
         (change(SeriesTime="110500", FrameReferenceTime="-1"), "TREF_NOT_DERIVABLE"),
         (change(AcquisitionTime=None), "TREF_NOT_DERIVABLE"),
-        (change(DecayCorrection="NONE", ActualFrameDuration=None), "TREF_NOT_DERIVABLE"),
+        (change(DecayCorrection="NONE"), "DECAY_CORRECTION_CONTRADICTORY"),
+        (
+            change(DecayCorrection="NONE", CorrectedImage=["ATTN"], ActualFrameDuration=None),
+            "TREF_NOT_DERIVABLE",
+        ),
         (change(DecayCorrection=None), "DECAY_CORRECTION_UNKNOWN"),
         (change(CorrectedImage=["ATTN", "NORM"]), "NOT_DECAY_CORRECTED"),
         (change(CorrectedImage=["DECY", "NORM"]), "NOT_ATTENUATION_CORRECTED"),
@@ -455,6 +449,55 @@ def test_a_private_injection_time_is_the_last_resort(tmp_path):
     pet = load_pet(write_series(tmp_path, edit=edit))
     assert_triple(pet)
     assert pet.adaptations == ["ADMIN_TIME_FROM_PRIVATE"]
+
+
+@pytest.mark.parametrize(("minutes", "flagged"), [(0, False), (1, False), (2, True), (-2, True)])
+def test_a_private_injection_time_is_a_cross_check(tmp_path, minutes, flagged):
+    """GE keeps the injection a second time; another date there (de-identified) is no disagreement."""
+    private = (INJECTION.replace(year=1999) + timedelta(minutes=minutes)).strftime("%Y%m%d%H%M%S.00")
+
+    def edit(ds, k):
+        add_private(ds, 0x0009, "GEMS_PETD_01", 0x3B, "DT", private)
+
+    pet = load_pet(write_series(tmp_path, edit=edit), strict=True)
+    assert_triple(pet)
+    assert ("ADMIN_PRIVATE_DISAGREES" in pet.facts["flags"]) == flagged
+
+
+@pytest.mark.parametrize(
+    ("decay", "reference_min", "acquisition_min"),
+    [("START", 50, 60), ("NONE", 60, 60), ("ADMIN", 60, 60)],
+)
+def test_uptake_time_runs_to_the_decay_reference_and_to_the_acquisition(
+    tmp_path, decay, reference_min, acquisition_min
+):
+    """A sub-window of the scan: the image is corrected to 10:50, its counts were taken from 11:00 on."""
+
+    def edit(ds, k):
+        ds.DecayCorrection = decay
+        ds.CorrectedImage = ["ATTN"] if decay == "NONE" else ["ATTN", "DECY"]
+        clock(ds, "Series", SCAN - timedelta(minutes=10))
+        clock(ds, "Acquisition", SCAN + timedelta(seconds=60 * k))
+        ds.FrameReferenceTime = str(1000 * (600 + 60 * k + T_AVE_300))
+
+    facts = load_pet(write_series(tmp_path, edit=edit)).facts
+    assert facts["uptake_time_min"] == pytest.approx(reference_min, abs=0.01)
+    assert facts["uptake_time_acquisition_min"] == pytest.approx(acquisition_min)
+
+
+def test_uptake_times_of_an_image_in_suv_are_those_of_its_acquisition(tmp_path):
+    facts = load_pet(write_series(tmp_path, unit_per_suv=1.0, edit=change(Units="GML"))).facts
+    assert (facts["uptake_time_min"], facts["uptake_time_acquisition_min"]) == pytest.approx((60, 60))
+
+
+def test_scan_dates_that_were_changed_apart_give_no_acquisition_uptake(tmp_path):
+    def edit(ds, k):
+        clock(ds, "Acquisition", datetime(1999, 5, 5, 11))
+        add_private(ds, 0x0009, "GEMS_PETD_01", 0x0D, "DT", "20250101110000.00")
+
+    facts = load_pet(write_series(tmp_path, edit=edit)).facts
+    assert facts["uptake_time_min"] == pytest.approx(60)
+    assert facts["uptake_time_acquisition_min"] is None
 
 
 @pytest.mark.parametrize(
@@ -561,6 +604,8 @@ def test_james_beyond_its_vertex_is_refused_and_janmahasatian_is_not(tmp_path):
     [
         (change(PatientWeight="15"), "WEIGHT_UNUSUAL"),
         (change(PatientWeight="175"), "WEIGHT_EQUALS_HEIGHT"),
+        (change(PatientWeight="175", PatientSize="175"), "WEIGHT_EQUALS_HEIGHT"),
+        (change(PatientWeight="110", PatientSize="1.1"), "WEIGHT_EQUALS_HEIGHT"),
         (change(PatientSize="0.70"), "HEIGHT_UNUSUAL"),
         (change(RadionuclideTotalDose="20000000"), "DOSE_UNUSUAL"),
         (change(RadionuclideHalfLife="6000"), "HALF_LIFE_UNUSUAL"),
@@ -574,12 +619,24 @@ def test_unusual_headers_are_flagged_and_change_nothing_else(tmp_path, edit, fla
     assert pet.adaptations == []
 
 
-def test_several_tracers_are_refused(tmp_path):
+def test_several_tracers_are_refused_unless_the_plan_names_one(tmp_path):
     def edit(ds, k):
-        ds.RadiopharmaceuticalInformationSequence.append(tracer(ds))
+        other = copy.deepcopy(tracer(ds))
+        other.RadionuclideTotalDose, other.RadionuclideHalfLife = "50000000", "4057.74"
+        ds.RadiopharmaceuticalInformationSequence.insert(0, other)
 
+    folder = write_series(tmp_path, edit=edit)
     with pytest.raises(SeriesRefused, match="SEVERAL_TRACERS"):
-        load_pet(write_series(tmp_path, edit=edit))
+        load_pet(folder)
+    assert_triple(load_pet(folder, rules=plan.defaults().override({"pet.tracer_item": 2}).pet))
+    with pytest.raises(SeriesRefused, match="SEVERAL_TRACERS"):
+        load_pet(folder, rules=plan.defaults().override({"pet.tracer_item": 3}).pet)
+
+
+def test_a_missing_half_life_is_hinted_at_from_the_nuclide_and_never_filled_in(tmp_path):
+    folder = write_series(tmp_path, edit=change(RadionuclideHalfLife=None))
+    with pytest.raises(SeriesRefused, match=r"HALF_LIFE_MISSING.*6586\.2 s"):
+        load_pet(folder)
 
 
 def test_an_unknown_normalisation_is_refused_by_name(tmp_path):
@@ -606,3 +663,95 @@ def test_suv_is_linear_in_concentration_inverse_in_dose_and_decays(tmp_path_fact
     folder = write_series(tmp_path_factory.mktemp("s"), unit_per_suv=bqml_per_suv() * times, edit=edit)
     expected = times / dose * math.exp(LAMBDA * (seconds - 3600))
     assert np.median(load_pet(folder).values) == pytest.approx(expected, rel=2e-4)
+
+
+# ---- headers that no scanner writes ----
+
+
+@pytest.mark.parametrize(
+    ("edit", "code"),
+    [
+        (change(RadionuclideHalfLife="1e-300"), "HALF_LIFE_IMPLAUSIBLE"),
+        (change(RadionuclideHalfLife="1e300"), "HALF_LIFE_IMPLAUSIBLE"),
+        (change(RadionuclideHalfLife="6586.2e9"), "HALF_LIFE_IMPLAUSIBLE"),
+        (  # ten years of decay of fluorine-18
+            change(DecayCorrection="NONE", CorrectedImage=["ATTN"], AcquisitionDate="20350101"),
+            "",
+        ),
+        (change(RescaleSlope="1e300"), "SUV_IMPLAUSIBLE"),
+        (change(RescaleSlope="1e20"), "SUV_IMPLAUSIBLE"),
+        (philips(activity=1e300), "SUV_IMPLAUSIBLE"),
+        (change(SeriesTime="110500", FrameReferenceTime="1e300"), "TREF_NOT_DERIVABLE"),
+        (
+            both(
+                change(Manufacturer="SIEMENS"),
+                lambda ds, k: add_private(ds, 0x71, "SIEMENS MED", 0x22, "DT", "99991231235959-1200"),
+            ),
+            "",
+        ),
+        (
+            both(
+                change(RadiopharmaceuticalStartDateTime=None, RadiopharmaceuticalStartTime="230000"),
+                lambda ds, k: add_private(ds, 0x71, "SIEMENS MED", 0x22, "DT", "00010101000000"),
+            ),
+            "ADMIN_DATE_UNKNOWN",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_absurd_numbers_and_instants_are_refused_with_a_code(tmp_path, edit, code):
+    """Never an exception of arithmetic, nor a number that is none: 1e300, year 1, year 9999."""
+    try:
+        values = load_pet(write_series(tmp_path, edit=edit)).values
+    except SeriesRefused as refused:
+        assert refused.code == code or not code
+    else:
+        assert not code and np.isfinite(values).all()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_factor_that_is_no_number_is_refused(tmp_path):
+    """Rubidium-82, injected 22 h before: 2 to the power of 1055 is no float."""
+    edit = change(
+        RadionuclideHalfLife="75",
+        RadiopharmaceuticalStartDateTime=None,
+        RadiopharmaceuticalStartTime="130100",
+    )
+    with pytest.raises(SeriesRefused, match="SUV_FACTOR_INVALID"):
+        load_pet(write_series(tmp_path, edit=edit))
+
+
+def test_a_huge_frame_time_is_flagged_where_it_is_not_needed(tmp_path):
+    pet = load_pet(write_series(tmp_path, edit=change(FrameReferenceTime="1e300", DecayFactor="1.0")))
+    assert_triple(pet)
+    assert "DECAY_FACTOR_MISMATCH" in pet.facts["flags"]
+
+
+@pytest.mark.parametrize(("vendor", "mean"), [("SIEMENS", 1), ("GE MEDICAL SYSTEMS", 0)])
+@pytest.mark.parametrize("late", [0, 600])
+def test_without_decay_correction_a_start_that_the_frame_contradicts_is_flagged(tmp_path, vendor, mean, late):
+    """Frame Reference Time counts from Series Time to the frame's mean, of GE to its start (pet.md 1.4)."""
+
+    def edit(ds, k):
+        ds.Manufacturer, ds.DecayCorrection, ds.CorrectedImage = vendor, "NONE", ["ATTN"]
+        ds.FrameReferenceTime = f"{1000 * (300 * k + mean * T_AVE_300):.3f}"
+        clock(ds, "Acquisition", SCAN + timedelta(seconds=300 * k + late))
+
+    facts = load_pet(write_series(tmp_path, edit=edit)).facts
+    assert ("TREF_CANDIDATES_DISAGREE_LARGE" in facts["flags"]) == bool(late)
+    assert facts["tref_disagreement_s"] == pytest.approx(late, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["Units", "DecayCorrection", "SUVType", "CorrectedImage"])
+@pytest.mark.parametrize("text", ["DOE^JANE 19500101", "1.2.826.0.1.3680043", "A 19500101", "doe jane"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_messages_repeat_no_text_that_is_not_a_code(tmp_path, name, text):
+    values = {"Units": "GML"} if name == "SUVType" else {}
+    with pytest.raises(SeriesRefused) as refused:
+        load_pet(write_series(tmp_path, edit=change(**values, **{name: text})))
+    assert text.upper() not in refused.value.message.upper() and "an unknown code" in refused.value.message
+
+
+def test_messages_repeat_a_code(tmp_path):
+    with pytest.raises(SeriesRefused, match="found 'PROPCNTS'"):
+        load_pet(write_series(tmp_path, edit=change(Units="PROPCNTS")))

@@ -9,7 +9,14 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaError, SchemaErrors
 
-YN = ["Y", "N"]
+from analysis.contracts.fields import SUBJECT as _SUBJECT
+from analysis.contracts.fields import YN
+from analysis.contracts.fields import date as _date
+from analysis.contracts.fields import number as _number
+from analysis.contracts.fields import table as _table
+from analysis.contracts.fields import text as _text
+from analysis.contracts.pet import PET_CONTRACTS
+
 ENDPOINT_COLUMNS = (
     "STUDYID USUBJID PARAMCD PARAM STARTDT ADT AVAL AVALM CNSR EVNTDESC CNSDTDSC SRCDOM SRCVAR SRCSEQ"
 )
@@ -18,29 +25,6 @@ ENDPOINT_COLUMNS = (
 class ContractError(ValueError):
     """A table that breaks its contract: names the table, the column, the rule and how many rows."""
 
-
-def _text(description: str, *, nullable: bool = True, **checks) -> pa.Column:
-    found = [getattr(pa.Check, name)(value) for name, value in checks.items()]
-    return pa.Column(str, checks=found, nullable=nullable, coerce=True, description=description)
-
-
-def _number(description: str, *, nullable: bool = True, **checks) -> pa.Column:
-    found = [getattr(pa.Check, name)(value) for name, value in checks.items()]
-    return pa.Column(float, checks=found, nullable=nullable, coerce=True, description=description)
-
-
-def _count(description: str) -> pa.Column:
-    return pa.Column("Int64", nullable=True, coerce=True, description=description)
-
-
-def _date(description: str) -> pa.Column:
-    return pa.Column("datetime64[ns]", nullable=True, coerce=True, description=description)
-
-
-_SUBJECT = {
-    "STUDYID": _text("study", nullable=False),
-    "USUBJID": _text("subject, unique across studies", nullable=False),
-}
 
 _ADTTE = {
     **_SUBJECT,
@@ -77,10 +61,6 @@ _QUERIES = {
     "MESSAGE": _text("what was found", nullable=False),
     "ACTION": _text("what to do about it", nullable=False),
 }
-
-
-def _table(row: str, columns: dict, key: list[str] | None) -> pa.DataFrameSchema:
-    return pa.DataFrameSchema(columns, strict=True, ordered=False, unique=key, description=row)
 
 
 _ESTIMATE_TEXT = (
@@ -156,94 +136,7 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
     "adtte_sensitivity": _table(
         "a subject and endpoint under one flipped rule", _ADTTE, ["USUBJID", "PARAMCD"]
     ),
-    "scan_qc": _table(
-        "a PET scan found, refused ones included",
-        {
-            "STUDYID": _text("study", nullable=False),
-            "USUBJID": _text("subject; missing where the scan could not be given to one"),
-            "AVISIT": _text("visit"),
-            "ADT": _date("date of the scan"),
-            "SITEID": _text("centre"),
-            "VENDOR": _text("maker of the scanner"),
-            "MODEL": _text("scanner model"),
-            "UNITS": _text("Units (0054,1001)"),
-            "DECAYCORR": _text("Decay Correction (0054,1102)"),
-            "STATUS": _text("measured or refused", nullable=False, isin=["OK", "REFUSED"]),
-            "CODE": _text("refusal code"),
-            "MESSAGE": _text("refusal in words"),
-            "ADAPTATIONS": _text("named reinterpretations of the header"),
-            "FLAGS": _text("what a reader should look at"),
-            "UPTAKEMIN": _number("uptake time, min"),
-            "DOSEMBQ": _number("injected activity, MBq"),
-            "WEIGHTKG": _number("body weight, kg"),
-            "HEIGHTM": _number("body height, m"),
-            "GLUCOSE": _number("blood glucose, mmol/l"),
-            "NSLICES": _number("slices"),
-            "VOXELML": _number("voxel volume, ml"),
-            "LIVERMEAN": _number("liver SUVmean (bw), g/ml"),
-            "LIVERSD": _number("liver SUV SD (bw), g/ml"),
-            "PATH": _text("folder under the raw folder", nullable=False),
-        },
-        ["PATH"],
-    ),
-    "adpet": _table(
-        "a measured quantity of a lesion or region on a scan",
-        {
-            **_SUBJECT,
-            "AVISIT": _text("visit", nullable=False),
-            "LESIONID": _text("lesion, LIVER, AORTA or TOTAL", nullable=False),
-            "METRIC": _text("quantity", nullable=False),
-            "ROLE": _text("role", nullable=False, isin=["LESION", "LIVER", "AORTA", "TOTAL"]),
-            "ORGAN": _text("organ"),
-            "ADT": _date("date of the scan"),
-            "AVAL": _number("value, in UNIT"),
-            "UNIT": _text("g/ml, ml, g or 1", nullable=False),
-            "EVALFL": _text("FDG-evaluable at baseline", isin=YN),
-            "TARGETFL": _text("among the targets", isin=YN),
-            "FLAGS": _text("what a reader should look at"),
-        },
-        ["USUBJID", "AVISIT", "LESIONID", "METRIC"],
-    ),
-    "admr": _table(
-        "metabolic response of a subject at a visit under one metric, rule and cut",
-        {
-            **_SUBJECT,
-            "AVISIT": _text("follow-up visit", nullable=False),
-            "METRIC": _text("quantity the rule reads", nullable=False),
-            "RULE": _text("rule of the plan", nullable=False),
-            "CUT": _number("cut, percent fall", nullable=False),
-            "AVALC": _text("class in the rule's own words", nullable=False),
-            "MRESP": _text("two classes", nullable=False, isin=["RESPONDER", "NON-RESPONDER", "NE"]),
-            "SCORE": _number("continuous companion: ln(follow-up / baseline)"),
-            "NLESION": _number("lesions the rule read"),
-            "PETDT": _date("date of this visit's scan"),
-            "NEREAS": _text("why NE"),
-            "ONBOUND": _text("within the boundary tolerance of a cut", isin=YN),
-        },
-        ["USUBJID", "AVISIT", "METRIC", "RULE", "CUT"],
-    ),
-    "reader_decisions": _table(
-        "a decision of a reader on a lesion at a visit",
-        {
-            "USUBJID": _text("subject", nullable=False),
-            "AVISIT": _text("visit", nullable=False),
-            "LESIONID": _text("lesion", nullable=False),
-            "DECISION": _text("new, inflammatory, resolved or not_evaluable", nullable=False),
-            "READER": _text("reader"),
-        },
-        ["USUBJID", "AVISIT", "LESIONID", "READER"],
-    ),
-    "mips": _table(
-        "a coronal maximum-intensity projection, for figures",
-        {
-            "USUBJID": _text("subject", nullable=False),
-            "AVISIT": _text("visit", nullable=False),
-            "ROWS": _number("image rows", nullable=False),
-            "COLUMNS": _number("image columns", nullable=False),
-            "PIXELS": pa.Column(object, description="grey values, 0-255, row by row"),
-        },
-        ["USUBJID", "AVISIT"],
-    ),
+    **PET_CONTRACTS,
     "pilot_evidence": _table(
         "a piece of evidence on the two candidate days",
         {
@@ -435,12 +328,3 @@ def dictionary_text() -> str:
         head = ["| column | type | may be missing | meaning |", "|---|---|---|---|"]
         parts.append("\n".join([f"### {name}", f"One row: {schema.description}.{key}", "", *head, *rows]))
     return "\n\n".join(parts) + "\n"
-
-
-if __name__ == "__main__":
-    from analysis.storage import project_root
-
-    readme = project_root() / "data" / "README.md"
-    head, mark, tail = readme.read_text(encoding="utf-8").partition("<!-- generated from analysis.contracts")
-    first_line = tail.split("\n", 1)[0]
-    readme.write_text(f"{head}{mark}{first_line}\n\n{dictionary_text()}", encoding="utf-8")

@@ -1,6 +1,19 @@
 """PET: DICOM to standardised uptake, regions of interest, lesion metrics, metabolic response.
 
-The names below are imported on first use, so that ``import analysis.pet`` stays cheap.
+- one file: `dicomfile`, `plainfile` (walk its bytes), `fastpath`, `header` (planes), `enhanced`, `realworld`,
+  `pixels`
+- one series: `series` (``load_pet``), `groups`, `geometry`, `suv`, `timing`, `injection`, `gates`,
+  `body_size`, `clock`, `record`
+- regions: `roi` (``load_rois``), `roi_file`, `rtstruct`, `contour_file`, `contour`, `oblique`,
+  `segmentation`, `frame_groups`, `nifti`, `masks`, `region`, `seeds`, `growing`
+- numbers: `metrics` (``measure``), `peak`, `reference_regions`, `proposals`, `patient_view`,
+  `reference_choice`, `quality`
+- one study: `index`, `walk`, `filekind`, `describe`, `damage`, `dicomdir`, `pairing`, `assign`, `scan_map`,
+  `reader_tables`, `tasks`, `scan_regions`, `measurement` (``measure_scan``), `study`, `ledger`
+- response: `lesion_pairs`, `response`, `response_rules`
+
+Every refusal, adaptation and flag is a code (`codes`). The names below are imported on first use, so that
+``import analysis.pet`` stays cheap.
 """
 
 from importlib import import_module

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from analysis.pet.codes import SeriesRefused
+from analysis.pet.codes import SeriesRefused, say_code
 
 NORMALISATIONS = ("bw", "lbm_james128", "lbm_janma", "bsa", "ibw")
 """What ``load_pet`` can produce. Morgan's (``lbm_morgan120``) is only read, where a scanner used it."""
@@ -23,7 +23,7 @@ def _by_sex(sex: str | None, male: float, female: float) -> float:
     if sex not in {"M", "F"}:
         raise SeriesRefused(
             "SEX_MISSING",
-            f"lean and ideal body mass need PatientSex (0010,0040) M, F or O, found {sex!r}; "
+            f"lean and ideal body mass need PatientSex (0010,0040) M, F or O, found {say_code(sex or '')}; "
             "complete the header, or use normalisation 'bw' or 'bsa'",
         )
     return male if sex == "M" else female
@@ -185,7 +185,8 @@ def normaliser(name: str, weight_kg: float, height_m: float | None = None, sex: 
     Raises
     ------
     SeriesRefused
-        ``HEIGHT_MISSING`` or ``SEX_MISSING`` where the formula needs them.
+        ``HEIGHT_MISSING`` or ``SEX_MISSING`` where the formula needs them, ``BODY_SIZE_INVALID`` where it
+        gives nothing above 0.
 
     Examples
     --------
@@ -202,7 +203,14 @@ def normaliser(name: str, weight_kg: float, height_m: float | None = None, sex: 
         )
     if name == "bsa":
         return surface_area_m2(weight_kg, height_m) * 1e4
-    return _LEAN[name](weight_kg, height_m, sex) * 1000
+    mass_kg = _LEAN[name](weight_kg, height_m, sex)
+    if mass_kg <= 0:
+        raise SeriesRefused(
+            "BODY_SIZE_INVALID",
+            f"formula {name!r} gives {mass_kg:.4g} kg at {weight_kg:g} kg and {height_m:g} m, outside of "
+            "what it was made for; use 'bw' or 'bsa'",
+        )
+    return mass_kg * 1000
 
 
 _LEAN: dict[str, Callable[[float, float, str | None], float]] = {

@@ -88,6 +88,7 @@ def parse_datetime(text: str) -> tuple[datetime | None, timedelta | None]:
     return combine(found[1], found[2]), parse_offset(found[3] or "")
 
 
+@lru_cache(maxsize=4096)
 def parse_offset(text: str) -> timedelta | None:
     """Parse an offset from UTC, ``+0100``; None if there is none.
 
@@ -108,6 +109,7 @@ def parse_offset(text: str) -> timedelta | None:
     return size if found[1] == "+" else -size
 
 
+@lru_cache(maxsize=4096)
 def combine(day: str, clock: str) -> datetime | None:
     """Join a DA and a TM; None unless both can be read.
 
@@ -125,6 +127,28 @@ def combine(day: str, clock: str) -> datetime | None:
     return datetime.combine(on, at) if on and at else None
 
 
+def moved(instant: datetime, seconds: float) -> datetime | None:
+    """Return an instant so many seconds later; None outside of the years 1 to 9999.
+
+    Parameters
+    ----------
+    instant : datetime.datetime
+        Any instant.
+    seconds : float
+        How much later; finite.
+
+    Returns
+    -------
+    datetime.datetime or None
+        The later instant.
+    """
+    try:
+        return instant + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
+
+
+@lru_cache(maxsize=4096)
 def average_count_time_s(duration_s: float, half_life_s: float) -> float:
     """Compute when, in s after a frame's start, its activity equals the frame's mean.
 
@@ -149,4 +173,6 @@ def average_count_time_s(duration_s: float, half_life_s: float) -> float:
     """
     decay_constant = math.log(2) / half_life_s
     x = decay_constant * duration_s
+    if x == 0:  # too short for a float
+        return 0.0
     return math.log(x / -math.expm1(-x)) / decay_constant

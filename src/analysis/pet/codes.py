@@ -7,7 +7,33 @@ is something the reader should know and that changes no number.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+
+_CODED = re.compile(r"(?!.*\d{6})[A-Z0-9_]{1,16}")  # one word of a code string (PS3.5 6.2), and no date
+
+
+def say_code(text: str) -> str:
+    """Return what a message may tell of a coded element; what is no code may tell who or when.
+
+    Parameters
+    ----------
+    text : str
+        Value of the element.
+
+    Returns
+    -------
+    str
+        The value in quotes if it looks like a code, else words for it.
+
+    Examples
+    --------
+    >>> say_code("PROPCNTS"), say_code("DOE^JANE 19500101"), say_code("")
+    ("'PROPCNTS'", 'an unknown code', 'nothing')
+    """
+    if not text:
+        return "nothing"
+    return repr(text) if _CODED.fullmatch(text) else "an unknown code"
 
 
 class _Refused(ValueError):

@@ -7,9 +7,28 @@ ring.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+
+_TOUCHING = 1e-6  # in units of the vertices: rounding of coordinates that were computed to be equal
+
+
+class Contour(NamedTuple):
+    """A closed contour as it was drawn.
+
+    Attributes
+    ----------
+    points_mm : ndarray, shape (n, 3)
+        Vertices (LPS).
+    even_odd : bool
+        Whether the file states that contours combine by exclusive or.
+    """
+
+    points_mm: np.ndarray
+    even_odd: bool
 
 
 def fill_contour(
@@ -37,13 +56,17 @@ def fill_contour(
     >>> int(inside.sum()), int(on.sum())
     (1, 8)
     """
-    start, end = np.asarray(points, float), np.roll(points, -1, axis=0).astype(float)
+    start, end = _edges(np.asarray(points, float))
     border = _border(start, end, shape, tolerance)
     return _interior(start, end, shape) & ~border, border
 
 
 def combine_contours(
-    contours: Sequence[np.ndarray], shape: tuple[int, int], tolerance: float = 1e-6
+    contours: Sequence[np.ndarray],
+    shape: tuple[int, int],
+    tolerance: float = 1e-6,
+    *,
+    even_odd: bool = False,
 ) -> tuple[np.ndarray, bool]:
     """Combine the contours of one region on one slice.
 
@@ -58,19 +81,94 @@ def combine_contours(
         Rows and columns of the image.
     tolerance : float
         As for `fill_contour`.
+    even_odd : bool
+        Join nothing: the file states that its contours combine by exclusive or.
 
     Returns
     -------
     (ndarray of bool, bool)
         Pixels of the region, and whether overlapping parts were joined.
     """
-    filled = [fill_contour(points, shape, tolerance) for points in contours]
+    return _combine([fill_contour(points, shape, tolerance) for points in contours], even_odd)
+
+
+def find_points(
+    points: np.ndarray, contours: Sequence[np.ndarray], tolerance: float, *, even_odd: bool = False
+) -> tuple[np.ndarray, bool]:
+    """Find which points lie in a region, by the rules of `combine_contours`, anywhere in its plane.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, 2)
+        Points to look up.
+    contours : sequence of ndarray, shape (m, 2)
+        Vertices, in the units of `points`.
+    tolerance : float
+        How close, in these units, a point is to count as on a contour.
+    even_odd : bool
+        As for `combine_contours`.
+
+    Returns
+    -------
+    (ndarray of bool, bool)
+        True in the region or on its contours, and whether overlapping parts were joined.
+
+    Examples
+    --------
+    >>> square = np.array([[0.0, 0], [0, 2], [2, 2], [2, 0]])
+    >>> find_points(np.array([[1.0, 1], [2, 1], [3, 1]]), [square], 1e-6)[0].tolist()
+    [True, True, False]
+    """
+    return _combine([_inside_and_on(points, contour, tolerance) for contour in contours], even_odd)
+
+
+def enclosed_area(contours: Sequence[np.ndarray]) -> float:
+    """Compute the area of a region on one plane: nested contours are holes, and islands in them.
+
+    Parameters
+    ----------
+    contours : sequence of ndarray, shape (n, 2)
+        Vertices.
+
+    Returns
+    -------
+    float
+        Area in squared units of the vertices; NaN where a contour has vertices on both sides of another.
+
+    Examples
+    --------
+    >>> outer = np.array([[0.0, 0], [0, 4], [4, 4], [4, 0]])
+    >>> enclosed_area([outer, outer / 2 + 1])
+    12.0
+    """
+    areas = [contour_area(points) for points in contours]
+    total = 0.0
+    for index, points in enumerate(contours):
+        depth = 0
+        for other, outline in enumerate(contours):
+            if other == index or not boxes_meet(points, outline):
+                continue
+            inside, on = _inside_and_on(points, outline, _TOUCHING)
+            n_in, n_out = int(np.count_nonzero(inside)), int(np.count_nonzero(~inside & ~on))
+            if n_in and n_out:
+                return math.nan
+            depth += int(n_out == 0 and areas[other] > areas[index])
+        total += areas[index] * (-1) ** depth
+    return total
+
+
+def boxes_meet(one: np.ndarray, other: np.ndarray) -> bool:
+    """Tell whether the bounding boxes of two sets of points, each of shape (n, 2), touch."""
+    return bool(np.all(one.min(axis=0) <= other.max(axis=0)) and np.all(other.min(axis=0) <= one.max(axis=0)))
+
+
+def _combine(filled: Sequence[tuple[np.ndarray, np.ndarray]], even_odd: bool) -> tuple[np.ndarray, bool]:
     border = np.logical_or.reduce([on for _, on in filled])
     parts: list[np.ndarray] = []
     joined = False
     for inside, _ in filled:
         part = inside
-        overlapping = [other for other in parts if _overlap_partly(part, other)]
+        overlapping = [] if even_odd else [other for other in parts if _overlap_partly(part, other)]
         for other in overlapping:
             part, joined = part | other, True
         parts = [other for other in parts if not any(other is taken for taken in overlapping)] + [part]
@@ -97,13 +195,35 @@ def contour_area(points: np.ndarray) -> float:
     """
     if len(points) < 3:
         return 0.0
-    y, x = (points - points[0]).T
-    return float(abs(np.dot(y, np.roll(x, -1)) - np.dot(x, np.roll(y, -1))) / 2)
+    y, x = (points[1:] - points[0]).T  # seen from the first vertex, the edges at it add nothing
+    return float(abs(np.dot(y[:-1], x[1:]) - np.dot(x[:-1], y[1:])) / 2)
+
+
+def _edges(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return points, np.concatenate([points[1:], points[:1]])
 
 
 def _overlap_partly(one: np.ndarray, other: np.ndarray) -> bool:
     shared = one & other
     return bool(shared.any() and (one & ~other).any() and (other & ~one).any())
+
+
+def _inside_and_on(
+    points: np.ndarray, contour: np.ndarray, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tell of points whether they lie inside one contour without being on it, and on it."""
+    start, end = _edges(contour)
+    y, x = points[:, :1], points[:, 1:]
+    spans = (start[:, 0] <= y) != (end[:, 0] <= y)
+    along = end - start
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossing = start[:, 1] + (y - start[:, 0]) / along[:, 0] * along[:, 1]
+    inside = np.count_nonzero(spans & (x > crossing), axis=1) % 2 == 1
+    length2 = np.maximum((along**2).sum(axis=1), np.finfo(float).tiny)
+    share = np.clip(((y - start[:, 0]) * along[:, 0] + (x - start[:, 1]) * along[:, 1]) / length2, 0, 1)
+    off = np.hypot(y - start[:, 0] - share * along[:, 0], x - start[:, 1] - share * along[:, 1])
+    on = (off <= tolerance).any(axis=1)
+    return inside & ~on, on
 
 
 def _interior(start: np.ndarray, end: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from analysis.pet.codes import Notes, SeriesRefused
+from pydicom.uid import UID
+
+from analysis.pet.codes import Notes, SeriesRefused, say_code
+from analysis.pet.enhanced import ENHANCED_PET
 from analysis.pet.header import PetSlice, positive
+
+# JPEG baseline and extended; JPEG-LS near-lossless, JPEG 2000 and its part 2, high-throughput JPEG 2000.
+_ALWAYS_LOSSY = {f"1.2.840.10008.1.2.4.{last}" for last in (50, 51)}
+_MAYBE_LOSSY = {f"1.2.840.10008.1.2.4.{last}" for last in (81, 91, 93, 203)}
 
 _COMPLETE = "ask the site for it and send the series with a complete header"
 _CORRECT = "ask the site and send the series with a correct header"
@@ -45,8 +53,10 @@ def read_weight_kg(item: PetSlice, notes: Notes, rules) -> float:
     if not rules.weight_flag_kg[0] <= weight <= rules.weight_flag_kg[1]:
         notes.flag("WEIGHT_UNUSUAL")
     height = item.number["PatientSize"]
-    if positive(height) and weight in (height, height * 100):
-        notes.flag("WEIGHT_EQUALS_HEIGHT")
+    if positive(height):
+        height_cm = height if height > rules.height_cm_above else 100 * height
+        if math.isclose(weight, height_cm):
+            notes.flag("WEIGHT_EQUALS_HEIGHT")
     return weight
 
 
@@ -94,7 +104,7 @@ def read_activity_bq(item: PetSlice, notes: Notes, rules) -> float:
     item : PetSlice
         Any slice of the series.
     notes : Notes
-        Receives ``DOSE_IN_MBQ`` and flags.
+        Receives ``DOSE_IN_MBQ`` (Enhanced PET, where the standard's unit is MBq: ``DOSE_IN_BQ``) and flags.
     rules : plan section
         Section ``pet`` of the plan.
 
@@ -112,7 +122,7 @@ def read_activity_bq(item: PetSlice, notes: Notes, rules) -> float:
         raise SeriesRefused(
             "SEVERAL_TRACERS",
             f"one item of Radiopharmaceutical Information (0054,0016) expected, found {item.n_tracers}; "
-            "send the series with the one that was injected",
+            "send the series with the one that was injected, or name it in pet.tracer_item of the plan",
         )
     dose = item.number["RadionuclideTotalDose"]
     if dose is None:
@@ -124,9 +134,14 @@ def read_activity_bq(item: PetSlice, notes: Notes, rules) -> float:
             "DOSE_INVALID",
             f"Radionuclide Total Dose (0018,1074) above 0 Bq expected, found {dose!r}; {_CORRECT}",
         )
-    if dose < rules.dose_mbq_below:
+    megabecquerel, enhanced = dose < rules.dose_mbq_below, is_enhanced(item)
+    if megabecquerel and not enhanced:
         notes.adapt("DOSE_IN_MBQ", f"Radionuclide Total Dose (0018,1074) {dose!r} was read as MBq")
-        dose *= 1e6
+    if enhanced and not megabecquerel:
+        notes.adapt(
+            "DOSE_IN_BQ", f"Radionuclide Total Dose (0018,1074) {dose!r} of Enhanced PET was read as Bq"
+        )
+    dose *= 1e6 if megabecquerel else 1
     _within("DOSE_IMPLAUSIBLE", "Radionuclide Total Dose (0018,1074)", dose, rules.dose_refuse_bq, "Bq")
     if not rules.dose_flag_bq[0] <= dose <= rules.dose_flag_bq[1]:
         notes.flag("DOSE_UNUSUAL")
@@ -153,17 +168,73 @@ def read_half_life_s(item: PetSlice, notes: Notes, rules) -> float:
     Raises
     ------
     SeriesRefused
-        ``HALF_LIFE_MISSING`` (also not above 0).
+        ``HALF_LIFE_MISSING`` (also not above 0), ``HALF_LIFE_IMPLAUSIBLE``.
     """
     half_life = item.number["RadionuclideHalfLife"]
     if not positive(half_life):
+        hint = f" (fluorine-18 has {rules.protocol_half_life_s:g} s)" if is_fluorine18(item) else ""
         raise SeriesRefused(
             "HALF_LIFE_MISSING",
-            f"Radionuclide Half Life (0018,1075) in s expected, found {half_life!r}; {_COMPLETE}",
+            f"Radionuclide Half Life (0018,1075) in s expected, found {half_life!r}{hint}; {_COMPLETE}",
         )
+    _within(
+        "HALF_LIFE_IMPLAUSIBLE",
+        "Radionuclide Half Life (0018,1075)",
+        half_life,
+        rules.half_life_refuse_s,
+        "s",
+    )
     if is_fluorine18(item) and not rules.half_life_f18_s[0] <= half_life <= rules.half_life_f18_s[1]:
         notes.flag("HALF_LIFE_UNUSUAL")
     return half_life
+
+
+def check_lossless(slices: Sequence[PetSlice], notes: Notes, rules) -> None:
+    """Refuse images whose compression lost information; a voxel's value then is not the measured one.
+
+    The discrete cosine transform always does; JPEG-LS and JPEG 2000 in a transfer syntax that allows loss do
+    unless Lossy Image Compression (0028,2110) says ``00``.
+
+    Parameters
+    ----------
+    slices : sequence of PetSlice
+        The series.
+    notes : Notes
+        Receives ``LOSSY_COMPRESSION`` where the plan adapts.
+    rules : plan section
+        Section ``pet`` of the plan.
+
+    Raises
+    ------
+    SeriesRefused
+        ``LOSSY_COMPRESSION``.
+    """
+    for text in {id(item.text): item.text for item in slices}.values():
+        label, syntax = text["LossyImageCompression"], text["TransferSyntaxUID"]
+        if label == "01" or syntax in _ALWAYS_LOSSY or (syntax in _MAYBE_LOSSY and label != "00"):
+            how = f"Lossy Image Compression (0028,2110) is {say_code(label)} in {UID(syntax).name!r}"
+            if rules.lossy_pixels == "adapt":
+                notes.adapt("LOSSY_COMPRESSION", f"pixels were used although {how}")
+                return
+            raise SeriesRefused(
+                "LOSSY_COMPRESSION", f"pixels without loss expected, but {how}; send the original series"
+            )
+
+
+def is_enhanced(item: PetSlice) -> bool:
+    """Tell whether a slice is a frame of Enhanced PET (not of a legacy conversion).
+
+    Parameters
+    ----------
+    item : PetSlice
+        Any slice of the series.
+
+    Returns
+    -------
+    bool
+        By SOP Class UID.
+    """
+    return item.text["SOPClassUID"] == ENHANCED_PET
 
 
 def is_fluorine18(item: PetSlice) -> bool:

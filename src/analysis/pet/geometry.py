@@ -55,8 +55,9 @@ class Grid:
         ndarray, shape (n, 3)
             Index coordinates; an integer is a voxel centre.
         """
-        offset = np.asarray(points_mm, float) - self.affine[:3, 3]
-        along = offset @ self.normal + self.positions_mm[0]
+        # Positions are projections of the slices themselves; the affine's origin only fits them best.
+        along = np.asarray(points_mm, float) @ self.normal
+        offset = points_mm - self.affine[:3, 3]
         row = offset @ _unit(self.affine[:3, 1]) / self.spacing_mm[1]
         column = offset @ _unit(self.affine[:3, 2]) / self.spacing_mm[2]
         return np.column_stack([self._slice_index(along), row, column])
@@ -74,7 +75,7 @@ class Grid:
         ndarray, shape (n, 3)
             Their centres in mm (LPS).
         """
-        along = self.positions_mm[index[:, 0]] - self.positions_mm[0]
+        along = self.positions_mm[index[:, 0]] - self.affine[:3, 3] @ self.normal
         in_plane = index[:, 1:] @ self.affine[:3, 1:3].T
         return self.affine[:3, 3] + np.outer(along, self.normal) + in_plane
 
@@ -108,13 +109,15 @@ def build_grid(slices: Sequence[PetSlice], notes: Notes, rules) -> tuple[list[Pe
     ------
     SeriesRefused
         ``GEOMETRY_MISSING``, ``ORIENTATION_INVALID``, ``DUPLICATE_POSITIONS``, ``SHEARED_GRID``,
-        ``SPACING_IRREGULAR``, ``SINGLE_SLICE_NO_THICKNESS``.
+        ``SPACING_IRREGULAR``, ``SPACING_IMPLAUSIBLE``, ``POSITION_IMPLAUSIBLE``,
+        ``SINGLE_SLICE_NO_THICKNESS``.
     """
     rows, columns, spacing = _plane(slices, rules)
     normal = np.cross(rows, columns)
-    ordered = sorted(slices, key=lambda item: float(item.position_mm @ normal))
-    ordered = _drop_duplicates(ordered, normal, notes, rules)
-    places = np.array([item.position_mm for item in ordered])
+    ordered, places = _in_order(slices, normal, rules)
+    kept = _drop_duplicates(ordered, places @ normal, notes, rules)
+    if len(kept) < len(ordered):
+        ordered, places = [ordered[index] for index in kept], places[kept]
     positions = places @ normal
     _check_shear(places, positions, normal, rules)
     step, missing = _check_gaps(ordered, positions, notes, rules)
@@ -147,18 +150,45 @@ def _plane(slices: Sequence[PetSlice], rules) -> tuple[np.ndarray, np.ndarray, n
         raise SeriesRefused(
             "ORIENTATION_INVALID", f"Image Orientation (0020,0037) is not orthonormal, off by {off:.2g}"
         )
+    _check_spacing("Pixel Spacing (0028,0030)", first.pixel_spacing_mm, rules)
     return _unit(rows), _unit(columns), first.pixel_spacing_mm
 
 
-def _drop_duplicates(ordered, normal, notes, rules) -> list[PetSlice]:
-    kept = [ordered[0]]
-    for item in ordered[1:]:
-        if abs(float((item.position_mm - kept[-1].position_mm) @ normal)) >= rules.duplicate_mm:
-            kept.append(item)
-        elif np.array_equal(item.stored, kept[-1].stored) and _slope(item) == _slope(kept[-1]):
-            notes.adapt(
-                "DUPLICATE_SLICES_DROPPED", f"slice {item.where!r} repeats another one and was dropped"
+def _check_spacing(what: str, spacing_mm, rules) -> None:
+    low, high = rules.spacing_refuse_mm
+    for found in np.atleast_1d(spacing_mm).tolist():
+        if not low <= found <= high:
+            raise SeriesRefused(
+                "SPACING_IMPLAUSIBLE",
+                f"{what} between {low:g} and {high:g} mm expected, found {found:.4g}; export it again",
             )
+
+
+def _in_order(slices: Sequence[PetSlice], normal: np.ndarray, rules) -> tuple[list[PetSlice], np.ndarray]:
+    """Return the slices in ascending order along the normal, and their positions in mm, shape (slices, 3)."""
+    places = np.array([item.position_mm for item in slices])
+    furthest = float(np.abs(places).max())
+    if furthest > rules.position_refuse_mm:
+        raise SeriesRefused(
+            "POSITION_IMPLAUSIBLE",
+            f"Image Position (0020,0032) within {rules.position_refuse_mm:g} mm expected, found "
+            f"{furthest:.4g}; export the series again",
+        )
+    order = np.argsort(places @ normal, kind="stable")
+    return [slices[index] for index in order], places[order]
+
+
+def _drop_duplicates(ordered, positions, notes, rules) -> list[int]:
+    """Return which of the ordered slices to keep: one of several equal ones at one position."""
+    if np.all(np.diff(positions) >= rules.duplicate_mm):
+        return list(range(len(ordered)))
+    kept = [0]
+    for index, item in enumerate(ordered[1:], start=1):
+        last = ordered[kept[-1]]
+        if positions[index] - positions[kept[-1]] >= rules.duplicate_mm:
+            kept.append(index)
+        elif np.array_equal(item.stored, last.stored) and _slope(item) == _slope(last):
+            notes.adapt("DUPLICATE_SLICES_DROPPED", f"{item.where} repeats another slice and was dropped")
         else:
             raise SeriesRefused(
                 "DUPLICATE_POSITIONS",
@@ -194,10 +224,12 @@ def _check_gaps(ordered, positions, notes, rules) -> tuple[float, np.ndarray]:
             raise SeriesRefused(
                 "SINGLE_SLICE_NO_THICKNESS", "a single slice needs Slice Thickness (0018,0050) in mm"
             )
+        _check_spacing("Slice Thickness (0018,0050)", thickness, rules)
         notes.flag("SINGLE_SLICE")
         return thickness, np.zeros(0, bool)
     gaps = np.diff(positions)
     step = float(np.median(gaps))
+    _check_spacing("the median slice step", step, rules)
     tolerance = max(rules.spacing_tolerance_mm, rules.spacing_tolerance_fraction * step)
     steps = np.maximum(np.round(gaps / step), 1)
     away = np.abs(gaps - steps * step)

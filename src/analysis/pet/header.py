@@ -7,35 +7,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pydicom
 from pydicom.config import disable_value_validation
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.multival import MultiValue
 
+from analysis import plan
+from analysis.pet import enhanced
 from analysis.pet.codes import SeriesRefused
 from analysis.pet.dicomfile import DamagedFile, read_complete, sop_class
+from analysis.pet.fastpath import SeriesReader, Wanted
+from analysis.pet.pixels import PLAIN_SYNTAX, stored_frames, truncated
+from analysis.pet.plainfile import FORMS
 
 CLASSIC_PET = "1.2.840.10008.5.1.4.1.1.128"
-ENHANCED_PET = {"1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1"}
-_PLAIN_SYNTAX = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}
+ENHANCED_PET = {enhanced.ENHANCED_PET, enhanced.LEGACY_CONVERTED}
 
-# Private elements: group, creators, last byte of the element. Without its creator 10xx is taken literally.
+# Private elements: group, how the creator's name begins (Siemens has several), last byte of the element.
+# Without its creator 10xx is taken literally.
 _PRIVATE = {
     "philips_suv": (0x7053, ("Philips PET Private Group",), 0x00),
     "philips_activity": (0x7053, ("Philips PET Private Group",), 0x09),
     "ge_scan": (0x0009, ("GEMS_PETD_01",), 0x0D),
     "ge_admin": (0x0009, ("GEMS_PETD_01",), 0x3B),
-    "siemens_decay": (0x0071, ("SIEMENS MED PT",), 0x22),
+    "siemens_decay": (0x0071, ("SIEMENS",), 0x22),
 }
 
 
 @dataclass(frozen=True, eq=False)
 class PetSlice:
-    """What one classic PET file says: text as text, numbers as float (None = missing or unreadable)."""
+    """What one PET file, or frame, says: text as text, numbers as float (None = missing or unreadable)."""
 
     where: str
     text: dict[str, str]
@@ -54,6 +59,7 @@ class PetSlice:
 
 
 _TEXT = [
+    "SOPClassUID",
     "SeriesInstanceUID",
     "StudyInstanceUID",
     "FrameOfReferenceUID",
@@ -69,6 +75,12 @@ _TEXT = [
     "AcquisitionDate",
     "AcquisitionTime",
     "TimezoneOffsetFromUTC",
+    "LossyImageCompression",
+    # of Enhanced PET
+    "DecayCorrectionDateTime",
+    "FrameReferenceDateTime",
+    "FrameAcquisitionDateTime",
+    "TemporalPositionIndex",
 ]
 _NUMBER = [
     "PatientWeight",
@@ -76,6 +88,7 @@ _NUMBER = [
     "RescaleSlope",
     "RescaleIntercept",
     "FrameReferenceTime",
+    "TriggerTime",
     "ActualFrameDuration",
     "DecayFactor",
     "SliceThickness",
@@ -83,80 +96,122 @@ _NUMBER = [
 ]
 
 
-def find_files(path: str | Path | Sequence[str | Path]) -> list[tuple[str, Path]]:
-    """List the files behind `path` in a fixed order, each with a name that is safe to print.
-
-    Parameters
-    ----------
-    path : path or sequence of paths
-        A folder (searched below), one file, or a list of files.
-
-    Returns
-    -------
-    list of (str, Path)
-        Name relative to the folder, and the file.
-
-    Raises
-    ------
-    SeriesRefused
-        ``PATH_NOT_FOUND``.
-    """
-    if not isinstance(path, (str, Path)):
-        return [(Path(item).name, Path(item)) for item in path]
-    root = Path(path)
-    if root.is_file():
-        return [(root.name, root)]
-    if not root.is_dir():
-        raise SeriesRefused(
-            "PATH_NOT_FOUND", f"no folder or file {root.name!r}; give the folder of the PET series"
-        )
-    files = (item for item in root.rglob("*") if item.is_file() and not item.name.startswith("."))
-    return sorted((item.relative_to(root).as_posix(), item) for item in files)
+# What else a PetSlice is made of: a file in which one of these differs is read by pydicom.
+_MEANING = {tag_for_keyword(key) for key in (
+    "SpecificCharacterSet", "SOPClassUID", "ImageType", "SeriesType", "CorrectedImage", "PixelSpacing",
+    "ImageOrientationPatient", "RadiopharmaceuticalInformationSequence", "NumberOfFrames", "SamplesPerPixel",
+    "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", *_TEXT, *_NUMBER,
+)}  # fmt: skip
+# Of these, what may differ from slice to slice in a form that is read without pydicom.
+_WANTED = {
+    tag_for_keyword(key): Wanted(dictionary_VR(key), field, key)
+    for field, keys in (("text", _TEXT), ("number", _NUMBER), ("position_mm", ["ImagePositionPatient"]))
+    for key in keys
+    if dictionary_VR(key) in FORMS and key != "SOPClassUID"  # it decides what a file is
+}
+_INSTANCE = {0x00020000, 0x00020003}  # of the file header, only the instance may differ
 
 
-def read_slices(files: Sequence[tuple[str, Path]]) -> Iterator[PetSlice | str]:
+def read_slices(
+    files: Sequence[tuple[str, str]], *, fast: bool = True, rules=None
+) -> Iterator[PetSlice | str]:
     """Read every PET file once; of any other file yield only why it was passed over.
 
     Parameters
     ----------
-    files : sequence of (str, Path)
-        As `find_files` lists them.
+    files : sequence of (str, str)
+        As `analysis.pet.dicomfile.find_files` lists them.
+    fast : bool
+        Read further files of a series by comparing their bytes with a file pydicom has read
+        (`analysis.pet.fastpath`); the slices are the same, many values then are the same objects.
+    rules : plan section, optional
+        Section ``pet`` of the plan; the defaults without it.
 
     Yields
     ------
     PetSlice or str
-        A slice, or one of ``"not DICOM"``, ``"other object"``, ``"enhanced"``.
+        A slice (of a multi-frame image one a frame), or one of ``"not DICOM"``, ``"other object"``.
 
     Raises
     ------
     SeriesRefused
         ``TRUNCATED_FILE`` for a damaged PET file.
     """
+    rules = plan.defaults().pet if rules is None else rules
+    reader = SeriesReader(_WANTED, _has_meaning, len(files)) if fast else None
     for name, file in files:
-        with disable_value_validation():
-            yield _read(name, file)
+        item = reader.read(name, file) if reader else None
+        if item is None:
+            with disable_value_validation():
+                yield from _read(name, file, reader, rules)
+        else:
+            yield item
 
 
-def _read(name: str, file: Path) -> PetSlice | str:
+def _has_meaning(tag: int) -> bool:
+    """Tell whether a `PetSlice` depends on an element of the file header or the data set's root."""
+    group, number = tag >> 16, tag & 0xFFFF
+    if group == 2:
+        return tag not in _INSTANCE
+    ours = {last for at, _, last in _PRIVATE.values() if at == group}
+    return number & 0xFF in ours or (bool(ours) and number < 0x100) or tag in _MEANING
+
+
+def _read(name: str, file: str, reader: SeriesReader | None, rules) -> Iterator[PetSlice | str]:
     try:
         ds = read_complete(file)
     except DamagedFile as error:
-        raise _truncated(name, str(error)) from error
-    if ds is None:
-        return "not DICOM"
-    kind = sop_class(ds)
-    if kind in ENHANCED_PET:
-        return "enhanced"
-    if kind != CLASSIC_PET:
-        return "other object"
-    return _slice(name, ds)
+        raise truncated(name, str(error)) from error
+    kind = "" if ds is None else sop_class(ds)
+    try:
+        if kind == CLASSIC_PET:
+            item = _slice(name, ds, _one_frame(name, ds), rules)
+        elif kind in ENHANCED_PET:
+            yield from _frames(name, ds, rules)
+            return
+        else:
+            item = "not DICOM" if ds is None else "other object"
+    except SeriesRefused:
+        raise
+    except Exception as error:  # as in `read_complete`: an element is parsed when it is asked for
+        raise truncated(name, "holds an element that cannot be read") from error
+    yield item
+    if reader and kind == CLASSIC_PET and item.text["TransferSyntaxUID"] in PLAIN_SYNTAX:
+        reader.learn(file, item)
 
 
-def _slice(name: str, ds: pydicom.Dataset) -> PetSlice:
+def _frames(name: str, ds: pydicom.Dataset, rules) -> Iterator[PetSlice]:
+    """Read a multi-frame image; neighbouring slices share what they have in common, as of classic files."""
+    last = None
+    for frame in enhanced.read_frames(name, ds, rules):
+        item = _slice(frame.name, frame.header, frame.stored, rules)
+        item.number.update(frame.numbers)
+        if last is not None:
+            text = last.text if item.text == last.text else item.text
+            number = last.number if item.number == last.number else item.number
+            item = replace(item, text=text, number=number)
+        yield item
+        last = item
+
+
+def _one_frame(name: str, ds: pydicom.Dataset) -> np.ndarray:
+    stored = stored_frames(name, ds)
+    if len(stored) != 1:
+        raise SeriesRefused(
+            "PIXELS_UNREADABLE", f"{name}: expected one frame in a classic image, found {len(stored)}"
+        )
+    return stored[0]
+
+
+def _slice(name: str, ds: pydicom.Dataset, stored: np.ndarray, rules) -> PetSlice:
     items = ds.get("RadiopharmaceuticalInformationSequence") or []
+    if 0 < rules.tracer_item <= len(items):
+        items = [items[rules.tracer_item - 1]]
     tracer = items[0] if items else pydicom.Dataset()
     codes = tracer.get("RadionuclideCodeSequence") or [pydicom.Dataset()]
     text = {key: _text(ds, key) for key in _TEXT}
+    text["TransferSyntaxUID"] = str(ds.file_meta.get("TransferSyntaxUID", ""))
     text |= {
         key: _text(tracer, key)
         for key in ("RadiopharmaceuticalStartTime", "RadiopharmaceuticalStartDateTime")
@@ -178,7 +233,7 @@ def _slice(name: str, ds: pydicom.Dataset) -> PetSlice:
         pixel_spacing_mm=_vector(ds, "PixelSpacing", 2),
         n_tracers=len(items),
         nuclide=f"{_text(codes[0], 'CodeValue')} {_text(codes[0], 'CodeMeaning')}".strip(),
-        stored=_stored_pixels(name, ds),
+        stored=stored,
     )
 
 
@@ -208,15 +263,16 @@ def _vector(ds: pydicom.Dataset, keyword: str, length: int) -> np.ndarray | None
     return vector if vector.shape == (length,) and np.isfinite(vector).all() else None
 
 
-def _private(ds: pydicom.Dataset, group: int, creators: Sequence[str], last: int) -> tuple[str, bool]:
+def _private(ds: pydicom.Dataset, group: int, creators: tuple[str, ...], last: int) -> tuple[str, bool]:
     """Return the value of a private element and whether its creator stands in the file."""
     for block in range(0x10, 0x100):
         if (group, block) not in ds:
             if block > 0x1F:
                 break
             continue
-        if str(ds[group, block].value).strip() in creators:
-            return _decoded(ds.get((group, (block << 8) | last))), True
+        value = _decoded(ds.get((group, (block << 8) | last)))
+        if value and str(ds[group, block].value).strip().startswith(creators):
+            return value, True
     if (group, 0x10) in ds:  # block 10 belongs to somebody else
         return "", True
     return _decoded(ds.get((group, 0x1000 | last))), False
@@ -227,51 +283,6 @@ def _decoded(element: Any) -> str:
     if isinstance(value, bytes):
         value = value.decode("ascii", errors="replace")
     return "" if value is None else str(value).strip().strip("\0").strip()
-
-
-def _stored_pixels(name: str, ds: pydicom.Dataset) -> np.ndarray:
-    if "PixelData" not in ds:
-        raise _truncated(name, "holds no pixels")
-    if str(ds.file_meta.get("TransferSyntaxUID", "")) not in _PLAIN_SYNTAX:
-        return _decompressed(name, ds)
-    try:
-        rows, columns, bits = int(ds.Rows), int(ds.Columns), int(ds.BitsAllocated)
-        signed = int(ds.PixelRepresentation) == 1
-        used = int(ds.get("BitsStored") or bits)
-        frames = int(ds.get("NumberOfFrames") or 1)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise _truncated(name, "does not describe its pixels") from error
-    if frames != 1 or bits not in (8, 16, 32):
-        raise SeriesRefused(
-            "PIXELS_UNREADABLE",
-            f"file {name!r}: expected one frame of 8, 16 or 32 bits, found {frames} of {bits}",
-        )
-    data = np.frombuffer(ds.PixelData, dtype=np.dtype(f"<{'i' if signed else 'u'}{bits // 8}"), count=-1)
-    if data.size < rows * columns:
-        raise _truncated(name, f"holds {data.size} of {rows * columns} pixels")
-    stored = data[: rows * columns].reshape(rows, columns)
-    unused = bits - used  # bits above the stored ones may hold anything: drop them, keep the sign
-    return stored if unused <= 0 else (stored << unused) >> unused
-
-
-def _decompressed(name: str, ds: pydicom.Dataset) -> np.ndarray:
-    try:
-        stored = ds.pixel_array
-    except Exception as error:  # one error type per decoder
-        raise SeriesRefused(
-            "PIXELS_UNREADABLE", f"file {name!r}: its compressed pixels cannot be decoded"
-        ) from error
-    if stored.ndim != 2:
-        raise SeriesRefused(
-            "PIXELS_UNREADABLE", f"file {name!r}: expected one frame, found shape {stored.shape}"
-        )
-    return stored
-
-
-def _truncated(name: str, what: str) -> SeriesRefused:
-    return SeriesRefused(
-        "TRUNCATED_FILE", f"file {name!r} {what}; send it again, or take it away if it is no image"
-    )
 
 
 def positive(value: float | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -10,33 +11,76 @@ from analysis.pet.index import Index
 from analysis.pet.quality import QUERY_COLUMNS
 from analysis.pet.reference_regions import BASELINE
 
+# What a person should know or do, while nothing that could be measured is set aside: severity and action.
+_ASKED = {
+    "SCAN_WITHOUT_ROI": ("error", "send the ROI file of this scan"),
+    "ARCHIVE_NOT_OPENED": ("warning", "unpack it where it lies, or take it away"),
+    "IDENTICAL_COPIES": ("note", "none is needed"),
+    "DICOMDIR_UNREADABLE": ("note", "none is needed"),
+}
 
-def index_ledger(index: Index, assigned: pd.DataFrame) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Turn problems of the index into ledger rows; a scan without ROI is still read, so it is a query."""
-    subject = dict(zip(assigned["PATIENTID"], assigned["USUBJID"]))
-    visit = dict(zip(assigned["SERIESUID"], assigned["AVISIT"]))
+
+def index_ledger(
+    index: Index, assigned: pd.DataFrame, folder: str, seeded: Collection[tuple[str, str]] = ()
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Turn problems of the index into rows of the ledger and queries.
+
+    Parameters
+    ----------
+    index : Index
+        Its problems.
+    assigned : DataFrame
+        Series with USUBJID AVISIT CODE.
+    folder : str
+        Name of the DICOM folder: paths are written relative to the raw folder.
+    seeded : collection of (USUBJID, AVISIT)
+        Scans whose lesions come from seed points: they need no ROI object.
+
+    Returns
+    -------
+    aside, asked : list of dict
+        Exclusions (a problem is booked on the scan it concerns, else on its patient), and queries. A scan
+        without ROI object is still read, so it is a query.
+    """
+    by_series = dict(zip(assigned["SERIESUID"], zip(assigned["USUBJID"], assigned["AVISIT"])))
+    by_patient = assigned.dropna(subset=["PATIENTID", "USUBJID"]).groupby("PATIENTID")["USUBJID"].unique()
+    by_patient = {patient: names[0] for patient, names in by_patient.items() if len(names) == 1}
     usable = set(assigned.loc[assigned["CODE"].isna(), "SERIESUID"])
     aside, asked = [], []
     for problem in index.problems:
-        who, when = subject.get(problem["PATIENTID"]), visit.get(problem["SERIESUID"])
-        if problem["CODE"] != "SCAN_WITHOUT_ROI":
-            aside.append(
-                {"USUBJID": who, "AVISIT": when, **{k: problem[k] for k in ("ITEM", "CODE", "REASON")}}
-            )
-        elif problem["SERIESUID"] in usable:
-            message = f"{problem['PATH']}: {problem['REASON']}; no lesion of it is measured"
+        uid, code = problem["SERIESUID"], problem["CODE"]
+        who, when = by_series.get(uid) or (by_patient.get(problem["PATIENTID"]), None)
+        text = f"{below(folder, problem['PATH'])}: {problem['REASON']}"
+        if code not in _ASKED:
+            known = {"USUBJID": who, "AVISIT": when, "ITEM": problem["ITEM"]}
+            aside.append({**known, "CODE": code, "REASON": text})
+        elif code != "SCAN_WITHOUT_ROI" or (uid in usable and (who, when) not in seeded):
+            severity, action = _ASKED[code]
+            text += "; no lesion of it is measured" if code == "SCAN_WITHOUT_ROI" else ""
             asked.append(
-                {
-                    "CODE": problem["CODE"],
-                    "SEVERITY": "error",
-                    "USUBJID": who,
-                    "DOMAIN": "PET",
-                    "RECORD": when,
-                    "MESSAGE": message,
-                    "ACTION": "send the ROI file of this scan",
-                }
-            )
+                {"CODE": code, "SEVERITY": severity, "USUBJID": who, "DOMAIN": "PET", "RECORD": when,
+                 "MESSAGE": text, "ACTION": action}
+            )  # fmt: skip
     return aside, asked
+
+
+def below(folder: str, path: str) -> str:
+    """Write a path of the DICOM folder relative to the raw folder.
+
+    Parameters
+    ----------
+    folder : str
+        Name of the DICOM folder, ``.`` where the raw folder itself holds the images.
+    path : str
+        Path below it.
+
+    Returns
+    -------
+    str
+        One way of writing for all tables.
+    """
+    parts = [part for part in (folder, path) if part != "."]
+    return "/".join(parts) or "."
 
 
 def not_evaluable(adpet: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,117 +1,103 @@
-"""Regions that come as voxels (DICOM SEG, NIfTI) brought onto the PET grid by nearest neighbour."""
+"""Regions that come as voxels on a grid of their own, brought onto the PET grid.
+
+PET values are never interpolated: it is the region that moves.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import pydicom
 
 from analysis.pet.codes import RoiRefused
+from analysis.pet.region import Region
+
+_SAME_PLANE_MM = 1e-3  # written positions are rounded
 
 
-def read_nifti(path: Path, pet, rules) -> tuple[np.ndarray, list[str]]:
-    """Read a NIfTI mask: every voxel that is not zero.
+class Placed(NamedTuple):
+    """A region on the image's grid.
 
-    Parameters
+    Attributes
     ----------
-    path : Path
-        ``.nii`` or ``.nii.gz``; its coordinates (RAS) are turned to DICOM's (LPS).
-    pet : PetImage
-        The image whose grid is filled.
-    rules : plan section
-        Section ``pet`` of the plan.
-
-    Returns
-    -------
-    (ndarray of bool, list of str)
-        Mask and flags.
-
-    Raises
-    ------
-    RoiRefused
-        ``ROI_UNREADABLE``.
+    region : Region
+        Its voxels.
+    flags : list of str
+        What happened on the way.
+    source_ml : float or None
+        Its volume in ml as drawn, on the grid it was drawn on; None where that cannot be told.
+    anatomy : str
+        Anatomic region in words, where the file states one.
     """
-    import nibabel as nib
 
-    try:
-        image = nib.load(path)
-        data = np.asanyarray(image.dataobj)
-    except Exception as error:  # nibabel and gzip raise many types on damaged files
-        raise RoiRefused(
-            "ROI_UNREADABLE", f"NIfTI file {path.name!r} cannot be read; send it again"
-        ) from error
-    data = data.reshape(data.shape[:3]) if data.ndim > 3 and np.prod(data.shape[3:]) == 1 else data
-    if data.ndim != 3:
-        raise RoiRefused(
-            "ROI_UNREADABLE", f"NIfTI file {path.name!r}: three dimensions expected, found {data.ndim}"
-        )
-    return place_mask(np.nan_to_num(data) != 0, np.diag([-1.0, -1, 1, 1]) @ image.affine, pet, rules)
+    region: Region
+    flags: list[str]
+    source_ml: float | None
+    anatomy: str = ""
 
 
-def read_segmentation(ds: pydicom.Dataset, pet, rules) -> dict[str, tuple[np.ndarray, list[str], str]]:
-    """Read every segment of a DICOM SEG: BINARY, FRACTIONAL or LABELMAP.
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """A region as pieces of parallel planes.
 
-    Frames are placed by their own position and orientation; the segment of a frame may be named in the shared
-    groups.
-
-    Parameters
+    Attributes
     ----------
-    ds : pydicom.Dataset
-        The segmentation.
-    pet : PetImage
-        The image whose grid is filled.
-    rules : plan section
-        Section ``pet`` of the plan.
-
-    Returns
-    -------
-    dict
-        Label -> (mask, flags, anatomic region in words).
-
-    Raises
-    ------
-    RoiRefused
-        ``ROI_OTHER_FRAME_OF_REFERENCE``, ``ROI_DUPLICATE_NAME``, ``ROI_UNREADABLE``.
+    row_mm, column_mm : ndarray, shape (3,)
+        Step from one row to the next, and from one column to the next (LPS).
+    origins_mm : ndarray, shape (n, 3)
+        Centre of the first voxel of every piece.
+    pieces : sequence of ndarray of bool, shape (rows, columns)
+        Cut out so that every side holds a voxel of the region.
+    step_mm : float or None
+        Distance of the planes where the file states it.
+    gap_mm : float or None
+        Distance to assume where it does not and the planes are not the image's.
     """
-    frame = str(ds.get("FrameOfReferenceUID") or "")
-    if frame and pet.facts["frame_of_reference_uid"] and frame != pet.facts["frame_of_reference_uid"]:
-        raise RoiRefused(
-            "ROI_OTHER_FRAME_OF_REFERENCE",
-            "the segmentation lies in another frame of reference (0020,0052) than this image; register it "
-            "first",
-        )
-    flags = [] if frame else ["ROI_FRAME_OF_REFERENCE_UNKNOWN"]
-    pixels = _frames(ds, flags, rules)
-    places = _frame_affines(ds)
-    found: dict[str, tuple[np.ndarray, list[str], str]] = {}
-    for segment in ds.SegmentSequence:
-        number = int(segment.get("SegmentNumber", 0))
-        if number == 0:  # a label map's background
-            continue
-        label = str(segment.get("SegmentLabel") or f"segment {number}").strip()
-        if label in found:
-            raise RoiRefused(
-                "ROI_DUPLICATE_NAME", "two segments of one segmentation share a label; rename one"
-            )
-        chosen, kept = _segment_frames(ds, pixels, number)
-        mask, own = _place_frames(kept, [places[index] for index in chosen], pet, rules)
-        found[label] = (mask, [*flags, *own, *([] if mask.any() else ["ROI_EMPTY"])], _region(segment))
-    return found
+
+    row_mm: np.ndarray
+    column_mm: np.ndarray
+    origins_mm: np.ndarray
+    pieces: Sequence[np.ndarray]
+    step_mm: float | None
+    gap_mm: float | None
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit vector across the planes."""
+        across = np.cross(self.column_mm, self.row_mm)
+        return across / np.linalg.norm(across)
+
+    @property
+    def voxel_area_mm2(self) -> float:
+        """Area of a voxel in the plane."""
+        return float(np.linalg.norm(np.cross(self.column_mm, self.row_mm)))
+
+    @property
+    def n_voxels(self) -> int:
+        """Number of voxels."""
+        return sum(int(np.count_nonzero(piece)) for piece in self.pieces)
+
+    def corners_mm(self) -> np.ndarray:
+        """Return the corner voxels of every piece, shape (n, 4, 3); the first and the last are opposite."""
+        last = np.array([piece.shape for piece in self.pieces]) - 1
+        along = [last[:, :1] * self.row_mm, last[:, 1:] * self.column_mm]
+        first = self.origins_mm
+        return np.stack([first, first + along[0], first + along[1], first + along[0] + along[1]], axis=1)
 
 
-def place_mask(mask: np.ndarray, affine: np.ndarray, pet, rules) -> tuple[np.ndarray, list[str]]:
-    """Bring a mask with its own affine onto the image's grid.
+def place(stack: Stack, pet, rules) -> Placed:
+    """Bring a region onto the image's grid.
 
-    Voxels that fall on the image's voxels are copied (also mirrored, shifted or cropped ones). Otherwise
-    every voxel of the image takes the value of the mask's nearest voxel, flagged ``ROI_OTHER_GRID``.
+    Voxels that fall on the image's voxels are copied, also mirrored, transposed, shifted or cropped ones.
+    Otherwise the region is sampled at the image's voxels by the rule ``roi_resample``, flagged
+    ``ROI_OTHER_GRID``.
 
     Parameters
     ----------
-    mask : ndarray of bool, shape (i, j, k)
+    stack : Stack
         The region.
-    affine : ndarray, shape (4, 4)
-        (i, j, k, 1) to patient coordinates (LPS) in mm.
     pet : PetImage
         The image.
     rules : plan section
@@ -119,140 +105,205 @@ def place_mask(mask: np.ndarray, affine: np.ndarray, pet, rules) -> tuple[np.nda
 
     Returns
     -------
-    (ndarray of bool, list of str)
-        Mask on the image's grid, and flags.
+    Placed
+        With ``ROI_EMPTY`` if no voxel is left, ``ROI_CLIPPED`` if a part lies outside the image.
+
+    Raises
+    ------
+    RoiRefused
+        ``ROI_OTHER_PLANES``.
     """
-    inside = np.argwhere(mask)
-    if not len(inside):
-        return np.zeros(pet.values.shape, bool), ["ROI_EMPTY"]
-    index = pet.grid.to_index(inside @ affine[:3, :3].T + affine[:3, 3])
-    if _same_lattice(index, affine, pet, rules):
-        return _scatter(index, pet.values.shape)
-    placed, flags = _nearest(mask, affine, index, pet)
-    return placed, ["ROI_OTHER_GRID", *flags, *([] if placed.any() else ["ROI_EMPTY"])]
+    if not len(stack.pieces):
+        return Placed(Region.at(np.zeros((0, 3), int), pet.values.shape), ["ROI_EMPTY"], 0.0)
+    corners = pet.grid.to_index(stack.corners_mm().reshape(-1, 3)).reshape(-1, 4, 3)
+    steps = _lattice_steps(stack, corners, pet.grid, rules)
+    if steps is None:
+        volume = _Volume.of(stack, float(pet.grid.spacing_mm[0]), rules)
+        region, flags, thickness = _sample(volume, corners, pet, rules), ["ROI_OTHER_GRID"], volume.step_mm
+    else:
+        region, flags = _copy(stack.pieces, np.round(corners).astype(int), steps, pet.values.shape), []
+        thickness = float(pet.grid.spacing_mm[int(np.flatnonzero(~steps.any(axis=0))[0])])
+    if corners.min() < -0.5 or np.any(corners.max(axis=(0, 1)) > np.array(pet.values.shape) - 0.5):
+        flags.append("ROI_CLIPPED")
+    if not region.mask.any():
+        flags.append("ROI_EMPTY")
+    return Placed(region, flags, stack.n_voxels * stack.voxel_area_mm2 * thickness / 1000)
 
 
-def _same_lattice(index: np.ndarray, affine: np.ndarray, pet, rules) -> bool:
-    steps = np.sort(np.linalg.norm(affine[:3, :3], axis=0))
-    close = np.allclose(steps, np.sort(pet.spacing_mm), rtol=0.02)
-    return bool(close and np.all(np.abs(index - np.round(index)) <= rules.lattice_tolerance_voxel))
+def nearest_plane(planes: np.ndarray, at: np.ndarray, step: float) -> np.ndarray:
+    """Find the plane whose slab holds a position.
+
+    Parameters
+    ----------
+    planes : ndarray, shape (n,)
+        Positions, ascending.
+    at : ndarray
+        Positions to look up, any shape.
+    step : float
+        Distance of neighbouring planes. A slab reaches half-way to a neighbour, else half a step; its lower
+        end belongs to it, its upper end does not, so that slabs side by side hold every position once.
+
+    Returns
+    -------
+    ndarray of int
+        Index of the nearest plane; -1 outside all slabs.
+
+    Examples
+    --------
+    >>> nearest_plane(np.array([1.0, 3.0]), np.array([-0.1, 0.0, 1.9, 2.0, 3.9, 4.0]), 2.0).tolist()
+    [-1, 0, 0, 1, 1, -1]
+    """
+    at = np.asarray(at, float) + _SAME_PLANE_MM
+    above = np.clip(np.searchsorted(planes, at), 0, len(planes) - 1)
+    below = np.maximum(above - 1, 0)
+    best = np.where(at - planes[below] < planes[above] - at, below, above)
+    gaps = np.diff(planes)
+    half = np.where(np.round(gaps / step) == 1, gaps, step) / 2
+    offset, below, above = at - planes[best], np.append(step / 2, half)[best], np.append(half, step / 2)[best]
+    return np.where((offset >= -below) & (offset < above), best, -1)
 
 
-def _scatter(index: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, list[str]]:
-    whole = np.round(index).astype(int)
-    inside = np.all((whole >= 0) & (whole < shape), axis=1)
-    placed = np.zeros(shape, bool)
-    placed[tuple(whole[inside].T)] = True
-    flags = [] if inside.all() else ["ROI_CLIPPED"]
-    return placed, flags if placed.any() else [*flags, "ROI_EMPTY"]
+def merge_planes(along: np.ndarray, apart: float = 10 * _SAME_PLANE_MM) -> tuple[np.ndarray, np.ndarray]:
+    """Merge positions that are one plane but for rounding.
+
+    Parameters
+    ----------
+    along : ndarray, shape (n,)
+        Positions along a normal.
+    apart : float
+        Positions that differ by more from the next are different planes.
+
+    Returns
+    -------
+    (ndarray, shape (planes,); ndarray of int, shape (n,))
+        Planes, ascending, and which of them each position has.
+    """
+    order = np.argsort(along, kind="stable")
+    starts = np.concatenate([[True], np.diff(along[order]) > apart])
+    index = np.empty(len(along), int)
+    index[order] = np.cumsum(starts) - 1
+    return along[order][starts], index
 
 
-def _nearest(mask, affine, index, pet) -> tuple[np.ndarray, list[str]]:
-    shape = np.array(pet.values.shape)
-    low = np.clip(np.floor(index.min(axis=0)).astype(int) - 2, 0, shape)
-    high = np.clip(np.ceil(index.max(axis=0)).astype(int) + 3, 0, shape)
-    flags = (
-        ["ROI_CLIPPED"] if np.any(index.min(axis=0) < -0.5) or np.any(index.max(axis=0) > shape - 0.5) else []
+def _lattice_steps(stack: Stack, corners: np.ndarray, grid, rules) -> np.ndarray | None:
+    """Return row and column step in voxels of the image, shape (2, 3); None if they are no whole voxels."""
+    axes = grid.affine[:3, :3] / np.linalg.norm(grid.affine[:3, :3], axis=0)
+    steps = np.stack([stack.row_mm, stack.column_mm]) @ axes / grid.spacing_mm
+    whole = np.round(steps).astype(int)
+    if np.any(np.abs(steps - whole) > rules.lattice_step_fraction):
+        return None
+    if np.any(np.abs(whole).sum(axis=1) != 1) or np.any(np.abs(whole).sum(axis=0) > 1):
+        return None
+    if np.any(np.abs(corners - np.round(corners)) > rules.lattice_tolerance_voxel):
+        return None
+    across = int(np.flatnonzero(~whole.any(axis=0))[0])
+    uneven = (
+        np.ptp(np.diff(grid.positions_mm)) > rules.spacing_even_mm if len(grid.positions_mm) > 2 else False
     )
-    placed = np.zeros(shape, bool)
-    box = np.stack(np.meshgrid(*map(np.arange, low, high), indexing="ij"), axis=-1).reshape(-1, 3)
-    back = np.linalg.inv(affine)
-    source = np.round(pet.grid.to_mm(box) @ back[:3, :3].T + back[:3, 3]).astype(int)
-    known = np.all((source >= 0) & (source < mask.shape), axis=1)
-    box, source = box[known], source[known]
-    placed[tuple(box.T)] = mask[tuple(source.T)]
-    return placed, flags
+    coarser = (
+        stack.step_mm is not None
+        and stack.step_mm / grid.spacing_mm[across] > 1 + rules.lattice_step_fraction
+    )
+    return None if coarser or (across != 0 and uneven) else whole
 
 
-def _frames(ds: pydicom.Dataset, flags: list[str], rules) -> np.ndarray:
-    """Return the frames: bool, or segment numbers of a label map."""
-    try:
-        pixels = ds.pixel_array
-    except Exception as error:  # one error type per decoder
-        raise RoiRefused(
-            "ROI_UNREADABLE", "the pixels of the segmentation cannot be decoded; send it again"
-        ) from error
-    pixels = pixels if pixels.ndim == 3 else pixels[None]
-    kind = str(ds.get("SegmentationType") or "").upper()
-    if kind == "LABELMAP":
-        return pixels
-    if kind == "FRACTIONAL":
-        flags.append(f"ROI_FRACTIONAL_{str(ds.get('SegmentationFractionalType') or 'UNKNOWN').upper()}")
-        return pixels >= rules.seg_fraction * float(ds.MaximumFractionalValue)
-    return pixels != 0
+def _copy(pieces, corners: np.ndarray, steps: np.ndarray, shape: tuple[int, ...]) -> Region:
+    """Write pieces whose voxels are the image's voxels into one box."""
+    rows, columns = (int(np.flatnonzero(step)[0]) for step in steps)
+    turn = tuple(slice(None, None, int(step.sum())) for step in steps)
+    lowest = corners.min(axis=1)
+    low = np.clip(lowest.min(axis=0), 0, shape)
+    high = np.maximum(np.clip(corners.max(axis=(0, 1)) + 1, 0, shape), low)
+    box = np.zeros(high - low, bool)
+    for piece, start in zip(pieces, lowest, strict=True):
+        turned = piece[turn] if rows < columns else piece[turn].T
+        size = [1, 1, 1]
+        size[rows], size[columns] = piece.shape
+        first = np.maximum(low - start, 0)
+        last = np.minimum(high - start, size)
+        if np.any(last <= first):
+            continue
+        cut = turned.reshape(size)[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
+        at = start + first - low
+        box[tuple(slice(a, a + n) for a, n in zip(at, cut.shape, strict=True))] |= cut
+    return Region(tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True)), box, shape)
 
 
-def _segment_frames(ds, pixels, number) -> tuple[list[int], list[np.ndarray]]:
-    """Return which frames show a segment, and its pixels there."""
-    if str(ds.get("SegmentationType") or "").upper() == "LABELMAP":
-        chosen = [index for index, frame in enumerate(pixels) if np.any(frame == number)]
-        return chosen, [pixels[index] == number for index in chosen]
-    shared = ds.SharedFunctionalGroupsSequence[0]
-    chosen = []
-    for index, group in enumerate(ds.PerFrameFunctionalGroupsSequence):
-        named = group.get("SegmentIdentificationSequence") or shared.get("SegmentIdentificationSequence")
-        if int(named[0].ReferencedSegmentNumber) == number:
-            chosen.append(index)
-    return chosen, [pixels[index] for index in chosen]
+@dataclass(frozen=True, eq=False)
+class _Volume:
+    """The pieces of a stack in one array (planes, rows, columns), cut out."""
+
+    mask: np.ndarray
+    planes_mm: np.ndarray
+    step_mm: float
+    origin_mm: np.ndarray
+    to_source: np.ndarray  # rows, columns and mm along the normal, of a vector in mm
+
+    @classmethod
+    def of(cls, stack: Stack, image_step_mm: float, rules) -> _Volume:
+        to_source = np.linalg.inv(np.column_stack([stack.row_mm, stack.column_mm, stack.normal]))
+        offset = (stack.origins_mm - stack.origins_mm[0]) @ to_source.T
+        shift = np.round(offset[:, :2])
+        if np.any(np.abs(offset[:, :2] - shift) > rules.lattice_tolerance_voxel):
+            raise RoiRefused(
+                "ROI_OTHER_PLANES", "the planes of a region are shifted sideways by parts of a voxel; "
+                "send the mask on the grid of the image it was drawn on"
+            )  # fmt: skip
+        planes, index = merge_planes(offset[:, 2])
+        first = shift.min(axis=0).astype(int)
+        at = shift.astype(int) - first
+        size = (at + [piece.shape for piece in stack.pieces]).max(axis=0)
+        mask = np.zeros((len(planes), *size), bool)
+        for plane, (row, column), piece in zip(index, at, stack.pieces, strict=True):
+            mask[plane, row : row + piece.shape[0], column : column + piece.shape[1]] |= piece
+        step = stack.step_mm or stack.gap_mm or image_step_mm
+        origin = stack.origins_mm[0] + first[0] * stack.row_mm + first[1] * stack.column_mm
+        return cls(mask, planes, step, origin, to_source)
+
+    def holds(self, source: np.ndarray) -> np.ndarray:
+        """Tell which points lie in voxels of the region; `source` has shape (3, ...)."""
+        row, column = (np.floor(source[axis] + 0.5 + _TIE).astype(int) for axis in (0, 1))
+        plane = nearest_plane(self.planes_mm, source[2], self.step_mm)
+        _, n_rows, n_columns = self.mask.shape
+        known = (plane >= 0) & (row >= 0) & (row < n_rows) & (column >= 0) & (column < n_columns)
+        found = np.zeros(known.shape, bool)
+        found[known] = self.mask[plane[known], row[known], column[known]]
+        return found
 
 
-def _frame_affines(ds: pydicom.Dataset) -> list[np.ndarray]:
-    """Return for every frame the affine from (row, column, 1) to patient coordinates, shape (3, 3)."""
-    shared = (ds.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
-
-    def look(group, sequence, keyword):
-        item = group.get(sequence) or shared.get(sequence)
-        if not item:
-            raise RoiRefused("ROI_UNREADABLE", f"a frame of the segmentation has no {sequence}")
-        return np.array([float(value) for value in item[0][keyword].value])
-
-    affines = []
-    for group in ds.PerFrameFunctionalGroupsSequence:
-        orientation = look(group, "PlaneOrientationSequence", "ImageOrientationPatient")
-        spacing = look(group, "PixelMeasuresSequence", "PixelSpacing")
-        position = look(group, "PlanePositionSequence", "ImagePositionPatient")
-        affines.append(
-            np.column_stack([orientation[3:] * spacing[0], orientation[:3] * spacing[1], position])
-        )
-    return affines
+_TIE = 1e-6  # a point midway between two voxels belongs to the later one, whatever the rounding
 
 
-def _place_frames(frames, affines, pet, rules) -> tuple[np.ndarray, list[str]]:
-    """Stack the frames of one segment along their normal and bring them onto the image's grid."""
-    if not frames:
-        return np.zeros(pet.values.shape, bool), []
-    points = [np.argwhere(frame) for frame in frames]
-    places = [at @ affine[:, :2].T + affine[:, 2] for at, affine in zip(points, affines, strict=True)]
-    index = pet.grid.to_index(np.concatenate(places))
-    spacing = np.linalg.norm(affines[0][:, :2], axis=0)
-    aligned = np.allclose(spacing, pet.spacing_mm[1:], rtol=0.02)
-    if aligned and np.all(np.abs(index - np.round(index)) <= rules.lattice_tolerance_voxel):
-        placed, flags = _scatter(index, pet.values.shape)
-        return placed, [flag for flag in flags if flag != "ROI_EMPTY"]
-    volume, affine = _stack(frames, affines, pet)
-    placed, flags = place_mask(volume, affine, pet, rules)
-    return placed, [flag for flag in flags if flag != "ROI_EMPTY"]
+def _sample(volume: _Volume, corners: np.ndarray, pet, rules) -> Region:
+    """Return the voxels of the image of which enough samples lie in the region: one, or several a side."""
+    n = 1 if rules.roi_resample == "nearest" else int(rules.roi_coverage_samples)
+    enough = 0.5 if rules.roi_resample == "nearest" else rules.roi_coverage
+    shape, grid = np.array(pet.values.shape), pet.grid
+    low = np.clip(np.floor(corners.min(axis=(0, 1))).astype(int) - _margin(volume, grid), 0, shape)
+    high = np.clip(np.ceil(corners.max(axis=(0, 1))).astype(int) + 1 + _margin(volume, grid), low, shape)
+    within = (np.arange(n) + 0.5) / n - 0.5
+    size = high - low
+    rows, columns = (
+        ((np.arange(low[axis], high[axis])[:, None] + within).ravel() * grid.spacing_mm[axis])
+        for axis in (1, 2)
+    )
+    axes = grid.affine[:3, :3] / np.linalg.norm(grid.affine[:3, :3], axis=0)
+    turn = volume.to_source @ axes
+    plane = turn[:, 1, None, None] * rows[:, None] + turn[:, 2, None, None] * columns
+    start = volume.to_source @ (grid.affine[:3, 3] - volume.origin_mm)
+    mask = np.zeros(size, bool)
+    for k in range(low[0], high[0]):
+        inside = np.zeros((size[1], size[2]))
+        for part in within:
+            up = grid.positions_mm[k] - grid.positions_mm[0] + part * grid.spacing_mm[0]
+            hits = volume.holds(plane + (start + turn[:, 0] * up)[:, None, None])
+            inside += hits.reshape(size[1], n, size[2], n).sum(axis=(1, 3))
+        mask[k - low[0]] = inside >= enough * n**3 - _TIE
+    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return Region(box, mask, pet.values.shape)
 
 
-def _stack(frames, affines, pet) -> tuple[np.ndarray, np.ndarray]:
-    rows, columns = affines[0][:, 0], affines[0][:, 1]
-    if any(not np.allclose(item[:, :2], affines[0][:, :2], atol=1e-3) for item in affines):
-        raise RoiRefused("ROI_OTHER_PLANES", "frames of one segment differ in orientation or spacing")
-    normal = np.cross(columns, rows)
-    normal /= np.linalg.norm(normal)
-    along = np.array([item[:, 2] @ normal for item in affines])
-    gaps = np.diff(np.unique(np.round(along, 3)))
-    step = float(gaps.min()) if len(gaps) else float(pet.spacing_mm[0])
-    at = np.round((along - along.min()) / step).astype(int)
-    volume = np.zeros((at.max() + 1, *frames[0].shape), bool)
-    for index, frame in zip(at, frames, strict=True):
-        volume[index] |= frame
-    affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1], affine[:3, 2] = normal * step, rows, columns
-    affine[:3, 3] = affines[int(np.argmin(along))][:, 2]
-    return volume, affine
-
-
-def _region(segment: pydicom.Dataset) -> str:
-    codes = segment.get("AnatomicRegionSequence") or []
-    return str(codes[0].get("CodeMeaning") or "") if codes else ""
+def _margin(volume: _Volume, grid) -> np.ndarray:
+    """Return how many voxels of the image half a voxel of the region may reach beyond its centre."""
+    widest = max(volume.step_mm, float(np.linalg.norm(np.linalg.inv(volume.to_source)[:, :2], axis=0).max()))
+    return np.ceil(widest / grid.spacing_mm).astype(int) + 1

@@ -12,27 +12,24 @@ import numpy as np
 from analysis import plan as plans
 from analysis.pet import body_size, quality
 from analysis.pet.codes import RoiRefused, SeriesRefused
-from analysis.pet.metrics import measure
-from analysis.pet.reference_regions import assign_role, check_region
-from analysis.pet.roi import load_rois
+from analysis.pet.metrics import Voxels, compute_totals, measure_reference, measure_voxels
+from analysis.pet.reference_choice import Reference, choose_references
+from analysis.pet.reference_regions import check_region, percist_threshold
+from analysis.pet.region import Region
+from analysis.pet.scan_regions import ScanRegion, add_seeds, load_regions
 from analysis.pet.series import PetImage, load_pet
 
-# METRIC -> (key of `measure`, unit, scales with body size)
-LESION_METRICS = {
-    "SUVMAX": ("suv_max", "g/ml"),
-    "SUVMEAN": ("suv_mean", "g/ml"),
-    "SUVSD": ("suv_sd", "g/ml"),
-    "SUVPEAK": ("suv_peak", "g/ml"),
-    "VOLUME": ("mtv_ml", "ml"),
-    "TLG": ("tlg_g", "g"),
-    "MTV41": ("mtv41_ml", "ml"),
-    "TLG41": ("tlg41_g", "g"),
-    "MTV50": ("mtv50_ml", "ml"),
-    "MTV25F": ("mtv25_ml", "ml"),
-    "MTV40F": ("mtv40_ml", "ml"),
+# METRIC -> key of `measure`; all in g/ml, and scaled to SUL for a second row each.
+SUV_METRICS = {
+    "SUVMAX": "suv_max",
+    "SUVMEAN": "suv_mean",
+    "SUVMED": "suv_median",
+    "SUVSD": "suv_sd",
+    "SUVPEAK": "suv_peak",
+    "SUVPEAK2": "suv_peak_exact",
+    "SUVPEAK3": "suv_peak_at_max",
 }
-REGION_METRICS = ("SUVMAX", "SUVMEAN", "SUVSD", "VOLUME")
-_TOTALS = {"TMTV41": ("MTV41", "ml"), "TTLG41": ("TLG41", "g")}
+REGION_METRICS = ("SUVMAX", "SUVMEAN", "SUVSD")
 
 
 @dataclass
@@ -49,6 +46,8 @@ class ScanResult:
         What was set aside, and what a person should look at.
     mip : ndarray of uint8, shape (rows, columns), optional
         Coronal maximum intensity projection, head up, isotropic; white is the plan's SUV.
+    references : list of dict
+        reference_proposals rows: where liver and aorta come from, or why there is none.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -56,6 +55,7 @@ class ScanResult:
     exclusions: list[dict[str, Any]] = field(default_factory=list)
     queries: list[dict[str, Any]] = field(default_factory=list)
     mip: np.ndarray | None = None
+    references: list[dict[str, Any]] = field(default_factory=list)
 
 
 def measure_scan(
@@ -69,7 +69,9 @@ def measure_scan(
         ``raw_dir`` and, relative to it, ``path`` (folder of the series), ``files`` (its files, or None for
         all of the folder) and ``rois`` (ROI objects); ``series_uid``; ``scan`` (what is known for the
         scan_qc row, with STUDYID USUBJID AVISIT ADT); ``roi_map`` (ROI name -> row of roi_map.csv);
-        ``height_m`` (of another scan of the patient, or None); ``mip`` (bool).
+        ``height_m`` (of another scan of the patient, or None); ``mip`` (bool); optionally ``group`` (name of
+        the group of a split series), ``seeds`` and ``reference_regions`` (rows of the reader's tables for
+        this scan).
     rules : Section or mapping, optional
         Plan section ``pet``.
 
@@ -81,18 +83,22 @@ def measure_scan(
     rules = _as_section(rules)
     result = ScanResult(scan=dict(task["scan"], STATUS="OK", CODE=None, MESSAGE=None))
     try:
-        pet = load_pet(_source(task), series_uid=task["series_uid"], strict=rules.strict, rules=rules)
+        pet = load_pet(
+            _source(task),
+            series_uid=task["series_uid"],
+            group=task.get("group"),
+            strict=rules.strict,
+            rules=rules,
+        )
         flags = [*pet.facts["flags"], *quality.check_protocol(pet.facts, rules)]
     except SeriesRefused as error:
         _refuse(result, error)
         return result
+    flags += quality.check_body(pet.values, rules)
     result.scan |= _scan_facts(pet)
     factor, sul_flags = _sul_factor(pet, rules, task.get("height_m"))
-    regions = _load_regions(task, pet, rules, result)
-    for (role, name), region in sorted(regions.items()):
-        flags += _measure_region(result, pet, role, name, region, factor, rules)
-    if task["rois"]:
-        _add_totals(result)
+    scan = _Scan(pet, factor, rules, result)
+    flags += _measure_all(task, scan)
     _query_adaptations(result, pet)
     result.scan |= {"ADAPTATIONS": _join(pet.adaptations), "FLAGS": _join([*flags, *sul_flags])}
     if task.get("mip"):
@@ -116,7 +122,8 @@ def project_coronal(pet: PetImage, rules: plans.Section | None = None) -> np.nda
         0 = SUV 0, 255 = `mip_suv_max` and above; pixels are square.
     """
     rules = plans.defaults().pet if rules is None else rules
-    flat = pet.values.max(axis=1)[::-1]
+    towards_head = pet.affine[2, 0] >= 0
+    flat = pet.coronal_mip[::-1] if towards_head else pet.coronal_mip
     height = max(1, round(flat.shape[0] * pet.spacing_mm[0] / pet.spacing_mm[2]))
     nearest = (np.arange(height) + 0.5) * flat.shape[0] / height
     grey = np.clip(flat[nearest.astype(int)] / rules.mip_suv_max, 0, 1) * 255
@@ -124,10 +131,11 @@ def project_coronal(pet: PetImage, rules: plans.Section | None = None) -> np.nda
 
 
 @dataclass
-class _Region:
-    mask: np.ndarray
-    organ: str | None
-    flags: list[str]
+class _Scan:
+    pet: PetImage
+    sul_per_suv: float
+    rules: plans.Section
+    result: ScanResult
 
 
 def _as_section(rules: Any) -> plans.Section:
@@ -160,6 +168,7 @@ def _scan_facts(pet: PetImage) -> dict[str, Any]:
         "UNITS": facts["units"],
         "DECAYCORR": facts["decay_correction"],
         "UPTAKEMIN": facts.get("uptake_time_min"),
+        "UPTAKEACQ": facts.get("uptake_time_acquisition_min"),
         "DOSEMBQ": None if dose is None else dose / 1e6,
         "WEIGHTKG": facts.get("body_weight_kg"),
         "HEIGHTM": facts.get("body_height_m"),
@@ -185,101 +194,158 @@ def _sul_factor(pet: PetImage, rules: plans.Section, other_height_m: float | Non
     return lean / body_size.normaliser("bw", weight), flags
 
 
-def _load_regions(
-    task: Mapping[str, Any], pet: PetImage, rules: plans.Section, result: ScanResult
-) -> dict[tuple[str, str], _Region]:
-    """Read all ROI objects of the scan; parts of a lesion are joined, the unusable goes to the ledger."""
-    regions: dict[tuple[str, str], _Region] = {}
-    for path in task["rois"]:
-        try:
-            rois = load_rois(Path(task["raw_dir"]) / path, pet, rules=rules)
-        except RoiRefused as error:
-            result.exclusions.append(_aside(result, "record", error.code, f"{path}: {error.message}"))
-            continue
-        for name, mask in rois.items():
-            role, lesion, organ = assign_role(name, task["roi_map"], rules.roi_roles)
-            if role is None:
-                reason = f"{path}: region {name!r} is in no map; add it to roi_map.csv or to pet.roi_roles"
-                result.exclusions.append(_aside(result, "lesion", "ROI_UNMAPPED", reason))
-            elif role != "ignore":
-                region = _Region(mask, organ or rois.regions.get(name), list(rois.flags.get(name, [])))
-                _put(regions, (role.upper(), lesion), region)
-    return regions
+def _measure_all(task: Mapping[str, Any], scan: _Scan) -> list[str]:
+    """Measure references, then lesions, then totals; return flags that concern the whole scan."""
+    regions, problems = load_regions(task, scan.pet, scan.rules)
+    lesions = [region.voxels for (role, _), region in regions.items() if role == "LESION"]
+    drawn = {role: regions[(role, name)].voxels for role, name in sorted(regions, reverse=True)}
+    references = choose_references(scan.pet, drawn, lesions, task.get("reference_regions") or (), scan.rules)
+    for one in references:
+        if one.used and one.status != "GIVEN":
+            regions[(one.name, one.name)] = ScanRegion(one.region, None, one.flags)
+    flags: list[str] = []
+    livers = []
+    for role, name in sorted(key for key in regions if key[0] != "LESION"):
+        found = _measure_reference(scan, role, name, regions[(role, name)], lesions, flags)
+        livers += [found] if found and role == "LIVER" else []
+    _list_references(scan, references)
+    threshold = None
+    if livers:
+        threshold = percist_threshold(livers[0]["suv_mean"], livers[0]["suv_sd"], scan.rules)
+    problems += add_seeds(regions, task.get("seeds") or (), scan.pet, scan.rules, threshold)
+    scan.result.exclusions += [_aside(scan.result, *problem) for problem in problems]
+    parts = [
+        _measure_lesion(scan, name, regions[(role, name)], threshold)
+        for role, name in sorted(key for key in regions if key[0] == "LESION")
+    ]
+    if task["rois"] or task.get("seeds"):
+        _add_totals(scan, [part for part in parts if part is not None])
+    return flags
 
 
-def _put(regions: dict[tuple[str, str], _Region], key: tuple[str, str], region: _Region) -> None:
-    if key in regions:
-        region = _Region(
-            regions[key].mask | region.mask,
-            regions[key].organ or region.organ,
-            [*regions[key].flags, *region.flags, "PARTS_JOINED"],
-        )
-    regions[key] = region
-
-
-def _measure_region(
-    result: ScanResult,
-    pet: PetImage,
-    role: str,
-    name: str,
-    region: _Region,
-    factor: float,
-    rules: plans.Section,
-) -> list[str]:
-    """Add the rows of one region; return flags that concern the whole scan."""
+def _measure_reference(
+    scan: _Scan, role: str, name: str, region: ScanRegion, lesions: Sequence[Region], flags: list[str]
+) -> dict[str, Any] | None:
+    """Add the rows of a reference region and its flags to those of the scan; return what was measured."""
     try:
-        found = measure(pet, region.mask, rules=rules)
+        found = measure_reference(scan.pet, region.voxels)
     except RoiRefused as error:
-        result.exclusions.append(_aside(result, "lesion", error.code, f"{name}: {error.message}"))
-        return []
-    wanted = LESION_METRICS if role == "LESION" else REGION_METRICS
-    values = {metric: (found[LESION_METRICS[metric][0]], LESION_METRICS[metric][1]) for metric in wanted}
-    if np.isfinite(factor):
-        scaled = {m: v for m, v in values.items() if m.startswith("SUV")}
-        values |= {
-            metric.replace("SUV", "SUL"): (value * factor, unit) for metric, (value, unit) in scaled.items()
-        }
-    flags = _join([*region.flags, *(found.get("flags") or [])])
-    organ = region.organ.lower() if region.organ else None
-    for metric, (value, unit) in values.items():
-        result.rows.append(_row(result, role, name, metric, value, unit, organ, flags))
+        _not_measured(scan, name, error)
+        return None
+    values = {metric: (found[SUV_METRICS[metric]], "g/ml") for metric in REGION_METRICS}
+    values |= {"VOLUME": (found["mtv_ml"], "ml"), **_as_sul(values, scan.sul_per_suv)}
+    flags += check_region(role, {metric: value for metric, (value, _) in values.items()}, scan.rules)
+    flags += [f"{role}_TOUCHES_LESION"] if any(region.voxels.shares_voxels(one) for one in lesions) else []
+    _add_rows(scan.result, role, name, values, region, found["flags"])
     if role == "LIVER":
-        result.scan |= {"LIVERMEAN": found["suv_mean"], "LIVERSD": found["suv_sd"]}
-    return [] if role == "LESION" else check_region(role, {m: v for m, (v, _) in values.items()}, rules)
+        scan.result.scan |= {"LIVERMEAN": found["suv_mean"], "LIVERSD": found["suv_sd"]}
+    return found
 
 
-def _row(
+def _measure_lesion(scan: _Scan, name: str, region: ScanRegion, threshold: float | None) -> Voxels | None:
+    """Add the rows of a lesion and return its voxels; None where it cannot be measured."""
+    try:
+        found, voxels = measure_voxels(scan.pet, region.voxels, rules=scan.rules, percist_threshold=threshold)
+    except RoiRefused as error:
+        _not_measured(scan, name, error)
+        return None
+    values = {metric: (found[key], "g/ml") for metric, key in SUV_METRICS.items()}
+    values |= _as_sul(values, scan.sul_per_suv)
+    values |= {"VOLUME": (found["mtv_ml"], "ml"), "TLG": (found["tlg_g"], "g")}
+    for label in voxels.labels[1:]:
+        suffix = _suffix(label, scan.rules)
+        values[f"MTV{suffix}"] = (found[f"mtv{label}_ml"], "ml")
+        values[f"TLG{suffix}"] = (found[f"tlg{label}_g"], "g")
+    if region.source_ml is not None:
+        values["VOLSRC"] = (region.source_ml, "ml")
+    _add_rows(scan.result, "LESION", name, values, region, found["flags"])
+    return voxels
+
+
+def _suffix(label: str, rules: plans.Section) -> str:
+    """Return how a threshold ends a METRIC: 41, 50, 25F for a fixed SUV of 2.5, P for PERCIST's."""
+    fixed = {f"{level * 10:g}" for level in rules.mtv_fixed_suv}
+    return f"{label}F" if label in fixed else label.upper()
+
+
+def _as_sul(values: Mapping[str, tuple[float, str]], factor: float) -> dict[str, tuple[float, str]]:
+    if not np.isfinite(factor):
+        return {}
+    return {
+        metric.replace("SUV", "SUL"): (value * factor, unit)
+        for metric, (value, unit) in values.items()
+        if metric.startswith("SUV")
+    }
+
+
+def _not_measured(scan: _Scan, name: str, error: RoiRefused) -> None:
+    scan.result.exclusions.append(_aside(scan.result, "lesion", error.code, f"{name}: {error.message}"))
+
+
+def _add_rows(
     result: ScanResult,
     role: str,
     name: str,
-    metric: str,
-    value: float,
-    unit: str,
-    organ: str | None,
-    flags: str | None,
-) -> dict[str, Any]:
-    where = {key: result.scan[key] for key in ("STUDYID", "USUBJID", "AVISIT")}
-    measured = {"LESIONID": name, "METRIC": metric, "ROLE": role, "ORGAN": organ, "ADT": result.scan["ADT"]}
-    return {**where, **measured, "AVAL": float(value), "UNIT": unit, "FLAGS": flags}
+    values: Mapping[str, tuple[float, str]],
+    region: ScanRegion | None = None,
+    flags: Sequence[str] = (),
+) -> None:
+    organ = region.organ.lower() if region and region.organ else None
+    shared = {key: result.scan[key] for key in ("STUDYID", "USUBJID", "AVISIT", "ADT")}
+    shared |= {"LESIONID": name, "ROLE": role, "ORGAN": organ}
+    shared["FLAGS"] = _join([*(region.flags if region else ()), *flags])
+    result.rows += [
+        {**shared, "METRIC": metric, "AVAL": float(value), "UNIT": unit}
+        for metric, (value, unit) in values.items()
+    ]
 
 
-def _add_totals(result: ScanResult) -> None:
-    lesions = [row for row in result.rows if row["ROLE"] == "LESION"]
-    names = {row["LESIONID"] for row in lesions}
-    totals = {"NLESION": (float(len(names)), "1")}
-    for total, (metric, unit) in _TOTALS.items():
-        totals[total] = (sum(row["AVAL"] for row in lesions if row["METRIC"] == metric), unit)
-    for metric, (value, unit) in totals.items():
-        result.rows.append(_row(result, "TOTAL", "TOTAL", metric, value, unit, None, None))
+def _add_totals(scan: _Scan, parts: Sequence[Voxels]) -> None:
+    """Add whole-body totals: every voxel once, at every threshold and of the regions as drawn."""
+    totals, shared = compute_totals(parts)
+    values = {"NLESION": (float(len(parts)), "1")}
+    if not parts:
+        labels = ["", *(f"{percent:g}" for percent in scan.rules.mtv_percents)]
+        labels += [f"{level * 10:g}" for level in scan.rules.mtv_fixed_suv]
+        totals = {name: 0.0 for label in labels for name in (f"mtv{label}_ml", f"tlg{label}_g")}
+    for label in parts[0].labels if parts else labels:
+        suffix = _suffix(label, scan.rules)
+        values[f"TMTV{suffix}"] = (totals[f"mtv{label}_ml"], "ml")
+        values[f"TTLG{suffix}"] = (totals[f"tlg{label}_g"], "g")
+    flags = ["LESIONS_SHARE_VOXELS"] if shared else []
+    if scan.result.exclusions:
+        flags.append("TOTAL_INCOMPLETE")
+    _add_rows(scan.result, "TOTAL", "TOTAL", values, flags=flags)
+
+
+def _list_references(scan: _Scan, references: Sequence[Reference]) -> None:
+    """Add the reference_proposals rows, and a query where a reader's decision could not be followed."""
+    for one in references:
+        row = {key: scan.result.scan[key] for key in ("USUBJID", "AVISIT")}
+        row |= {"REGION": one.name, **dict(zip("XYZ", one.centre_mm or (None,) * 3, strict=True))}
+        row |= dict.fromkeys(("SUVMEAN", "SUVSD", "CV", "N_VOXELS"))
+        if one.region is not None and one.region.n_voxels:
+            inside = scan.pet.values[one.region.box][one.region.mask].astype(float)
+            mean, sd = float(inside.mean()), float(inside.std())
+            row |= {"SUVMEAN": mean, "SUVSD": sd, "CV": sd / mean if mean else None, "N_VOXELS": len(inside)}
+        row |= {"FLAGS": _join(one.flags), "STATUS": one.status}
+        row |= {"READER": one.reader, "DECIDEDDT": one.decided}
+        scan.result.references.append(row)
+        if one.status == "NOT_FOUND" and one.decision is not None:
+            record = f"{scan.result.scan['AVISIT']} {one.name}"
+            what = f"decision {one.decision} of the reader cannot be followed: {one.message}"
+            scan.result.queries.append(_query(scan.result, one.flags[0], record, what, "draw or place it"))
+
+
+def _query(result: ScanResult, code: str, record: str, message: str, action: str) -> dict[str, Any]:
+    return {"CODE": code, "SEVERITY": "warning", "USUBJID": result.scan["USUBJID"], "DOMAIN": "PET",
+            "RECORD": record, "MESSAGE": message, "ACTION": action}  # fmt: skip
 
 
 def _query_adaptations(result: ScanResult, pet: PetImage) -> None:
     for code in pet.adaptations:
         message = "the header was read otherwise than it stands; the scan is measured"
-        result.queries.append(
-            {"CODE": code, "SEVERITY": "warning", "USUBJID": result.scan["USUBJID"], "DOMAIN": "PET",
-             "RECORD": result.scan["AVISIT"], "MESSAGE": message, "ACTION": "confirm with the site"}
-        )  # fmt: skip
+        result.queries.append(_query(result, code, result.scan["AVISIT"], message, "confirm with the site"))
 
 
 def _join(words: Sequence[str]) -> str | None:

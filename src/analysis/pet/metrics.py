@@ -1,8 +1,10 @@
-"""Lesion metrics: SUVmax, SUVmean, SUVpeak, metabolic volume, total lesion glycolysis."""
+"""Lesion metrics: SUVmax, SUVmean, SUVpeak, metabolic volume, total lesion glycolysis, whole-body totals."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,219 +12,327 @@ from scipy import ndimage
 
 from analysis import plan
 from analysis.pet.codes import RoiRefused
+from analysis.pet.peak import compute_peaks, peak_kernel
+from analysis.pet.region import Region
 
-_SUBSAMPLES = 9  # per axis and voxel, for the overlap of a voxel with the peak sphere
+PERCIST_LABEL = "p"
+_TOUCHING = np.ones((3, 3, 3), bool)  # 26 neighbours
 
 
-def measure(pet, mask: np.ndarray, *, rules=None) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class Voxels:
+    """Voxels of one measured region, for totals over several.
+
+    Attributes
+    ----------
+    index : ndarray of int, shape (n,)
+        Position in the flattened image.
+    values : ndarray, shape (n,)
+        SUV.
+    volumes_ml : ndarray, shape (n,)
+        Volume; NaN beside missing slices.
+    labels : tuple of str
+        Labels of the thresholds; the empty one is the region as given.
+    above : ndarray of bool, shape (len(labels), n)
+        Voxels that count under each.
+    """
+
+    index: np.ndarray
+    values: np.ndarray
+    volumes_ml: np.ndarray
+    labels: tuple[str, ...]
+    above: np.ndarray
+
+
+def measure(
+    pet, mask: np.ndarray | Region, *, rules=None, percist_threshold: float | None = None
+) -> dict[str, Any]:
     """Measure one region of a PET image.
 
-    SUV values are those of `pet` as normalised; nothing is interpolated.
+    SUV values are those of `pet` as normalised; nothing is interpolated. Only the region's surroundings are
+    touched, so a `Region` costs what its box holds.
 
     Parameters
     ----------
     pet : PetImage
         The image.
-    mask : ndarray of bool, shape of ``pet.values``
+    mask : Region, or ndarray of bool of the shape of ``pet.values``
         The region.
     rules : plan section, optional
         Section ``pet`` of the plan; the defaults without it.
+    percist_threshold : float, optional
+        PERCIST's threshold from this scan's own liver, on the scale of ``pet.values``.
 
     Returns
     -------
     dict
-        ``suv_max, suv_mean, suv_sd`` (ddof 0), ``suv_peak`` (highest mean of a 1 cm3 sphere centred on a
-        voxel of the region, voxel-centre rule), ``suv_peak_exact`` (voxels weighted by their overlap),
-        ``suv_peak_at_max`` (centred on the maximum), ``mtv_ml, tlg_g`` of the region as given, ``mtv41_ml,
-        tlg41_g, mtv50_ml, tlg50_g`` at a percentage of SUVmax, ``mtv25_ml, tlg25_g, mtv40_ml, tlg40_g`` at
-        SUV 2.5 and 4.0, ``n_voxels``, ``max_index`` (slice, row, column), ``flags``. Volumes and peaks are
-        NaN within one slice of missing slices (flag ``MISSING_SLICES``).
+        ``suv_max, suv_mean, suv_median, suv_sd`` (ddof 0), ``suv_peak`` (P1: highest mean of a 1 cm3 sphere
+        centred on a voxel of the region, voxel-centre rule), ``suv_peak_exact`` (P2: voxels weighted by their
+        overlap), ``suv_peak_at_max`` (P3: centred on the maximum), ``mtv_ml, tlg_g`` of the region as given,
+        ``mtv41_ml, tlg41_g, mtv50_ml, tlg50_g`` at a percentage of SUVmax, ``mtv25_ml, tlg25_g, mtv40_ml,
+        tlg40_g`` at SUV 2.5 and 4.0, ``mtvp_ml, tlgp_g`` at `percist_threshold` where given, ``n_voxels``,
+        ``max_index`` (slice, row, column; the first of several hottest), ``flags``. Volumes and peaks are NaN
+        within one slice of missing slices (flag ``MISSING_SLICES``).
 
     Raises
     ------
     RoiRefused
-        ``ROI_EMPTY``, ``ROI_OTHER_SHAPE``.
+        ``ROI_EMPTY``, ``ROI_OTHER_SHAPE``, ``ROI_NOT_FINITE``.
+    """
+    return measure_voxels(pet, mask, rules=rules, percist_threshold=percist_threshold)[0]
+
+
+def measure_voxels(
+    pet, mask: np.ndarray | Region, *, rules=None, percist_threshold: float | None = None
+) -> tuple[dict[str, Any], Voxels]:
+    """Measure one region and return the voxels behind its volumes as well.
+
+    Parameters
+    ----------
+    pet, mask, rules, percist_threshold
+        As in `measure`.
+
+    Returns
+    -------
+    (dict, Voxels)
+        What `measure` returns, and the voxels for `compute_totals`.
+
+    Raises
+    ------
+    RoiRefused
+        As in `measure`.
     """
     rules = plan.defaults().pet if rules is None else rules
-    mask = np.asarray(mask, bool)
-    if mask.shape != pet.values.shape:
-        raise RoiRefused("ROI_OTHER_SHAPE", f"mask of shape {pet.values.shape} expected, found {mask.shape}")
-    if not mask.any():
-        raise RoiRefused("ROI_EMPTY", "the region has no voxel inside the image")
-    box, values, region = _crop(pet.values, mask)
-    inside = values[region].astype(np.float64)
-    volume = np.broadcast_to(pet.slice_volumes_ml[box[0], None, None], region.shape)
-    highest = _first_maximum(values, region)
+    region = _checked(pet, mask)
+    cut = pet.values[region.box]
+    raw = cut[region.mask]
+    inside, uptake = _uptake(raw)
+    hottest = raw == raw[inside.argmax()]
+    above = _thresholded(cut, region.mask, raw, hottest, rules, percist_threshold)
+    found = Voxels(*_positions(pet, region, inside), tuple(above), np.array(list(above.values())))
+    peaks = compute_peaks(pet.values, region, hottest, pet.spacing_mm, rules.peak_volume_ml)
     result: dict[str, Any] = {
-        "suv_max": float(inside.max()),
-        "suv_mean": float(inside.mean()),
-        "suv_sd": float(inside.std()),
-        **_peaks(pet, mask, box, rules),
-        **_volume_and_glycolysis("", values, region, volume),
+        **uptake,
+        "suv_peak": peaks.centres,
+        "suv_peak_exact": peaks.exact,
+        "suv_peak_at_max": peaks.at_max,
     }
-    for name, part in _thresholded(values, region, highest, rules).items():
-        result |= _volume_and_glycolysis(name, values, part, volume)
-    at = tuple(int(index + edge.start) for index, edge in zip(highest, box, strict=True))
-    result |= {"n_voxels": int(region.sum()), "max_index": at}
-    return _with_flags(result, pet, region, box, highest, rules)
+    result |= _volumes(found.labels, found.above, inside, found.volumes_ml)
+    flat = int(found.index[int(hottest.argmax())])
+    at = tuple(int(step) for step in np.unravel_index(flat, pet.values.shape))
+    result |= {"n_voxels": len(inside), "max_index": at}
+    flags = _flags(result, pet, region, peaks.leaves_image, int(hottest.sum()), rules)
+    return _withhold(result, found, pet, region, flags, rules)
 
 
-def peak_kernel(spacing_mm: np.ndarray, volume_ml: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """List the voxels of the peak sphere about a voxel's centre.
-
-    Parameters
-    ----------
-    spacing_mm : ndarray, shape (3,)
-        Voxel size in mm.
-    volume_ml : float
-        Volume of the sphere in ml.
-
-    Returns
-    -------
-    (ndarray of int, shape (n, 3); ndarray, shape (n,))
-        Offsets of all voxels the sphere touches, and the share of each inside it. Those whose centre lies
-        within the radius (inclusive) are the voxel-centre rule's kernel: `centre_inside` tells them.
-    """
-    radius = peak_radius_mm(volume_ml)
-    spacing = np.asarray(spacing_mm, float)
-    reach = np.ceil(radius / spacing + 0.5).astype(int)
-    grid = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), -1).reshape(-1, 3)
-    within = (np.arange(_SUBSAMPLES) + 0.5) / _SUBSAMPLES - 0.5
-    fine = np.stack(np.meshgrid(within, within, within, indexing="ij"), -1).reshape(-1, 3)
-    share = np.array([np.mean(np.sum(((at + fine) * spacing) ** 2, axis=1) <= radius**2) for at in grid])
-    touched = (share > 0) | centre_inside(grid, spacing, volume_ml)
-    return grid[touched], share[touched]
-
-
-def centre_inside(offsets: np.ndarray, spacing_mm: np.ndarray, volume_ml: float = 1.0) -> np.ndarray:
-    """Tell which voxel offsets have their centre within the peak sphere, border included.
+def measure_reference(pet, region: np.ndarray | Region) -> dict[str, Any]:
+    """Measure a reference region: what has no threshold and no peak.
 
     Parameters
     ----------
-    offsets : ndarray of int, shape (n, 3)
-        Voxel offsets.
-    spacing_mm : ndarray, shape (3,)
-        Voxel size in mm.
-    volume_ml : float
-        Volume of the sphere in ml.
+    pet : PetImage
+        The image.
+    region : Region, or ndarray of bool of the shape of ``pet.values``
+        Liver or aorta.
 
     Returns
     -------
-    ndarray of bool, shape (n,)
-        True inside or on the sphere.
+    dict
+        ``suv_max, suv_mean, suv_median, suv_sd`` (ddof 0), ``mtv_ml`` (NaN beside missing slices), ``flags``.
+
+    Raises
+    ------
+    RoiRefused
+        As in `measure`.
     """
-    distance = np.linalg.norm(offsets * np.asarray(spacing_mm, float), axis=1)
-    return distance <= peak_radius_mm(volume_ml) * (1 + 1e-12)
+    region = _checked(pet, region)
+    inside, uptake = _uptake(pet.values[region.box][region.mask])
+    beside = bool(pet.grid.next_to_gap[region.box[0]].any())
+    volume_ml = math.nan if beside else float(_positions(pet, region, inside)[2].sum())
+    return {**uptake, "mtv_ml": volume_ml, "flags": ["MISSING_SLICES"] if beside else []}
 
 
-def peak_radius_mm(volume_ml: float = 1.0) -> float:
-    """Compute the radius in mm of a sphere of `volume_ml`.
+def compute_totals(parts: Sequence[Voxels]) -> tuple[dict[str, float], bool]:
+    """Compute metabolic volume and glycolysis over several regions, each voxel once.
 
     Parameters
     ----------
-    volume_ml : float
-        Volume in ml.
+    parts : sequence of Voxels
+        Regions of one image, measured with the same thresholds; none gives no totals.
 
     Returns
     -------
-    float
-        Radius in mm.
-
-    Examples
-    --------
-    >>> round(peak_radius_mm(1.0), 6)
-    6.203505
+    (dict, bool)
+        ``mtv<label>_ml`` and ``tlg<label>_g`` as in `measure`, of the union at each threshold; and whether
+        regions share voxels. NaN where one region's volume was withheld.
     """
-    return (3 * volume_ml * 1000 / (4 * math.pi)) ** (1 / 3)
+    if not parts:
+        return {}, False
+    index, values, volumes = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("index", "values", "volumes_ml")
+    )
+    shared = len(np.unique(index)) < len(index)
+    above = np.concatenate([part.above for part in parts], axis=1)
+    if shared:
+        order = np.argsort(index, kind="stable")
+        first = np.flatnonzero(np.diff(index[order], prepend=-1))
+        above = np.logical_or.reduceat(above[:, order], first, axis=1)
+        values, volumes = values[order][first], volumes[order][first]
+    return _volumes(parts[0].labels, above, values, volumes), shared
 
 
-def _crop(values: np.ndarray, mask: np.ndarray) -> tuple[tuple[slice, ...], np.ndarray, np.ndarray]:
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return box, values[box], mask[box]
+def _volumes(labels, above, values, volumes_ml) -> dict[str, float]:
+    """Return volume and glycolysis under every threshold."""
+    sums = above @ np.column_stack([volumes_ml, values * volumes_ml])
+    named = {f"mtv{label}_ml": float(ml) for label, ml in zip(labels, sums[:, 0], strict=True)}
+    return named | {f"tlg{label}_g": float(grams) for label, grams in zip(labels, sums[:, 1], strict=True)}
 
 
-def _first_maximum(values: np.ndarray, region: np.ndarray) -> tuple[int, ...]:
-    return np.unravel_index(int(np.argmax(np.where(region, values, -np.inf))), values.shape)
+def _checked(pet, mask: np.ndarray | Region) -> Region:
+    region = mask if isinstance(mask, Region) else None
+    shape = region.shape if region else np.shape(mask)
+    if tuple(shape) != pet.values.shape:
+        raise RoiRefused(
+            "ROI_OTHER_SHAPE", f"mask of shape {pet.values.shape} expected, found {tuple(shape)}"
+        )
+    region = region or Region.of(np.asarray(mask, bool))
+    if not region.mask.any():
+        raise RoiRefused("ROI_EMPTY", "the region has no voxel inside the image")
+    return region
 
 
-def _volume_and_glycolysis(name: str, values, part, volume) -> dict[str, float]:
-    ml = volume[part]
-    return {f"mtv{name}_ml": float(ml.sum()), f"tlg{name}_g": float(values[part].astype(np.float64) @ ml)}
+def _uptake(raw: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+    """Return the values of a region in float64, with maximum, mean, median and SD."""
+    inside = raw.astype(np.float64)
+    ordered = np.sort(inside)
+    if not math.isfinite(ordered[-1] - ordered[0]):
+        raise RoiRefused("ROI_NOT_FINITE", "the region holds voxels without a value; redraw it")
+    middle, mean = len(ordered) // 2, float(inside.mean())
+    return inside, {
+        "suv_max": float(ordered[-1]),
+        "suv_mean": mean,
+        "suv_median": float(ordered[middle] + ordered[-1 - middle]) / 2,
+        "suv_sd": math.sqrt(float(((inside - mean) ** 2).mean())),
+    }
 
 
-def _thresholded(values, region, highest, rules) -> dict[str, np.ndarray]:
-    """Return the parts of a region above every threshold of the plan, by the label of their columns."""
-    peak = float(values[highest])
-    parts = {}
+def _positions(pet, region: Region, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return position, SUV and volume of every voxel of the region."""
+    z, y, x = np.nonzero(region.mask)
+    first, row, column = (edge.start for edge in region.box)
+    z += first
+    _, rows, columns = pet.values.shape
+    return (z * rows + y + row) * columns + x + column, inside, pet.slice_volumes_ml[z]
+
+
+def _thresholded(cut, mask, raw, hottest, rules, percist_threshold) -> dict[str, np.ndarray]:
+    """Return the voxels of a region above every threshold of the plan, by the label of their columns."""
+    peak = float(raw[int(hottest.argmax())])
+    above = {"": np.ones(len(raw), bool)}
     for percent in rules.mtv_percents:
-        above = region & (values >= values.dtype.type(peak * percent / 100))
-        parts[f"{percent:g}"] = _connected(above, highest)
-    for level in rules.mtv_fixed_suv:
-        label = f"{level * 10:g}"
-        if label in parts:
+        above[f"{percent:g}"] = _connected(cut, mask, raw, hottest, raw.dtype.type(peak * percent / 100))
+    fixed = {f"{level * 10:g}": level for level in rules.mtv_fixed_suv}
+    for label, level in fixed.items():
+        if label in above:
             raise ValueError(
                 f"plan: thresholds {level:g} SUV and {label} % of SUVmax share the label {label}"
             )
-        parts[label] = region & (values >= values.dtype.type(level))
-    return parts
+    if percist_threshold is not None:
+        fixed[PERCIST_LABEL] = percist_threshold
+    return above | {label: raw >= raw.dtype.type(level) for label, level in fixed.items()}
 
 
-def _connected(above: np.ndarray, seed: tuple[int, ...]) -> np.ndarray:
-    labels, _ = ndimage.label(above, structure=np.ones((3, 3, 3)))
-    return above & (labels == labels[seed])
+def _connected(cut, mask, raw, hottest, threshold) -> np.ndarray:
+    """Return the voxels at `threshold` or more that hang together with a hottest voxel inside the region."""
+    labels, n = ndimage.label(mask & (cut >= threshold), structure=_TOUCHING)
+    if n == 1:
+        return raw >= threshold
+    named = labels[mask]
+    seeds = named[hottest]
+    # Several voxels may share the maximum: each grows, so that no order of the axes decides.
+    return named == seeds[0] if len(seeds) == 1 else np.isin(named, seeds)
 
 
-def _peaks(pet, mask, box, rules) -> dict[str, Any]:
-    """Return the peaks, by shifting the neighbourhood of the region along the kernel."""
-    offsets, share = peak_kernel(pet.spacing_mm, rules.peak_volume_ml)
-    centred = centre_inside(offsets, pet.spacing_mm, rules.peak_volume_ml).astype(float)
-    values, known, candidates = _padded(pet.values, mask, box, np.abs(offsets).max(axis=0))
-    flat = np.flatnonzero(candidates)
-    steps = offsets @ (np.array(values.strides) // values.itemsize)
-    values, known = values.ravel(), known.ravel()
-    sums = np.zeros((4, len(flat)))
-    for step, centre, overlap in zip(steps, centred, share, strict=True):
-        near, present = values[flat + step], known[flat + step]
-        sums += np.array([near * centre, present * centre, near * overlap, present * overlap])
-    means, exact = sums[0] / sums[1], sums[2] / sums[3]
-    best = int(np.argmax(means))
-    hottest = (
-        values[flat] == values[flat].max()
-    )  # several voxels may share the maximum: the best of them (IBSI)
-    return {
-        "suv_peak": float(means[best]),
-        "suv_peak_exact": float(exact.max()),
-        "suv_peak_at_max": float(means[hottest].max()),
-        "_peak_outside": bool(sums[1, best] < centred.sum()),
+def _flags(result, pet, region: Region, leaves_image: bool, n_hottest: int, rules) -> list[str]:
+    at, shape = result["max_index"], pet.values.shape
+    raised = {
+        "PEAK_SPHERE_LEAVES_IMAGE": leaves_image,
+        "PEAK_VARIANTS_DIFFER": _differ(
+            result["suv_peak_exact"], result["suv_peak"], rules.peak_variants_percent
+        ),
+        "LESION_SMALLER_THAN_PEAK_SPHERE": result["mtv_ml"] < rules.small_lesion_ml,
+        "MAX_TIED": n_hottest > 1,
+        "MAX_ON_ROI_BORDER": _on_border(region, at),
+        "MAX_AT_IMAGE_EDGE": any(step in (0, size - 1) for step, size in zip(at, shape, strict=True)),
     }
+    flags = [name for name, is_raised in raised.items() if is_raised]
+    percent = min(rules.mtv_percents, default=None)
+    if percent is not None and _leaks(pet, region, result, percent, rules):
+        flags.append(f"MTV{percent:g}_LEAKS")
+    return flags
 
 
-def _padded(values, mask, box, reach) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cut the region and its neighbourhood; voxels outside the image are 0 and not known."""
-    low = [edge.start - n for edge, n in zip(box, reach, strict=True)]
-    high = [edge.stop + n for edge, n in zip(box, reach, strict=True)]
-    within = tuple(slice(max(a, 0), min(b, size)) for a, b, size in zip(low, high, values.shape, strict=True))
-    target = tuple(slice(edge.start - a, edge.stop - a) for edge, a in zip(within, low, strict=True))
-    shape = [b - a for a, b in zip(low, high, strict=True)]
-    cut, known, candidates = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
-    cut[target], known[target], candidates[target] = values[within], 1.0, mask[within]
-    return cut, known, candidates
+def _differ(value: float, reference: float, percent: float) -> bool:
+    return abs(value - reference) * 100 > percent * abs(reference)
 
 
-def _with_flags(result, pet, region, box, highest, rules) -> dict[str, Any]:
-    flags = []
-    if result.pop("_peak_outside"):
-        flags.append("PEAK_SPHERE_LEAVES_IMAGE")
-    if abs(result["suv_peak_exact"] / result["suv_peak"] - 1) * 100 > rules.peak_variants_percent:
-        flags.append("PEAK_VARIANTS_DIFFER")
-    if result["mtv_ml"] < rules.small_lesion_ml:
-        flags.append("LESION_SMALLER_THAN_PEAK_SPHERE")
-    if not ndimage.binary_erosion(region, structure=np.ones((3, 3, 3)))[highest]:
-        flags.append("MAX_ON_ROI_BORDER")
-    if any(at in (0, size - 1) for at, size in zip(result["max_index"], pet.values.shape, strict=True)):
-        flags.append("MAX_AT_IMAGE_EDGE")
-    if pet.grid.next_to_gap[box[0]].any():
-        flags.append("MISSING_SLICES")
-        volumes = [name for name in result if name.startswith(("mtv", "tlg", "suv_peak"))]
-        result |= dict.fromkeys(volumes, math.nan)
-    return result | {"flags": flags}
+def _on_border(region: Region, at: tuple[int, ...]) -> bool:
+    """Tell whether one of the 26 neighbours of voxel `at` is outside the region."""
+    local = [step - edge.start for step, edge in zip(at, region.box, strict=True)]
+    around = region.mask[tuple(slice(max(step - 1, 0), step + 2) for step in local)]
+    return around.size < _TOUCHING.size or not around.all()
+
+
+def _leaks(pet, region: Region, result, percent: float, rules) -> bool:
+    """Tell whether growing from the maximum, not held back by the ROI, exceeds a multiple of the ROI.
+
+    The box widens only while the growth reaches its faces, and no further than it takes to decide.
+    """
+    threshold = pet.values.dtype.type(result["suv_max"] * percent / 100)
+    limit_ml, at, margin = rules.leak_factor * result["mtv_ml"], result["max_index"], 1
+    while True:
+        wide = _widened(region.box, margin, pet.values.shape)
+        above = pet.values[wide] >= threshold
+        own = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(region.box, wide, strict=True))
+        beyond = np.count_nonzero(above) - np.count_nonzero(above[own] & region.mask)
+        if not beyond:
+            return False
+        labels, _ = ndimage.label(above, structure=_TOUCHING)
+        grown = labels == labels[tuple(step - edge.start for step, edge in zip(at, wide, strict=True))]
+        if float(grown.sum(axis=(1, 2)) @ pet.slice_volumes_ml[wide[0]]) > limit_ml:
+            return True
+        if not _reaches_face(grown, wide, pet.values.shape):
+            return False
+        margin *= 2
+
+
+def _widened(box, margin: int, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    return tuple(
+        slice(max(edge.start - margin, 0), min(edge.stop + margin, size))
+        for edge, size in zip(box, shape, strict=True)
+    )
+
+
+def _reaches_face(grown: np.ndarray, box, shape: tuple[int, ...]) -> bool:
+    """Tell whether `grown` touches a face of the box that is not a face of the image."""
+    for axis, (edge, size) in enumerate(zip(box, shape, strict=True)):
+        faces = np.moveaxis(grown, axis, 0)
+        if (edge.start > 0 and faces[0].any()) or (edge.stop < size and faces[-1].any()):
+            return True
+    return False
+
+
+def _withhold(result, found: Voxels, pet, region: Region, flags, rules) -> tuple[dict[str, Any], Voxels]:
+    """Withhold volumes beside missing slices, and peaks whose sphere would reach across them."""
+    beside = pet.grid.next_to_gap
+    if beside.any():
+        slices = region.box[0]
+        reach = int(peak_kernel(pet.spacing_mm, rules.peak_volume_ml).reach[0])
+        near = beside[slices].any()
+        across = near or beside[max(slices.start - reach, 0) : slices.stop + reach].sum() > 1
+        kinds = ("mtv", "tlg", "suv_peak") if near else ("suv_peak",) if across else ()
+        result |= {name: math.nan for name in result if kinds and name.startswith(kinds)}
+        flags = [*flags, "MISSING_SLICES"] if across else flags
+        if near:
+            found = replace(found, volumes_ml=np.full(len(found.index), math.nan))
+    return result | {"flags": flags}, found

@@ -1,77 +1,190 @@
-"""Pair ROI objects with the PET series they were drawn on, never across patients."""
+"""Pair ROI objects with the PET series they were drawn on, never across patients, never by guessing."""
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from analysis.pet.walk import COPY, Walk, same_bytes
 
-def pair_roi(roi: dict[str, Any], series: pd.DataFrame, problems: list[dict[str, Any]]) -> str | None:
-    """Find the series an ROI object belongs to, or report why there is none.
+_UID = re.compile(rb"(?<![0-9.])[0-9]+(?:\.[0-9]+){3,}")
+_ATTENUATION = "ATTN"
+_MAP = "name the one to use by ROIPATH in scan_map.csv"
+
+
+def pair_rois(rois: pd.DataFrame, series: pd.DataFrame, walk: Walk) -> pd.DataFrame:
+    """Pair every ROI object with its series, and report those that cannot be.
 
     Parameters
     ----------
-    roi : dict
-        Row of ``Index.rois``: what the object refers to, its patient, its place.
-    series : DataFrame
-        ``Index.series``.
-    problems : list of dict
-        Receives ROI_OF_ANOTHER_PATIENT, ROI_WITHOUT_SCAN or ROI_AMBIGUOUS.
+    rois, series : DataFrame
+        As in `analysis.pet.index.Index`; SERIESUID of `rois` is replaced.
+    walk : Walk
+        The finished walk: receives problems ROI_OF_ANOTHER_PATIENT, ROI_WITHOUT_SCAN, ROI_AMBIGUOUS,
+        ROI_DUPLICATE and SCAN_WITHOUT_ROI.
 
     Returns
     -------
-    str or None
-        Series UID. The series it names comes first, then its frame of reference within the patient; a NIfTI
-        mask has only its place.
+    DataFrame
+        `rois` without identical copies, with SERIESUID.
+
+    Notes
+    -----
+    The series an object names comes first; then, within the patient, its frame of reference (regions drawn
+    on the CT of the same study), the study, attenuation-corrected series only, and the single images it
+    names. A NIfTI mask has only its place.
     """
-    near = series[series["SERIESUID"].isin(_series_nearby(roi["PATH"], series))]
-    code, reason, uid = _match(roi, series, near)
-    if code:
-        problems.append({"CODE": code, "ITEM": "record", "PATIENTID": roi["PATIENTID"], "SERIESUID": None,
-                         "PATH": roi["PATH"], "REASON": f"{roi['PATH']}: {reason}"})  # fmt: skip
-    return uid
+    found = [_match(roi, series, walk) for roi in rois.to_dict("records")]
+    rois = rois.assign(SERIESUID=pd.Series(found, index=rois.index, dtype=object))
+    rois = _drop_copies(rois, walk)
+    rois = _set_duplicates_aside(rois, series, walk)
+    walk.problems.extend(scans_without_roi(series, rois, walk.problems))
+    return rois.reset_index(drop=True)
 
 
-def _match(roi: dict[str, Any], series: pd.DataFrame, near: pd.DataFrame) -> tuple[str, str, str | None]:
+def scans_without_roi(
+    series: pd.DataFrame, rois: pd.DataFrame, problems: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """List the series without ROI object, except where several were set aside as ambiguous.
+
+    Parameters
+    ----------
+    series, rois : DataFrame
+        As in `analysis.pet.index.Index`.
+    problems : iterable of mapping
+        What was found so far.
+
+    Returns
+    -------
+    list of dict
+        Problems SCAN_WITHOUT_ROI.
+    """
+    told = {problem["SERIESUID"] for problem in problems if problem["CODE"] == "ROI_DUPLICATE"}
+    alone = series[~series["SERIESUID"].isin(rois["SERIESUID"]) & ~series["SERIESUID"].isin(told)]
+    return [
+        {"CODE": "SCAN_WITHOUT_ROI", "ITEM": "scan", "PATIENTID": row.PATIENTID, "SERIESUID": row.SERIESUID,
+         "PATH": row.PATH, "REASON": "no ROI object refers to this scan"}
+        for row in alone.itertuples(index=False)
+    ]  # fmt: skip
+
+
+def _match(roi: dict[str, Any], series: pd.DataFrame, walk: Walk) -> str | None:
+    near = _series_nearby(roi["PATH"], series)
     if roi["KIND"] == "NIFTI":
         if len(near) == 1:
-            return "", "", near["SERIESUID"].iloc[0]
-        return "ROI_AMBIGUOUS", f"a mask without header beside {len(near)} PET series; one is needed", None
-    referred = series[series["SERIESUID"].isin(roi["REFSERIESUID"])]
-    if referred.empty and roi["FORUID"]:
-        same = series[series["FORUID"] == roi["FORUID"]]
-        own = same[same["PATIENTID"] == roi["PATIENTID"]]
-        referred = same if own.empty else own
+            return near["SERIESUID"].iloc[0]
+        reason = f"a mask without header beside {len(near)} PET series, one is needed; {_MAP}"
+        return _report(walk, "ROI_AMBIGUOUS", roi, reason, near)
+    referred = _referred(roi, series)
     stated = roi["PATIENTID"] is not None
     other = stated and not referred.empty and roi["PATIENTID"] not in set(referred["PATIENTID"])
     misplaced = stated and not near.empty and roi["PATIENTID"] not in set(near["PATIENTID"])
     if other or misplaced:
-        return (
-            "ROI_OF_ANOTHER_PATIENT",
-            "made for another patient than the scan it refers to or lies by; send the ROI file of this scan",
-            None,
-        )
+        reason = "made for another patient than the scan it refers to or lies by; "
+        reason += "send the ROI file of this scan"
+        concerned = near if len(near) == 1 or referred.empty else referred
+        return _report(walk, "ROI_OF_ANOTHER_PATIENT", roi, reason, concerned)
+    if stated:
+        referred = referred[referred["PATIENTID"] == roi["PATIENTID"]]
     if referred.empty:
-        return (
-            "ROI_WITHOUT_SCAN",
-            "refers to a series that is not here; send that series, or the ROI file of this scan",
-            None,
-        )
+        reason = "refers to a series that is not here; send that series, or the ROI file of this scan"
+        return _report(walk, "ROI_WITHOUT_SCAN", roi, reason, referred)
+    referred = _narrow(roi, referred, walk)
     if len(referred) > 1:
-        return "ROI_AMBIGUOUS", f"fits {len(referred)} PET series; it must name one", None
-    return "", "", referred["SERIESUID"].iloc[0]
+        reason = f"fits {len(referred)} PET series, it must name one; {_MAP}"
+        return _report(walk, "ROI_AMBIGUOUS", roi, reason, referred)
+    return referred["SERIESUID"].iloc[0]
 
 
-def _series_nearby(path: str, series: pd.DataFrame) -> set[str]:
+def _report(walk: Walk, code: str, roi: dict[str, Any], reason: str, concerned: pd.DataFrame) -> None:
+    """Book the problem on the one scan, or patient, it concerns; the ROI's own patient is not named."""
+    one = concerned["SERIESUID"].iloc[0] if len(concerned) == 1 else None
+    patients = concerned["PATIENTID"].unique()
+    patient = patients[0] if len(patients) == 1 else None
+    if concerned.empty:
+        patient = roi["PATIENTID"]
+    walk.report(code, "record", roi["PATH"], reason, SERIESUID=one, PATIENTID=patient)
+
+
+def _referred(roi: dict[str, Any], series: pd.DataFrame) -> pd.DataFrame:
+    named = series[series["SERIESUID"].isin(roi["REFSERIESUID"])]
+    if not named.empty:
+        return named
+    same = series[series["FORUID"].isin(roi["FORUID"])]
+    own = same[same["PATIENTID"] == roi["PATIENTID"]]
+    return same if own.empty else own
+
+
+def _narrow(roi: dict[str, Any], series: pd.DataFrame, walk: Walk) -> pd.DataFrame:
+    """Narrow several candidates by study, by attenuation correction, and by the images the object names."""
+    if len(series) > 1:
+        study = series[series["STUDYUID"] == roi["STUDYUID"]]
+        series = series if study.empty else study
+    if len(series) > 1:
+        corrected = series[[not words or _ATTENUATION in words for words in series["CORRECTIONS"]]]
+        series = series if corrected.empty else corrected
+    if len(series) > 1:
+        named = _images_named(Path(walk.root) / roi["PATH"])
+        by_image = series[[not named.isdisjoint(walk.instances[uid]) for uid in series["SERIESUID"]]]
+        series = series if by_image.empty else by_image
+    return series
+
+
+def _images_named(path: Path) -> set[str]:
+    """Return every UID that stands anywhere in a file: contours name the images they were drawn on."""
+    try:
+        return {uid.decode() for uid in _UID.findall(path.read_bytes())}
+    except OSError:
+        return set()
+
+
+def _series_nearby(path: str, series: pd.DataFrame) -> pd.DataFrame:
     """Return the series below the nearest folder above `path` that holds any."""
-    for folder in PurePosixPath(path).parents:
-        if str(folder) == ".":
-            return set(series["SERIESUID"])
-        inside = series["PATH"].map(
-            lambda p, f=folder: PurePosixPath(p) == f or f in PurePosixPath(p).parents
-        )
+    folder = path
+    while folder:
+        folder = folder.rpartition("/")[0]
+        inside = series["PATH"].map(lambda p, f=folder: not f or p == f or p.startswith(f"{f}/"))
         if inside.any():
-            return set(series.loc[inside, "SERIESUID"])
-    return set()
+            return series[inside]
+    return series.head(0)
+
+
+def _drop_copies(rois: pd.DataFrame, walk: Walk) -> pd.DataFrame:
+    """Leave out objects of one series that repeat another one byte for byte."""
+    known = rois[rois["SERIESUID"].notna() & rois["INSTANCEUID"].notna()]
+    repeated = known[known.duplicated(["SERIESUID", "INSTANCEUID"], keep="first")]
+    dropped = []
+    for position, row in zip(repeated.index, repeated.to_dict("records")):
+        same = known[(known["INSTANCEUID"] == row["INSTANCEUID"]) & (known["SERIESUID"] == row["SERIESUID"])]
+        if same_bytes(walk.root, same["PATH"].iloc[0], row["PATH"]):
+            walk.fate[row["PATH"]] = COPY
+            dropped.append(position)
+    return rois.drop(index=dropped)
+
+
+def _set_duplicates_aside(rois: pd.DataFrame, series: pd.DataFrame, walk: Walk) -> pd.DataFrame:
+    """Set aside objects of one series that hold regions of the same name: two readers, or two versions."""
+    patients = dict(zip(series["SERIESUID"], series["PATIENTID"]))
+    aside = []
+    for uid, objects in rois[rois["SERIESUID"].notna()].groupby("SERIESUID", sort=True):
+        holders: dict[str, list[Any]] = defaultdict(list)
+        for position, names in objects["NAMES"].items():
+            for name in {text.casefold() for text in names}:
+                holders[name].append(position)
+        shared = {name: places for name, places in holders.items() if len(places) > 1}
+        count = Counter(place for places in shared.values() for place in places)
+        for position in sorted(count):
+            reason = (
+                f"{count[position]} of its regions are also in another ROI object of this scan (two readers, "
+                f"or two versions); {_MAP}"
+            )
+            path = objects.loc[position, "PATH"]
+            walk.report("ROI_DUPLICATE", "record", path, reason, SERIESUID=uid, PATIENTID=patients[uid])
+            aside.append(position)
+    rois.loc[aside, "SERIESUID"] = None
+    return rois

@@ -143,6 +143,31 @@ def check_protocol(facts: Mapping[str, Any], rules: plans.Section | None = None)
     return [] if low <= uptake <= high else ["UPTAKE_TIME_UNUSUAL"]
 
 
+def check_body(values: np.ndarray, rules: plans.Section | None = None) -> list[str]:
+    """Check the mean SUV of the body, which is near 1 by definition, on a sample of the voxels.
+
+    Parameters
+    ----------
+    values : ndarray, shape (slices, rows, columns)
+        SUV by body weight.
+    rules : Section, optional
+        Plan section ``pet`` (`body_suv_above`, `body_mean_range`, `body_sample_step`).
+
+    Returns
+    -------
+    list of str
+        ``BODY_SUV_IMPLAUSIBLE`` if the mean lies outside the plan's range or nothing is as hot as a body:
+        an SUV wrong by a large factor that passed the header checks, or an image of a small part of a body.
+    """
+    rules = plans.defaults().pet if rules is None else rules
+    step = rules.body_sample_step
+    sample = values[::step, ::step, ::step]
+    sample = sample[sample > rules.body_suv_above]
+    low, high = rules.body_mean_range
+    plausible = sample.size and low <= float(sample.mean(dtype=np.float64)) <= high
+    return [] if plausible else ["BODY_SUV_IMPLAUSIBLE"]
+
+
 def check_subjects(scan_qc: pd.DataFrame, rules: plans.Section | None = None) -> pd.DataFrame:
     """List patients whose weight or height differs between scans by more than a body can.
 

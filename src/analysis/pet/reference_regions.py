@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis import plan as plans
+from analysis.pet.codes import RoiRefused
+from analysis.pet.region import Region
 
 BASELINE = "D0"
 LESION_KEY = ["USUBJID", "LESIONID"]
+_EPSILON = 1e-9  # rounding of a centre in mm never decides whether a voxel on the border belongs
 
 
 def compute_threshold(mean: float, sd: float, *, factor: float, sd_multiple: float) -> float:
@@ -36,6 +40,27 @@ def compute_threshold(mean: float, sd: float, *, factor: float, sd_multiple: flo
     3.5
     """
     return factor * mean + sd_multiple * sd
+
+
+def percist_threshold(mean: float, sd: float, rules: plans.Section | None = None) -> float:
+    """Compute PERCIST's threshold of a scan from its own liver: 1.5 x mean + 2 SD by the plan's default.
+
+    Parameters
+    ----------
+    mean, sd : float
+        Liver mean and standard deviation (ddof 0), g/ml; the threshold is on the same scale (SUV or SUL).
+    rules : Section, optional
+        Plan section ``pet`` (`evaluable_factor`, `evaluable_sd_multiple`).
+
+    Returns
+    -------
+    float
+        Threshold, g/ml; recomputed on every scan, never a constant.
+    """
+    rules = plans.defaults().pet if rules is None else rules
+    return compute_threshold(
+        mean, sd, factor=rules.evaluable_factor["LIVER"], sd_multiple=rules.evaluable_sd_multiple
+    )
 
 
 def derive_evaluable(
@@ -122,6 +147,83 @@ def select_targets(lesions: pd.DataFrame, *, max_targets: int, max_per_organ: in
     pool = pool[pool.groupby(["USUBJID", "ORGAN"]).cumcount() < max_per_organ]
     pool = pool[pool.groupby("USUBJID").cumcount() < max_targets]
     return pd.Series(lesions.index.isin(pool.index), index=lesions.index)
+
+
+def sphere_region(pet, centre_mm: Sequence[float], diameter_mm: float) -> Region:
+    """Return the voxels whose centre lies in a sphere.
+
+    Parameters
+    ----------
+    pet : PetImage
+        The image.
+    centre_mm : sequence of float
+        Centre in patient coordinates (LPS), mm.
+    diameter_mm : float
+        Diameter, mm; 30 for PERCIST's liver.
+
+    Returns
+    -------
+    Region
+        Voxels on the border included.
+
+    Raises
+    ------
+    RoiRefused
+        ``REFERENCE_OUTSIDE_IMAGE`` if a part of the sphere lies beyond the image.
+    """
+    radius = diameter_mm / 2
+    return _region_about(pet, centre_mm, (radius,) * 3, lambda d: (d**2).sum(axis=-1) <= radius**2 + _EPSILON)
+
+
+def cylinder_region(pet, centre_mm: Sequence[float], diameter_mm: float, length_mm: float) -> Region:
+    """Return the voxels whose centre lies in an upright cylinder (axis towards the head).
+
+    Parameters
+    ----------
+    pet : PetImage
+        The image.
+    centre_mm : sequence of float
+        Centre in patient coordinates (LPS), mm.
+    diameter_mm, length_mm : float
+        10 and 20 mm for PERCIST's descending aorta.
+
+    Returns
+    -------
+    Region
+        Voxels on the border included.
+
+    Raises
+    ------
+    RoiRefused
+        ``REFERENCE_OUTSIDE_IMAGE`` if a part of the cylinder lies beyond the image.
+    """
+    radius, half = diameter_mm / 2, length_mm / 2
+    return _region_about(
+        pet,
+        centre_mm,
+        (radius, radius, half),
+        lambda d: (
+            ((d[..., :2] ** 2).sum(axis=-1) <= radius**2 + _EPSILON) & (np.abs(d[..., 2]) <= half + _EPSILON)
+        ),
+    )
+
+
+def _region_about(pet, centre_mm, half_mm, inside) -> Region:
+    """Return the voxels of a small shape, given by a test of offsets (x, y, z) from its centre in mm."""
+    centre, half = np.asarray(centre_mm, float), np.asarray(half_mm, float)
+    corners = centre + half * np.array(list(product((-1, 1), repeat=3)))
+    index = pet.grid.to_index(corners)
+    low, high = np.floor(index.min(axis=0)).astype(int), np.ceil(index.max(axis=0)).astype(int) + 1
+    shape = pet.values.shape
+    # A voxel reaches half a step beyond its centre: a shape within it is still inside the image.
+    if np.any(index < -0.5) or np.any(index > np.array(shape) - 0.5):
+        raise RoiRefused(
+            "REFERENCE_OUTSIDE_IMAGE", "a part of the reference region lies beyond the image; move it"
+        )
+    low, high = np.maximum(low, 0), np.minimum(high, shape)
+    voxels = np.argwhere(np.ones(high - low, bool)) + low
+    offsets = pet.grid.to_mm(voxels) - centre
+    return Region.at(voxels[inside(offsets)], shape)
 
 
 def check_region(name: str, values: Mapping[str, float], rules: plans.Section | None = None) -> list[str]:

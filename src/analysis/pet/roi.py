@@ -1,7 +1,8 @@
-"""Regions of interest from RTSTRUCT, DICOM SEG or NIfTI, as masks on the PET grid."""
+"""Regions of interest from RTSTRUCT, DICOM SEG or NIfTI, as voxels of the PET grid."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,43 +11,92 @@ from pydicom.config import disable_value_validation
 
 from analysis import plan
 from analysis.pet.codes import RoiRefused
-from analysis.pet.dicomfile import DamagedFile, read_complete, sop_class
-from analysis.pet.masks import read_nifti, read_segmentation
+from analysis.pet.masks import Placed
+from analysis.pet.nifti import read_nifti
+from analysis.pet.region import Region
+from analysis.pet.roi_file import RoiFile, open_roi_file
 from analysis.pet.rtstruct import read_rtstruct
+from analysis.pet.segmentation import read_segmentation
 
-_RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
-_SEGMENTATIONS = {"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"}
 _NIFTI = (".nii", ".nii.gz")
 
 
-class RoiSet(dict[str, np.ndarray]):
-    """Masks by name, shape (slices, rows, columns), in the order of the files.
+class RoiSet(Mapping[str, np.ndarray]):
+    """Regions by name, in the order of the files; as a mapping, boolean masks over the whole image.
+
+    A mask is made each time it is asked for; `voxels` holds the regions as boxes.
 
     Attributes
     ----------
-    flags : dict
-        Name -> what happened to the region on its way (``ROI_CLIPPED``, ``ROI_OTHER_GRID`` ...).
-    regions : dict
-        Name -> anatomic region in words, where a segmentation states one.
+    voxels : dict of str to Region
+        The regions.
+    flags : dict of str to list of str
+        What happened to a region on its way (``ROI_CLIPPED``, ``ROI_OTHER_GRID`` ...).
+    regions : dict of str to str
+        Anatomic region in words, where a segmentation states one.
+    source_ml : dict of str to float
+        Volume in ml as drawn, on the grid it was drawn on; absent where it cannot be told.
+    refused : dict of str to RoiRefused
+        Regions of the files that cannot be used, and why.
     """
 
     def __init__(self):
-        super().__init__()
+        self.voxels: dict[str, Region] = {}
         self.flags: dict[str, list[str]] = {}
         self.regions: dict[str, str] = {}
+        self.source_ml: dict[str, float] = {}
+        self.refused: dict[str, RoiRefused] = {}
 
-    def put(self, name: str, mask: np.ndarray, flags: list[str], region: str = "") -> None:
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.voxels[name].full()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.voxels)
+
+    def __len__(self) -> int:
+        return len(self.voxels)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.voxels
+
+    def put(self, name: str, placed: Placed) -> None:
         """Add a region; its name must be new."""
-        if name in self:
+        self._check_new(name)
+        self.voxels[name] = placed.region
+        self.flags[name] = list(dict.fromkeys(placed.flags))
+        if placed.anatomy:
+            self.regions[name] = placed.anatomy
+        if placed.source_ml is not None:
+            self.source_ml[name] = placed.source_ml
+
+    def refuse(self, name: str, why: RoiRefused) -> None:
+        """Add a region that cannot be used; its name must be new."""
+        self._check_new(name)
+        self.refused[name] = why
+
+    def flag_shared(self, code: str = "ROI_SHARES_VOXELS") -> None:
+        """Flag regions that have voxels in common; they keep them both."""
+        names = [name for name, region in self.voxels.items() if region.mask.size]
+        boxes = np.array([[(e.start, e.stop) for e in self.voxels[name].box] for name in names])
+        for at, name in enumerate(names):
+            later = boxes[at + 1 :]
+            meet = np.all((later[..., 0] < boxes[at, :, 1]) & (boxes[at, :, 0] < later[..., 1]), axis=1)
+            for other in np.flatnonzero(meet) + at + 1:
+                if self.voxels[name].shares_voxels(self.voxels[names[other]]):
+                    self._flag(name, code)
+                    self._flag(names[other], code)
+
+    def _flag(self, name: str, code: str) -> None:
+        if code not in self.flags[name]:
+            self.flags[name].append(code)
+
+    def _check_new(self, name: str) -> None:
+        if name in self.voxels or name in self.refused:
             raise RoiRefused("ROI_DUPLICATE_NAME", "two files hold a region of the same name; rename one")
-        self[name] = mask
-        self.flags[name] = list(dict.fromkeys(flags))
-        if region:
-            self.regions[name] = region
 
 
 def load_rois(path: str | Path, pet, *, rules=None) -> RoiSet:
-    """Read all regions of a file or folder as masks on the grid of `pet`.
+    """Read all regions of a file or folder as voxels of the grid of `pet`.
 
     Parameters
     ----------
@@ -61,28 +111,36 @@ def load_rois(path: str | Path, pet, *, rules=None) -> RoiSet:
     Returns
     -------
     RoiSet
-        A dict of name -> boolean mask, with ``.flags`` and ``.regions``. Regions that share voxels keep them
-        both and are flagged ``ROI_SHARES_VOXELS``; a region without a voxel is kept, flagged ``ROI_EMPTY``.
+        A mapping of name -> boolean mask, with ``.voxels``, ``.flags``, ``.regions``, ``.source_ml`` and
+        ``.refused``. Regions that share voxels keep them both and are flagged ``ROI_SHARES_VOXELS``; a region
+        without a voxel is kept, flagged ``ROI_EMPTY``. Regions of a structure set that cannot be used stand
+        in ``.refused``: whoever measures must account for them.
 
     Raises
     ------
     RoiRefused
         ``ROI_OTHER_PATIENT``, ``ROI_OTHER_FRAME_OF_REFERENCE``, ``ROI_OTHER_PLANES``, ``ROI_DUPLICATE_NAME``,
-        ``ROI_UNREADABLE``, ``NO_ROI``.
+        ``ROI_UNREADABLE``, ``ROI_GEOMETRY_MISSING``, ``ROI_NOT_A_MASK``, ``NO_ROI``; the reason of the first
+        refused region if there is no other.
     """
     rules = plan.defaults().pet if rules is None else rules
     rois = RoiSet()
-    for file in _files(Path(path)):
-        if file.name.lower().endswith(_NIFTI):
-            mask, flags = read_nifti(file, pet, rules)
-            rois.put(_stem(file), mask, flags)
-        else:
-            _add_dicom(rois, file, pet, rules)
+    files = _files(Path(path))
+    for number, file in enumerate(files, start=1):
+        try:
+            _add_file(rois, file, pet, rules)
+        except RoiRefused as error:  # file names are never told: they are often names, dates or UIDs
+            which = f"file {number} of {len(files)} (in the order of names)"
+            raise RoiRefused(error.code, f"{which}: {error.message}") from error
     if not rois:
-        raise RoiRefused(
-            "NO_ROI", "no RTSTRUCT, SEG or NIfTI mask with a region here; give the folder of the ROI files"
+        raise next(
+            iter(rois.refused.values()),
+            RoiRefused(
+                "NO_ROI",
+                "no RTSTRUCT, SEG or NIfTI mask with a region here; give the folder of the ROI files",
+            ),
         )
-    _flag_shared(rois)
+    rois.flag_shared()
     return rois
 
 
@@ -90,40 +148,42 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise RoiRefused("NO_ROI", f"no folder or file {path.name!r}; give the folder of the ROI files")
+        raise RoiRefused("NO_ROI", "no folder or file is there; give the folder of the ROI files")
     return sorted(item for item in path.rglob("*") if item.is_file() and not item.name.startswith("."))
 
 
-def _stem(file: Path) -> str:
-    return file.name[: -len(".nii.gz")] if file.name.lower().endswith(".nii.gz") else file.stem
+def _add_file(rois: RoiSet, path: Path, pet, rules) -> None:
+    if not path.name.lower().endswith(_NIFTI):
+        _add_dicom(rois, path, pet, rules)
+        return
+    for name, placed in read_nifti(path, pet, rules).items():
+        rois.put(name, placed)
 
 
-def _add_dicom(rois: RoiSet, file: Path, pet, rules) -> None:
+def _add_dicom(rois: RoiSet, path: Path, pet, rules) -> None:
     with disable_value_validation():
-        ds = _read(file)
-        if ds is None:
+        file = open_roi_file(path, by_bytes=rules.fast_path)
+        if file is None:
             return
-        _check_patient(ds, pet)
         try:
-            if sop_class(ds) == _RTSTRUCT:
-                for name, (mask, flags) in read_rtstruct(ds, pet, rules).items():
-                    rois.put(name, mask, flags)
-            else:
-                for name, (mask, flags, region) in read_segmentation(ds, pet, rules).items():
-                    rois.put(name, mask, flags, region)
-        except (AttributeError, KeyError, IndexError, TypeError) as error:
+            _check_patient(file.header, pet)
+            placed, refused = _read(file, pet, rules)
+        except RoiRefused:
+            raise
+        except Exception as error:  # pydicom parses late and raises many types: each means the same to us
             raise RoiRefused(
-                "ROI_UNREADABLE", f"ROI file {file.name!r} lacks required parts; send it again"
+                "ROI_UNREADABLE", "the ROI file lacks required parts or is damaged; send it again"
             ) from error
+    for name, region in placed.items():
+        rois.put(name, region)
+    for name, why in refused.items():
+        rois.refuse(name, why)
 
 
-def _read(file: Path) -> pydicom.Dataset | None:
-    """Read a file if it is an RTSTRUCT or SEG; None for anything else."""
-    try:
-        ds = read_complete(file)
-    except DamagedFile as error:
-        raise RoiRefused("ROI_UNREADABLE", f"ROI file {file.name!r} {error}; send it again") from error
-    return ds if ds is not None and sop_class(ds) in {_RTSTRUCT, *_SEGMENTATIONS} else None
+def _read(file: RoiFile, pet, rules) -> tuple[dict[str, Placed], dict[str, RoiRefused]]:
+    if file.kind == "RTSTRUCT":
+        return read_rtstruct(file, pet, rules)
+    return read_segmentation(file, pet, rules), {}
 
 
 def _check_patient(ds: pydicom.Dataset, pet) -> None:
@@ -133,15 +193,3 @@ def _check_patient(ds: pydicom.Dataset, pet) -> None:
             "ROI_OTHER_PATIENT",
             "Patient ID (0010,0020) of the ROI file differs from the image's; give the ROI file of this scan",
         )
-
-
-def _flag_shared(rois: RoiSet) -> None:
-    count = np.zeros(next(iter(rois.values())).shape, np.uint8)
-    for mask in rois.values():
-        count += mask
-    shared = count > 1
-    if not shared.any():
-        return
-    for name, mask in rois.items():
-        if np.any(mask & shared):
-            rois.flags[name].append("ROI_SHARES_VOXELS")

@@ -1,25 +1,62 @@
-"""Regions of an RTSTRUCT as masks on the PET grid."""
+"""Regions of an RTSTRUCT as voxels of the PET grid.
+
+The contours are held against the centres of the image's voxels, wherever they were drawn: no mask on another
+grid comes between.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pydicom
 
 from analysis.pet.codes import RoiRefused
-from analysis.pet.contour import combine_contours, contour_area
-from analysis.pet.geometry import Grid
+from analysis.pet.contour import Contour, boxes_meet, combine_contours, contour_area, enclosed_area
+from analysis.pet.contour_file import WrittenContour, read_contours
+from analysis.pet.masks import Placed, merge_planes, nearest_plane
+from analysis.pet.oblique import fill_oblique
+from analysis.pet.region import Region
+from analysis.pet.roi_file import RoiFile
 
-_AREAS = {"CLOSED_PLANAR", "CLOSED_PLANAR_XOR", "CLOSEDPLANAR_XOR"}
+_XOR = {"CLOSED_PLANAR_XOR", "CLOSEDPLANAR_XOR"}
+_AREAS = {"CLOSED_PLANAR", *_XOR}
 
 
-def read_rtstruct(ds: pydicom.Dataset, pet, rules) -> dict[str, tuple[np.ndarray, list[str]]]:
+@dataclass(frozen=True, eq=False)
+class _Drawing:
+    """The usable contours of one region.
+
+    `planes` are positions in slices of the image, `index` says on which of them each contour lies, `outlines`
+    are the contours as (row, column); all empty if the contours are not parallel to the slices.
+    """
+
+    contours: list[Contour]
+    flags: list[str]
+    planes: np.ndarray
+    index: np.ndarray
+    outlines: list[np.ndarray]
+
+    def on(self, plane: int) -> list[np.ndarray]:
+        return [self.outlines[at] for at in np.flatnonzero(self.index == plane)]
+
+    def flag(self, code: str) -> None:
+        if code not in self.flags:
+            self.flags.append(code)
+
+
+def read_rtstruct(file: RoiFile, pet, rules) -> tuple[dict[str, Placed], dict[str, RoiRefused]]:
     """Rasterise every region of a structure set.
+
+    A voxel belongs if its centre lies in the area of the nearest contour plane, or on its border. Planes of
+    the image's own grid fill just their slices; planes of another grid reach half-way to their neighbours
+    (half their distance where there is none), flagged ``ROI_OTHER_GRID``.
 
     Parameters
     ----------
-    ds : pydicom.Dataset
+    file : RoiFile
         The structure set.
     pet : PetImage
         The image whose grid is filled.
@@ -28,31 +65,45 @@ def read_rtstruct(ds: pydicom.Dataset, pet, rules) -> dict[str, tuple[np.ndarray
 
     Returns
     -------
-    dict
-        Name -> (mask, flags). A region without usable contours is an empty mask with flag ``ROI_EMPTY``.
+    (dict of str to Placed, dict of str to RoiRefused)
+        Regions by name, and regions that cannot be used: ``ROI_OTHER_FRAME_OF_REFERENCE``,
+        ``ROI_OTHER_PLANES``, ``ROI_UNREADABLE``. A region without usable contours is empty, with flag
+        ``ROI_EMPTY``. The source volume is the area of the contours times the distance of their planes; None
+        where contours cross.
 
     Raises
     ------
     RoiRefused
-        ``ROI_OTHER_FRAME_OF_REFERENCE``, ``ROI_OTHER_PLANES``, ``ROI_DUPLICATE_NAME``, ``ROI_UNREADABLE``.
+        ``ROI_DUPLICATE_NAME``, ``ROI_UNREADABLE``.
     """
-    if "ROIContourSequence" not in ds or "StructureSetROISequence" not in ds:
+    ds = file.header
+    contours = read_contours(file)
+    if not contours or "StructureSetROISequence" not in ds:
         raise RoiRefused(
             "ROI_UNREADABLE", "the structure set lacks its regions or their contours; send it again"
         )
-    contours = {int(item.ReferencedROINumber): item for item in ds.get("ROIContourSequence") or []}
-    found: dict[str, tuple[np.ndarray, list[str]]] = {}
+    drawings: dict[str, _Drawing] = {}
+    refused: dict[str, RoiRefused] = {}
     for region in ds.get("StructureSetROISequence") or []:
         name = str(region.get("ROIName") or f"ROI {region.ROINumber}").strip()
-        if name in found:
+        if name in drawings or name in refused:
             raise RoiRefused(
                 "ROI_DUPLICATE_NAME", "two regions of one structure set share a name; rename one"
             )
-        flags = _frame_flags(str(region.get("ReferencedFrameOfReferenceUID") or ""), ds, pet)
-        item = contours.get(int(region.ROINumber))
-        planes = _planes(item.get("ContourSequence") or [] if item else [], pet.grid, flags, rules)
-        found[name] = (_fill(planes, pet, flags, rules), flags)
-    return found
+        try:
+            flags = _frame_flags(str(region.get("ReferencedFrameOfReferenceUID") or ""), ds, pet)
+            drawings[name] = _draw(contours.get(int(region.ROINumber), []), flags, pet, rules)
+        except RoiRefused as error:
+            refused[name] = error
+    steps = [_own_step(drawing.planes, pet, rules) for drawing in drawings.values()]
+    usual = min((step for step in steps if step), default=1.0)
+    placed: dict[str, Placed] = {}
+    for (name, drawing), step in zip(drawings.items(), steps, strict=True):
+        try:
+            placed[name] = _fill(drawing, step or usual, pet, rules)
+        except RoiRefused as error:
+            refused[name] = error
+    return placed, refused
 
 
 def _frame_flags(region_frame: str, ds: pydicom.Dataset, pet) -> list[str]:
@@ -72,96 +123,127 @@ def _frame_flags(region_frame: str, ds: pydicom.Dataset, pet) -> list[str]:
         return ["ROI_FRAME_OF_REFERENCE_UNDECLARED"]
     raise RoiRefused(
         "ROI_OTHER_FRAME_OF_REFERENCE",
-        "the structure set was drawn in another frame of reference (3006,0024) than this image; register "
-        "it first, "
+        "the region was drawn in another frame of reference (3006,0024) than this image; register it first, "
         "or give the structure set of this scan",
     )
 
 
-def _planes(items, grid: Grid, flags: list[str], rules) -> dict[float, list[np.ndarray]]:
-    """Collect the usable contours as index coordinates (row, column), by fractional slice index."""
-    planes: dict[float, list[np.ndarray]] = defaultdict(list)
-    for item in items:
-        if str(item.get("ContourGeometricType") or "").upper() not in _AREAS:
-            _flag(flags, "ROI_NOT_AN_AREA_SKIPPED")
-            continue
-        index = grid.to_index(_points(item))
-        area_mm2 = contour_area(index[:, 1:] * grid.spacing_mm[1:])
-        if area_mm2 < rules.contour_min_area_mm2:
-            _flag(flags, "ROI_DEGENERATE_CONTOUR_DROPPED")
-            continue
-        if np.ptp(index[:, 0]) > rules.contour_plane_fraction:
-            raise RoiRefused(
-                "ROI_OTHER_PLANES", "contours are not parallel to the image's slices; draw them on this image"
-            )
-        same = planes[round(float(index[:, 0].mean()), 3)]
-        if any(np.array_equal(index[:, 1:], other) for other in same):
-            _flag(flags, "ROI_DUPLICATE_CONTOUR_DROPPED")  # drawn twice, even-odd would erase it
-            continue
-        same.append(index[:, 1:])
-    return planes
+def _draw(written: Sequence[WrittenContour], flags: list[str], pet, rules) -> _Drawing:
+    """Collect the usable contours of a region and sort them into planes."""
+    contours: list[Contour] = []
+    seen: set[bytes] = set()
+    for item in written:
+        points = item.points_mm() if item.kind in _AREAS else None
+        if points is None:
+            flags.append("ROI_NOT_AN_AREA_SKIPPED")
+        elif _area_mm2(points) < rules.contour_min_area_mm2:
+            flags.append("ROI_DEGENERATE_CONTOUR_DROPPED")
+        elif (shape := _shape_of(points)) in seen:  # even-odd would erase what is drawn twice
+            flags.append("ROI_DUPLICATE_CONTOUR_DROPPED")
+        else:
+            seen.add(shape)
+            contours.append(Contour(points, item.kind in _XOR))
+    flags[:] = dict.fromkeys(flags)
+    index = _to_index(contours, pet.grid)
+    if not index or any(np.ptp(points[:, 0]) > rules.contour_plane_fraction for points in index):
+        return _Drawing(contours, flags, np.zeros(0), np.zeros(0, int), [])
+    along = np.array([points[:, 0].mean() for points in index])
+    planes, which = merge_planes(along, rules.contour_plane_fraction)
+    return _Drawing(contours, flags, planes, which, [points[:, 1:] for points in index])
 
 
-def _points(item: pydicom.Dataset) -> np.ndarray:
-    """Return a contour's points in mm; from the raw text, since a number object for each takes seconds."""
-    value = item.get_item("ContourData").value if "ContourData" in item else b""
-    text = value.decode("ascii", errors="replace") if isinstance(value, bytes) else "\\".join(map(str, value))
-    words = text.strip(" \0").split("\\")
-    return np.array([float(word) for word in words if word.strip()]).reshape(-1, 3)
+def _to_index(contours: Sequence[Contour], grid) -> list[np.ndarray]:
+    if not contours:
+        return []
+    index = grid.to_index(np.concatenate([contour.points_mm for contour in contours]))
+    return np.split(index, np.cumsum([len(contour.points_mm) for contour in contours])[:-1])
 
 
-def _fill(planes: dict[float, list[np.ndarray]], pet, flags: list[str], rules) -> np.ndarray:
-    mask = np.zeros(pet.values.shape, bool)
-    shape = mask.shape[1:]
-    for at, plane in _slices_of(np.array(sorted(planes)), len(mask), flags, rules).items():
-        contours = planes[plane]
-        mask[at], joined = combine_contours(contours, shape, rules.contour_tolerance_voxel)
-        if joined:
-            _flag(flags, "ROI_OVERLAPPING_PARTS_JOINED")
-        if any(_outside(points, shape) for points in contours):
-            _flag(flags, "ROI_CLIPPED")
-    if not mask.any():
-        _flag(flags, "ROI_EMPTY")
-    return mask
+def _area_mm2(points: np.ndarray) -> float:
+    """Return the area of a contour anywhere in space: that of its shadows, put together."""
+    shadows = [contour_area(points[:, axes]) for axes in (slice(0, 2), slice(1, 3), slice(0, 3, 2))]
+    return math.hypot(*shadows)
 
 
-def _slices_of(planes: np.ndarray, n_slices: int, flags: list[str], rules) -> dict[int, float]:
-    """Say which contour plane fills which slice of the image.
+def _shape_of(points: np.ndarray) -> bytes:
+    """Return the same bytes for the same vertices, from whatever start and way round they are listed."""
+    rounded = np.round(points, 6) + 0.0
+    return rounded[np.lexsort(rounded.T)].tobytes()
 
-    Planes on the image's own slices fill just these. Planes of another grid fill every slice within half
-    their own spacing, the lower end included, so that volume is kept.
-    """
-    if not len(planes):
-        return {}
-    nearest = np.round(planes).astype(int)
+
+def _own_step(planes: np.ndarray, pet, rules) -> float | None:
+    """Return the distance of a region's planes in slices of the image; None where too few tell it."""
     gaps = np.diff(planes)
-    own = np.all(np.abs(planes - nearest) <= rules.contour_plane_fraction)
-    shifted = np.all(np.abs(gaps - np.round(gaps)) <= rules.contour_plane_fraction) and np.all(
-        np.round(gaps) >= 1
-    )
-    if not own:
-        _flag(flags, "ROI_OTHER_GRID")
-    if own or shifted:
-        chosen = dict(zip(nearest.tolist(), planes.tolist(), strict=True))
+    if len(planes) < rules.contour_spacing_planes:
+        return None
+    if gaps.min() * pet.spacing_mm[0] > rules.contour_spacing_max_mm:
+        return None
+    return float(np.median(gaps[np.round(gaps / gaps.min()) == 1]))
+
+
+def _fill(drawing: _Drawing, step: float, pet, rules) -> Placed:
+    if not drawing.contours:
+        drawing.flag("ROI_EMPTY")
+        return Placed(Region.at(np.zeros((0, 3), int), pet.values.shape), drawing.flags, 0.0)
+    if len(drawing.planes):
+        region, source_ml, joined = _fill_slices(drawing, step, pet, rules)
     else:
-        half = gaps.min() / 2
-        slices = np.arange(n_slices)
-        above = (
-            np.searchsorted(planes - half - 1e-3, slices, side="right") - 1
-        )  # last plane whose reach has begun
-        best = np.maximum(above, 0)
-        reached = (above >= 0) & (slices < planes[best] + half - 1e-3)
-        chosen = {int(at): float(planes[best[at]]) for at in slices[reached]}
-    inside = {at: plane for at, plane in chosen.items() if 0 <= at < n_slices}
-    if len(inside) < len(chosen) or planes.min() < -0.5 or planes.max() > n_slices - 0.5:
-        _flag(flags, "ROI_CLIPPED")
-    return inside
+        region, source_ml, joined = fill_oblique(drawing.contours, pet, rules)
+        drawing.flag("ROI_OTHER_GRID")
+    if joined:
+        drawing.flag("ROI_OVERLAPPING_PARTS_JOINED")
+    points = pet.grid.to_index(np.concatenate([contour.points_mm for contour in drawing.contours]))
+    if points.min() < -0.5 or np.any(points.max(axis=0) > np.array(pet.values.shape) - 0.5):
+        drawing.flag("ROI_CLIPPED")
+    if not region.mask.any():
+        drawing.flag("ROI_EMPTY")
+    return Placed(region, drawing.flags, None if joined or math.isnan(source_ml) else source_ml)
 
 
-def _outside(points: np.ndarray, shape: tuple[int, int]) -> bool:
-    return bool(points.min() < -0.5 or np.any(points.max(axis=0) > np.array(shape) - 0.5))
+def _fill_slices(drawing: _Drawing, step: float, pet, rules) -> tuple[Region, float, bool]:
+    """Fill the slices of the image that the planes of a region reach."""
+    shape = pet.values.shape
+    reached = _slices_of(drawing, step, shape[0], rules)
+    _flag_gaps(drawing, step, rules)
+    scale = pet.spacing_mm[1:]
+    area_mm2 = sum(
+        enclosed_area([outline * scale for outline in drawing.on(plane)])
+        for plane in range(len(drawing.planes))
+    )
+    source_ml = area_mm2 * step * float(pet.spacing_mm[0]) / 1000
+    points = np.concatenate(drawing.outlines)
+    low = np.clip(np.floor(points.min(axis=0)).astype(int), 0, shape[1:])
+    high = np.clip(np.ceil(points.max(axis=0)).astype(int) + 1, low, shape[1:])
+    even_odd = all(contour.even_odd for contour in drawing.contours)
+    first, last = (min(reached), max(reached) + 1) if reached else (0, 0)
+    mask, joined = np.zeros((last - first, *(high - low)), bool), False
+    filled: dict[int, np.ndarray] = {}
+    for at, plane in reached.items():
+        if plane not in filled:
+            outlines = [outline - low for outline in drawing.on(plane)]
+            filled[plane], overlapping = combine_contours(
+                outlines, mask.shape[1:], rules.contour_tolerance_voxel, even_odd=even_odd
+            )
+            joined |= overlapping
+        mask[at - first] = filled[plane]
+    box = (slice(first, last), *(slice(int(a), int(b)) for a, b in zip(low, high, strict=True)))
+    return Region(box, mask, shape), source_ml, joined
 
 
-def _flag(flags: list[str], code: str) -> None:
-    if code not in flags:
-        flags.append(code)
+def _slices_of(drawing: _Drawing, step: float, n_slices: int, rules) -> dict[int, int]:
+    """Say which plane of a region fills which slice of the image."""
+    nearest = np.floor(drawing.planes + 0.5).astype(int)
+    on_slices = np.all(np.abs(drawing.planes - nearest) <= rules.contour_plane_fraction)
+    if on_slices and round(step) == 1:
+        return {int(at): plane for plane, at in enumerate(nearest) if 0 <= at < n_slices}
+    drawing.flag("ROI_OTHER_GRID")
+    found = nearest_plane(drawing.planes, np.arange(n_slices), step)
+    return {int(at): int(found[at]) for at in np.flatnonzero(found >= 0)}
+
+
+def _flag_gaps(drawing: _Drawing, step: float, rules) -> None:
+    """Flag planes that were left out between two that lie over each other."""
+    missing = np.round(np.diff(drawing.planes) / step) - 1
+    for below in np.flatnonzero((missing >= 1) & (missing <= rules.contour_gap_planes)):
+        if boxes_meet(np.concatenate(drawing.on(below)), np.concatenate(drawing.on(below + 1))):
+            drawing.flag("ROI_PLANE_GAP")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from analysis import plan
-from analysis.pet import header
+from analysis.pet import groups, header
 from analysis.pet.body_size import NORMALISATIONS
 from analysis.pet.clock import parse_date
-from analysis.pet.codes import Notes, SeriesRefused
+from analysis.pet.codes import Notes, SeriesRefused, say_code
+from analysis.pet.dicomfile import find_files
 from analysis.pet.geometry import Grid, build_grid
 from analysis.pet.header import PetSlice, positive
 from analysis.pet.suv import compute_factors, vendor_of
@@ -23,7 +25,6 @@ _SERIES_TEXT = [
     "PatientID",
     "PatientSex",
     "StudyInstanceUID",
-    "FrameOfReferenceUID",
     "Manufacturer",
     "Units",
     "SUVType",
@@ -58,6 +59,8 @@ class PetImage:
         What the header said and which rule was used; ``facts["flags"]`` lists what changes no number.
     grid : Grid
         True positions of the slices; every conversion between mm and voxels goes through it.
+    coronal_mip : ndarray of float32, shape (slices, columns)
+        Largest SUV along the rows of every slice.
     normalisation : str
         Body size the values are normalised by.
     """
@@ -69,6 +72,7 @@ class PetImage:
     adaptations: list[str]
     facts: dict[str, Any]
     grid: Grid
+    coronal_mip: np.ndarray
     normalisation: str = "bw"
 
     @property
@@ -89,6 +93,7 @@ def load_pet(
     strict: bool = False,
     series_uid: str | None = None,
     rules=None,
+    group: str | None = None,
 ) -> PetImage:
     """Read one PET series and convert it to SUV.
 
@@ -104,6 +109,9 @@ def load_pet(
         Series Instance UID to read where the folder holds several.
     rules : plan section, optional
         Section ``pet`` of the plan; the defaults without it.
+    group : str, optional
+        Group of slices to read where one series holds several stacks, frames or gates
+        (`analysis.pet.groups`).
 
     Returns
     -------
@@ -121,7 +129,9 @@ def load_pet(
         raise ValueError(f"normalisation must be one of {', '.join(NORMALISATIONS)}; found {normalisation!r}")
     rules = plan.defaults().pet if rules is None else rules
     notes = Notes(strict=strict)
-    slices, passed_over = _select_series(header.read_slices(header.find_files(path)), series_uid)
+    found = header.read_slices(find_files(path), fast=rules.fast_path, rules=rules)
+    slices, passed_over = _select_series(found, series_uid)
+    slices = groups.select(slices, group, rules)
     _check_consistent(slices)
     _check_corrections(slices[0], notes, rules)
     _check_rescale(slices)
@@ -130,14 +140,16 @@ def load_pet(
     if slices[0].number["NumberOfSlices"] not in (None, len(ordered)):
         notes.flag("SLICE_COUNT_DIFFERS")
     facts = _facts(ordered, grid, passed_over) | uptake.facts | {"flags": notes.flags}
+    values, coronal_mip = _to_suv(ordered, uptake.factors, rules)
     return PetImage(
-        values=_to_suv(ordered, uptake.factors),
+        values=values,
         affine=grid.affine,
         spacing_mm=grid.spacing_mm,
         suv_factors=uptake.factors,
         adaptations=notes.adaptations,
         facts=facts,
         grid=grid,
+        coronal_mip=coronal_mip,
         normalisation=normalisation,
     )
 
@@ -174,11 +186,6 @@ def _not_quantitative(item: PetSlice) -> str:
 
 
 def _nothing(passed_over: Counter[str]) -> SeriesRefused:
-    if passed_over["enhanced"]:
-        return SeriesRefused(
-            "ENHANCED_NOT_SUPPORTED",
-            "only Enhanced PET objects here, which are not read yet; send the classic series",
-        )
     if passed_over["not quantitative"]:
         return SeriesRefused(
             "NOT_QUANTITATIVE",
@@ -189,28 +196,23 @@ def _nothing(passed_over: Counter[str]) -> SeriesRefused:
 
 
 def _check_consistent(slices: Sequence[PetSlice]) -> None:
-    """Refuse a series whose slices contradict each other in what must be one value."""
-    first = slices[0]
-    differing = [key for key in _SERIES_TEXT if any(item.text[key] != first.text[key] for item in slices)]
-    differing += [
-        key for key in _SERIES_NUMBER if any(item.number[key] != first.number[key] for item in slices)
-    ]
-    planes = {
-        "Rows/Columns": lambda item: item.stored.shape,
-        "ImageType": lambda item: item.image_type,
-        "CorrectedImage": lambda item: sorted(item.corrections),
-        "ImageOrientationPatient": lambda item: _rounded(item.orientation),
-        "PixelSpacing": lambda item: _rounded(item.pixel_spacing_mm),
-    }
-    differing += [name for name, read in planes.items() if any(read(item) != read(first) for item in slices)]
+    """Refuse slices of one group that contradict each other in what must be one value."""
+    texts, numbers, corrections = (
+        _distinct(map(attrgetter(name), slices)) for name in ("text", "number", "corrections")
+    )
+    differing = [key for key in _SERIES_TEXT if any(text[key] != texts[0][key] for text in texts)]
+    differing += [key for key in _SERIES_NUMBER if any(one[key] != numbers[0][key] for one in numbers)]
+    if any(set(words) != set(corrections[0]) for words in corrections):
+        differing.append("CorrectedImage")
     if differing:
         raise SeriesRefused(
             "MIXED_SERIES", f"slices of one series differ in {', '.join(differing)}; split the series"
         )
 
 
-def _rounded(vector: np.ndarray | None) -> list[float] | None:
-    return None if vector is None else (np.round(vector, 4) + 0.0).tolist()
+def _distinct(objects: Iterable[Any]) -> list[Any]:
+    """Return every object once, in order: slices share what does not differ between their files."""
+    return list({id(item): item for item in objects}.values())
 
 
 def _check_corrections(item: PetSlice, notes: Notes, rules) -> None:
@@ -219,13 +221,15 @@ def _check_corrections(item: PetSlice, notes: Notes, rules) -> None:
     if missing:
         code = "NOT_ATTENUATION_CORRECTED" if "ATTN" in missing else "NOT_CORRECTED"
         raise SeriesRefused(
-            code, f"Corrected Image (0028,0051) needs {missing}, found {sorted(done)}; {_OTHER}"
+            code,
+            f"Corrected Image (0028,0051) needs {', '.join(missing)}, found "
+            f"{', '.join(sorted(map(say_code, done))) or 'none'}; {_OTHER}",
         )
     if "DECY" not in done and item.text["DecayCorrection"].upper() != "NONE":
         raise SeriesRefused(
             "NOT_DECAY_CORRECTED",
             f"Corrected Image (0028,0051) lacks DECY while Decay Correction is "
-            f"{item.text['DecayCorrection']!r}; {_OTHER}",
+            f"{say_code(item.text['DecayCorrection'])}; {_OTHER}",
         )
     for word in rules.corrections_expected:
         if word not in done:
@@ -249,14 +253,40 @@ def _check_rescale(slices: Sequence[PetSlice]) -> None:
             )
 
 
-def _to_suv(ordered: Sequence[PetSlice], factors: np.ndarray) -> np.ndarray:
-    """Rescale every slice by its own slope and factor, in float64, into one float32 volume."""
-    values = np.empty((len(ordered), *ordered[0].stored.shape), np.float32)
-    for target, item, factor in zip(values, ordered, factors, strict=True):
-        np.multiply(
-            item.stored, item.number["RescaleSlope"] * factor, out=target, casting="unsafe", dtype=np.float64
-        )
-    return values
+def _to_suv(ordered: Sequence[PetSlice], factors: np.ndarray, rules) -> tuple[np.ndarray, np.ndarray]:
+    """Rescale every slice by its own slope and factor, in float64, to a float32 volume and its projection.
+
+    The projection is taken of the stored pixels: factors are positive and rounding keeps the order, so the
+    largest stored pixel is the largest SUV.
+    """
+    n_rows, n_columns = ordered[0].stored.shape
+    values = np.empty((len(ordered), n_rows, n_columns), np.float32)
+    highest = np.empty((len(ordered), n_columns))
+    exact = np.empty((n_rows, n_columns))  # one slice in float64 stays in the processor's cache
+    with np.errstate(over="ignore"):  # refused below
+        slopes = np.array([item.number["RescaleSlope"] for item in ordered]) * factors
+    _check_highest(ordered, slopes, rules)
+    for target, most, item, slope in zip(values, highest, ordered, slopes, strict=True):
+        np.copyto(exact, item.stored)
+        np.multiply(exact, slope, out=exact)
+        np.copyto(target, exact, casting="unsafe")
+        most[...] = np.maximum.reduce(item.stored, axis=0)
+    return values, (highest * slopes[:, None]).astype(np.float32)
+
+
+def _check_highest(ordered: Sequence[PetSlice], slopes: np.ndarray, rules) -> None:
+    """Refuse SUV that no body can have, long before float32 ends; most slices are cleared by their type."""
+    whole = ordered[0].stored.dtype.kind in "iu"
+    for item, slope in zip(ordered, slopes.tolist(), strict=True):
+        if whole and slope * 2 ** (8 * item.stored.dtype.itemsize) <= rules.suv_refuse:
+            continue
+        highest = max(abs(float(item.stored.min())), abs(float(item.stored.max()))) * slope
+        if not highest <= rules.suv_refuse:  # nor NaN
+            raise SeriesRefused(
+                "SUV_IMPLAUSIBLE",
+                f"SUV of at most {rules.suv_refuse:g} expected, found {highest:.3g}: Rescale Slope "
+                "(0028,1053), dose, weight or times are wrong; ask the site and send the series again",
+            )
 
 
 def _facts(ordered: Sequence[PetSlice], grid: Grid, passed_over: dict[str, int]) -> dict[str, Any]:

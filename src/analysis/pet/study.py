@@ -1,9 +1,13 @@
-"""Measure all PET scans of a study: index, name subject and visit, measure, account for every scan."""
+"""Measure all PET scans of a study: index, name subject and visit, measure, account for every scan.
+
+Tables of a reader come as arguments: this module opens none.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +18,13 @@ import pandas as pd
 from analysis import plan as plans
 from analysis.fanout import Failure, fan_out
 from analysis.pet import ledger, quality
+from analysis.pet import scan_map as scan_maps
 from analysis.pet.assign import assign_subjects_and_visits
 from analysis.pet.index import Index, index_tree
 from analysis.pet.measurement import ScanResult, measure_scan
+from analysis.pet.reader_tables import REFERENCE_REGIONS, SEEDS, rows_by_scan
 from analysis.pet.reference_regions import BASELINE, LESION_KEY, derive_evaluable, select_targets
-from analysis.pet.suv import vendor_of
+from analysis.pet.tasks import make_tasks, scan_row
 
 __all__ = [
     "Index",
@@ -47,6 +53,7 @@ QC_TEXT = [
 QC_TEXT += ["MESSAGE", "ADAPTATIONS", "FLAGS"]
 QC_NUMBER = [
     "UPTAKEMIN",
+    "UPTAKEACQ",
     "DOSEMBQ",
     "WEIGHTKG",
     "HEIGHTM",
@@ -56,7 +63,17 @@ QC_NUMBER = [
     "LIVERMEAN",
     "LIVERSD",
 ]
-ROI_MAP_COLUMNS = ["USUBJID", "ROINAME", "ROLE"]
+PROPOSAL_NUMBERS = ["X", "Y", "Z", "SUVMEAN", "SUVSD", "CV", "N_VOXELS"]
+PROPOSAL_COLUMNS = [
+    "USUBJID",
+    "AVISIT",
+    "REGION",
+    *PROPOSAL_NUMBERS,
+    "FLAGS",
+    "STATUS",
+    "READER",
+    "DECIDEDDT",
+]
 EXCLUSION_COLUMNS = ["STEP", "USUBJID", "AVISIT", "ITEM", "CODE", "REASON"]
 
 
@@ -70,6 +87,10 @@ class Study:
         Tables of these names (``analysis.contracts``); every PET series found has one row in `scan_qc`.
     mips : DataFrame
         USUBJID AVISIT ROWS COLUMNS PIXELS: coronal projections, 8 bit, row by row.
+    reference_proposals : DataFrame
+        Table of this name: where liver and aorta of every measured scan come from.
+    files : Counter
+        Files below the DICOM folder by what they are; every file counts once.
     """
 
     adpet: pd.DataFrame
@@ -77,6 +98,8 @@ class Study:
     exclusions: pd.DataFrame
     queries: pd.DataFrame
     mips: pd.DataFrame
+    reference_proposals: pd.DataFrame = field(default_factory=pd.DataFrame)
+    files: Counter = field(default_factory=Counter)
 
 
 def measure_study(
@@ -88,6 +111,9 @@ def measure_study(
     dask_scheduler: str | None = None,
     roi_map: pd.DataFrame | None = None,
     decisions: pd.DataFrame | None = None,
+    scan_map: pd.DataFrame | None = None,
+    seeds: pd.DataFrame | None = None,
+    reference_regions: pd.DataFrame | None = None,
     step: str = "02",
     with_mips: bool = True,
     report: Callable[[str, int, int], None] | None = None,
@@ -106,6 +132,11 @@ def measure_study(
         As in `analysis.fanout.fan_out`: scans are independent of each other.
     roi_map, decisions : DataFrame, optional
         ``roi_map.csv`` and ``reader_decisions.csv``.
+    scan_map : DataFrame, optional
+        ``scan_map.csv``: whose and which visit a series is, whether to use it, and with which ROI object; it
+        wins over everything (`analysis.pet.scan_map`).
+    seeds, reference_regions : DataFrame, optional
+        ``seeds.csv`` and ``reference_regions.csv`` (`analysis.pet.reader_tables`).
     step : str
         Number of the notebook, for the ledger.
     with_mips : bool
@@ -123,22 +154,32 @@ def measure_study(
     FileNotFoundError
         NO_DATA_FOLDER; NO_PET_SERIES if the folder holds not one.
     ValueError
-        ROI_MAP_COLUMNS.
+        ROI_MAP_COLUMNS, SEEDS_COLUMNS, REFERENCE_REGIONS_COLUMNS; SCAN_MAP_* for an error in scan_map.csv.
     """
     plan = plans.defaults() if plan is None else plan
-    index = index_tree(Path(raw_dir) / plan.pet.dicom_folder)
-    _check_found(index, plan.pet.dicom_folder)
-    assigned, problems = assign_subjects_and_visits(index.series, adsl, plan)
-    assigned["SCANPATH"] = _unique_paths(assigned["PATH"], plan.pet.dicom_folder)
-    tasks = _tasks(Path(raw_dir) / plan.pet.dicom_folder, index, assigned, adsl, plan, roi_map, with_mips)
+    folder, study = plan.pet.dicom_folder, _study_of(adsl, plan)
+    index = index_tree(Path(raw_dir) / folder, report)
+    _check_found(index, folder)
+    entries = scan_maps.read_entries(scan_map, index, adsl, folder)
+    index = scan_maps.choose_rois(index, entries)
+    series = index.series.assign(SCANPATH=_unique_paths(index.series["PATH"], folder))
+    assigned, problems = assign_subjects_and_visits(series, adsl, plan, entries)
+    scans = list(zip(assigned["USUBJID"], assigned["AVISIT"]))
+    seed_rows, lost = rows_by_scan(seeds, SEEDS, scans, adsl["USUBJID"])
+    region_rows, also_lost = rows_by_scan(reference_regions, REFERENCE_REGIONS, scans, adsl["USUBJID"])
+    tasks = make_tasks(
+        index, assigned, plan, raw_dir=str(raw_dir), study=study, roi_map=roi_map, entries=entries,
+        seeds=seed_rows, reference_regions=region_rows, with_mips=with_mips,
+    )  # fmt: skip
     work = partial(measure_scan, rules=plan.pet.to_dict())
     found = fan_out(tasks, work, workers, dask_scheduler, what="scans", report=report)
     results = [_or_failed(task, result) for task, result in zip(tasks, found, strict=True)]
-    scan_qc = _scan_table(results, assigned[assigned["CODE"].notna()], problems, _study_of(adsl, plan))
+    scan_qc = _scan_table(results, assigned[assigned["CODE"].notna()], problems, study)
+    scan_qc = _flag_mapped(scan_qc, assigned, entries)
     rows = [row for result in results for row in result.rows]
     adpet = derive_flags(_frame(rows, ADPET_COLUMNS).astype({"AVAL": float}), plan)
-    aside, asked = ledger.index_ledger(index, assigned)
-    exclusions = [*aside, *problems, *(row for result in results for row in result.exclusions)]
+    aside, asked = ledger.index_ledger(index, assigned, folder, set(seed_rows))
+    exclusions = [*aside, *problems, *lost, *also_lost, *(row for r in results for row in r.exclusions)]
     exclusions += ledger.not_evaluable(adpet) + ledger.without_scan(adsl, assigned)
     queries = ledger.merge_queries([*asked, *(row for result in results for row in result.queries)])
     parts = [queries, quality.check_subjects(scan_qc, plan.pet)]
@@ -147,7 +188,8 @@ def measure_study(
     queries = pd.concat([part for part in parts if len(part)] or [queries], ignore_index=True)
     queries.insert(0, "STEP", step)
     set_aside = pd.DataFrame(exclusions, columns=EXCLUSION_COLUMNS).assign(STEP=step)
-    return Study(adpet, scan_qc, set_aside, queries, _mips(results))
+    counts = Counter(index.fate.values())
+    return Study(adpet, scan_qc, set_aside, queries, _mips(results), _proposals(results), counts)
 
 
 def derive_flags(adpet: pd.DataFrame, plan: plans.Plan | None = None) -> pd.DataFrame:
@@ -214,80 +256,25 @@ def _check_found(index: Index, folder: str) -> None:
 def _unique_paths(paths: pd.Series, folder: str) -> list[str]:
     """Name each series by its folder under the raw folder; further series of one folder get a number."""
     number = paths.groupby(paths).cumcount() + 1
-    under = paths if folder == "." else folder + "/" + paths
+    under = [ledger.below(folder, path) for path in paths]
     return [path if n == 1 else f"{path}#{n}" for path, n in zip(under, number)]
+
+
+def _flag_mapped(scan_qc: pd.DataFrame, assigned: pd.DataFrame, entries: Mapping[str, Any]) -> pd.DataFrame:
+    """Flag the scans whose subject, visit, group or ROI a person set; one set aside has its code."""
+    mapped = [uid in entries and entries[uid].use for uid in assigned["SERIESUID"]]
+    paths = set(assigned.loc[mapped, "SCANPATH"])
+    known = scan_qc["FLAGS"].astype(object).where(scan_qc["FLAGS"].notna(), None)
+    flags = [
+        f"{text};{scan_maps.FLAG}" if text and path in paths else scan_maps.FLAG if path in paths else text
+        for text, path in zip(known, scan_qc["PATH"])
+    ]
+    return scan_qc.assign(FLAGS=pd.Series(flags, index=scan_qc.index, dtype=object))
 
 
 def _study_of(adsl: pd.DataFrame, plan: plans.Plan) -> str:
     names = adsl["STUDYID"].dropna().unique() if "STUDYID" in adsl else []
     return str(names[0]) if len(names) else plan.study
-
-
-def _tasks(
-    root: Path,
-    index: Index,
-    assigned: pd.DataFrame,
-    adsl: pd.DataFrame,
-    plan: plans.Plan,
-    roi_map: pd.DataFrame | None,
-    with_mips: bool,
-) -> list[dict[str, Any]]:
-    rois = index.rois.groupby("SERIESUID")["PATH"].apply(list).to_dict()
-    maps = _maps(roi_map)
-    heights = _heights(assigned, plan.pet.height_cm_above)
-    study = _study_of(adsl, plan)
-    usable = assigned[assigned["CODE"].isna()].sort_values(["USUBJID", "SCANDT", "PATH"], kind="stable")
-    return [
-        {
-            "raw_dir": str(root),
-            "path": row.PATH,
-            "files": row.FILES,
-            "series_uid": row.SERIESUID,
-            "rois": sorted(rois.get(row.SERIESUID, [])),
-            "roi_map": maps.get(row.USUBJID, {}),
-            "height_m": heights.get(row.USUBJID),
-            "mip": with_mips,
-            "scan": _scan_row(row, study),
-        }
-        for row in usable.itertuples(index=False)
-    ]
-
-
-def _scan_row(row: Any, study: str) -> dict[str, Any]:
-    return {
-        "STUDYID": study,
-        "USUBJID": row.USUBJID,
-        "AVISIT": row.AVISIT,
-        "ADT": row.SCANDT,
-        "SITEID": row.SITEID,
-        "VENDOR": vendor_of(row.VENDOR or ""),
-        "MODEL": row.MODEL,
-        "UNITS": row.UNITS,
-        "DECAYCORR": row.DECAYCORR,
-        "PATH": row.SCANPATH,
-    }
-
-
-def _maps(roi_map: pd.DataFrame | None) -> dict[str, dict[str, dict[str, Any]]]:
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    lacks = [] if roi_map is None else [name for name in ROI_MAP_COLUMNS if name not in roi_map]
-    if lacks:
-        raise ValueError(
-            f"ROI_MAP_COLUMNS: roi_map.csv has no column {', '.join(lacks)}; "
-            f"it needs {', '.join(ROI_MAP_COLUMNS)}"
-        )
-    for row in [] if roi_map is None else roi_map.to_dict("records"):
-        found.setdefault(row["USUBJID"], {})[row["ROINAME"]] = row
-    return found
-
-
-def _heights(assigned: pd.DataFrame, above: float) -> dict[str, float]:
-    """Return each subject's height in m from the first scan that states one, baseline first."""
-    known = assigned[(assigned["HEIGHTM"] > 0) & assigned["USUBJID"].notna()]
-    metres = known["HEIGHTM"].where(known["HEIGHTM"] <= above, known["HEIGHTM"] / 100)
-    first = known.assign(HEIGHTM=metres, LATER=known["AVISIT"] != BASELINE)
-    first = first.sort_values(["LATER", "SCANDT", "PATH"], kind="stable").drop_duplicates("USUBJID")
-    return dict(zip(first["USUBJID"], first["HEIGHTM"]))
 
 
 def _or_failed(task: Mapping[str, Any], result: ScanResult | Failure) -> ScanResult:
@@ -304,7 +291,7 @@ def _scan_table(
     rows = [result.scan for result in results]
     for row, problem in zip(set_aside.itertuples(index=False), problems, strict=True):
         rows.append(
-            {**_scan_row(row, study), "STATUS": "REFUSED", "CODE": row.CODE, "MESSAGE": problem["REASON"]}
+            {**scan_row(row, study), "STATUS": "REFUSED", "CODE": row.CODE, "MESSAGE": problem["MESSAGE"]}
         )
     table = _frame(rows, [*QC_TEXT[:3], "ADT", *QC_TEXT[3:], *QC_NUMBER, "PATH"])
     table[QC_NUMBER] = table[QC_NUMBER].astype(float)
@@ -326,3 +313,12 @@ def _mips(results: list[ScanResult]) -> pd.DataFrame:
         if result.mip is not None
     ]
     return pd.DataFrame(rows, columns=["USUBJID", "AVISIT", "ROWS", "COLUMNS", "PIXELS"])
+
+
+def _proposals(results: list[ScanResult]) -> pd.DataFrame:
+    table = pd.DataFrame([row for r in results for row in r.references], columns=PROPOSAL_COLUMNS)
+    table[PROPOSAL_NUMBERS] = table[PROPOSAL_NUMBERS].astype(float)
+    table["DECIDEDDT"] = pd.to_datetime(table["DECIDEDDT"])
+    texts = table[["FLAGS", "READER"]].astype(object)
+    table[["FLAGS", "READER"]] = texts.where(texts.notna(), None)
+    return table

@@ -10,21 +10,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from analysis.pet import body_size, timing
-from analysis.pet.codes import Notes, SeriesRefused
+from analysis.pet.codes import Notes, SeriesRefused, say_code
 from analysis.pet.gates import (
-    is_fluorine18,
+    check_lossless,
     read_activity_bq,
     read_half_life_s,
     read_height_m,
     read_weight_kg,
 )
-from analysis.pet.header import PetSlice, positive
+from analysis.pet.header import PetSlice
+from analysis.pet.injection import administration_instant
+from analysis.pet.record import read_quietly, reference_facts, subject_facts
 
 # SUV Type (0054,1006) of an image in g/ml: the body size it was made with.
 _MADE_WITH = {
@@ -35,6 +36,7 @@ _MADE_WITH = {
     "LBMJANMA": "lbm_janma",
     "IBW": "ibw",
 }
+_ASK = "ask the site and send the series with a correct header"
 
 
 @dataclass(frozen=True)
@@ -105,19 +107,21 @@ def compute_factors(slices: Sequence[PetSlice], normalisation: str, notes: Notes
     SeriesRefused
         With the code of whatever is missing or contradictory (see pet.md 1.3 to 1.6).
     """
+    check_lossless(slices, notes, rules)
     item = slices[0]
     units, decay = item.text["Units"].upper(), item.text["DecayCorrection"].upper()
     facts: dict[str, Any] = {"tref_rule": "NOT_NEEDED"}
     size = _size_reader(item, notes, rules)
     if units == "BQML":
         factors = _from_activity(slices, size(normalisation), decay, facts, notes, rules)
+        _check_own_map(slices, factors, normalisation, size, notes, rules)
     elif units == "CNTS":
         factors = _from_counts(slices, normalisation, size, decay, facts, notes, rules)
     else:
         factors = np.full(len(slices), _renormalise(_source(item, units, notes), normalisation, size))
     if normalisation == "lbm_james128":
         _check_james(item, rules)
-    return Uptake(factors, facts | _subject_facts(slices, facts, notes, rules))
+    return Uptake(factors, facts | subject_facts(slices, facts, notes, rules))
 
 
 def _size_reader(item: PetSlice, notes: Notes, rules) -> Callable[[str], float]:
@@ -144,12 +148,14 @@ def _source(item: PetSlice, units: str, notes: Notes) -> str:
         return "bsa"
     if units in {"GML", "CM2ML"}:
         raise SeriesRefused(
-            "SUV_TYPE_INCONSISTENT", f"Units (0054,1001) {units!r} with SUV Type (0054,1006) {kind!r}"
+            "SUV_TYPE_INCONSISTENT",
+            f"Units (0054,1001) {say_code(units)} with SUV Type (0054,1006) {say_code(kind)}: no SUV "
+            "can be told",
         )
     raise SeriesRefused(
         "UNITS_UNSUPPORTED",
-        f"Units (0054,1001) BQML, GML, CM2ML or Philips CNTS expected, found {units!r}: no SUV can be "
-        f"computed",
+        f"Units (0054,1001) BQML, GML, CM2ML or Philips CNTS expected, found {say_code(units)}: no SUV "
+        "can be computed",
     )
 
 
@@ -164,23 +170,46 @@ def _from_activity(slices, size, decay, facts, notes, rules) -> np.ndarray:
     if decay == "ADMIN":
         facts["tref_rule"] = "ADMIN"
         return np.full(len(slices), size / dose)
+    if decay == "NONE" and {"DECY", "DECAY"} & set(item.corrections):
+        raise SeriesRefused(
+            "DECAY_CORRECTION_CONTRADICTORY",
+            "Decay Correction (0054,1102) is 'NONE' while Corrected Image (0028,0051) lists DECY: SUV would "
+            f"differ by the decay since the injection; {_ASK}",
+        )
     half_life = read_half_life_s(item, notes, rules)
-    reference = _reference(slices, decay, half_life, notes)
-    injected = timing.administration_instant(item, reference.first, half_life, notes, rules, reference.offset)
-    facts |= _reference_facts(slices, reference, decay, half_life, notes, rules)
+    moments, kind = timing.distinct_moments(slices)
+    reference = _reference(moments, decay, half_life, notes)
+    injected = administration_instant(item, reference.first, half_life, notes, rules, reference.offset)
+    facts |= reference_facts(moments, reference, decay, half_life, notes, rules)
     facts["injection"] = injected
     elapsed = np.array([(instant - injected).total_seconds() for instant in reference.instants])
-    return size / (dose * np.exp(-math.log(2) / half_life * elapsed))
+    with np.errstate(over="ignore", under="ignore"):  # refused here
+        factors = size / dose * np.exp(math.log(2) / half_life * elapsed)
+    _check_factors(factors)
+    return factors[kind]
+
+
+def _check_factors(factors: np.ndarray) -> None:
+    if not np.all(np.isfinite(factors) & (factors > 0)):
+        raise SeriesRefused(
+            "SUV_FACTOR_INVALID",
+            "the factor from pixel to SUV is not above 0 and finite: injection and scan lie too many "
+            f"half-lives apart, or a vendor's factor is wrong; {_ASK}",
+        )
 
 
 def _reference(slices, decay, half_life, notes) -> timing.Reference:
+    vendor = vendor_of(slices[0].text["Manufacturer"])
     if decay == "START":
-        return timing.reference_start(slices, vendor_of(slices[0].text["Manufacturer"]), half_life, notes)
+        return timing.reference_start(slices, vendor, half_life, notes)
     if decay == "NONE":
-        return timing.reference_not_corrected(slices, half_life)
+        return timing.reference_not_corrected(slices, vendor, half_life, notes)
+    if decay == "YES":
+        return timing.reference_stated(slices, notes)
     raise SeriesRefused(
         "DECAY_CORRECTION_UNKNOWN",
-        f"Decay Correction (0054,1102) START, ADMIN or NONE expected, found {decay!r}",
+        "Decay Correction (0054,1102) START, ADMIN or NONE expected (Enhanced PET: Decay Corrected "
+        f"(0018,9758) YES or NO), found {say_code(decay)}",
     )
 
 
@@ -192,10 +221,13 @@ def _from_counts(slices, normalisation, size, decay, facts, notes, rules) -> np.
         )
     activity, suv = (_philips(slices, key, notes) for key in ("philips_activity", "philips_suv"))
     if activity is not None:
-        factors = activity * _from_activity(slices, size(normalisation), decay, facts, notes, rules)
+        per_bqml = _from_activity(slices, size(normalisation), decay, facts, notes, rules)
+        with np.errstate(over="ignore", under="ignore"):  # refused here
+            factors = activity * per_bqml
+        _check_factors(factors)
         if suv is not None:
             made = suv * _renormalise("bw", normalisation, size)
-            if np.max(np.abs(made / factors - 1)) > rules.philips_factor_tolerance:
+            if not _agree(made, factors, rules.philips_factor_tolerance):
                 notes.flag("PHILIPS_FACTORS_DISAGREE")
         return factors
     if suv is None:
@@ -211,6 +243,22 @@ def _from_counts(slices, normalisation, size, decay, facts, notes, rules) -> np.
         )
     facts["tref_rule"] = "VENDOR_SUV_FACTOR"
     return suv * _renormalise("bw", normalisation, size)
+
+
+def _check_own_map(slices, factors, normalisation, size, notes, rules) -> None:
+    """Flag an enhanced image whose own SUV map disagrees with the SUV from its activity and header."""
+    own = np.array([item.number.get("SuvMap") or math.nan for item in slices])
+    if np.isnan(own).all():
+        return
+    made = own * _renormalise("bw", normalisation, size)
+    known = np.isfinite(made)
+    if not _agree(made[known], factors[known], rules.rwv_tolerance):
+        notes.flag("RWV_MAPS_DISAGREE")
+
+
+def _agree(made: np.ndarray, factors: np.ndarray, tolerance: float) -> bool:
+    """Tell whether two ways to SUV give the same within a fraction; ratios may overflow."""
+    return bool(np.all(np.abs(made - factors) <= tolerance * factors))
 
 
 def _philips(slices, key, notes) -> np.ndarray | None:
@@ -230,91 +278,10 @@ def _float(text: str) -> float:
 
 
 def _check_james(item: PetSlice, rules) -> None:
-    weight, height = (_quietly(read, item, rules) for read in (read_weight_kg, read_height_m))
+    weight, height = (read_quietly(read, item, rules) for read in (read_weight_kg, read_height_m))
     if weight and height and body_size.beyond_james_vertex(weight, height, item.text["PatientSex"].upper()):
         raise SeriesRefused(
             "JAMES_BEYOND_VERTEX",
             f"James's lean mass falls beyond its vertex (weight {weight:g} kg, height {height:g} m); use "
             f"'lbm_janma'",
         )
-
-
-def _reference_facts(slices, reference, decay, half_life, notes, rules) -> dict[str, Any]:
-    disagreement = reference.disagreement_s()
-    if decay == "START" and reference.spread_s() > rules.tref_common_s:
-        notes.flag("TREF_NOT_COMMON")
-    if disagreement > rules.tref_flag_s:
-        notes.flag("TREF_CANDIDATES_DISAGREE")
-    if disagreement > rules.tref_error_s:
-        notes.flag("TREF_CANDIDATES_DISAGREE_LARGE")
-    if decay == "START" and _decay_factor_off(slices, half_life) > rules.decay_factor_tolerance:
-        notes.flag("DECAY_FACTOR_MISMATCH")
-    used = reference.first
-    offsets = {
-        name: [round(extreme((at - used).total_seconds() for at in instants), 3) for extreme in (min, max)]
-        for name, instants in reference.candidates.items()
-    }
-    return {
-        "tref_rule": reference.rule,
-        "tref": used,
-        "tref_spread_s": reference.spread_s(),
-        "tref_candidates_s": offsets,
-        "tref_disagreement_s": disagreement,
-    }
-
-
-def _decay_factor_off(slices, half_life) -> float:
-    """Return the largest relative deviation of DecayFactor from exp(lambda FRT); 0 where one is missing."""
-    pairs = [(item.number["DecayFactor"], item.number["FrameReferenceTime"]) for item in slices]
-    rate = math.log(2) / half_life
-    return max(
-        (abs(f / math.exp(rate * t / 1000) - 1) for f, t in pairs if positive(f) and t is not None),
-        default=0.0,
-    )
-
-
-def _subject_facts(slices, facts, notes, rules) -> dict[str, Any]:
-    item = slices[0]
-    return {
-        "injected_activity_bq": _quietly(read_activity_bq, item, rules, notes),
-        "half_life_s": _quietly(read_half_life_s, item, rules),
-        "body_weight_kg": _quietly(read_weight_kg, item, rules, notes),
-        "body_height_m": _quietly(read_height_m, item, rules, notes),
-        "sex": item.text["PatientSex"].upper() or None,
-        "fluorine18": is_fluorine18(item),
-        "uptake_time_min": _uptake_time_min(slices, facts, rules),
-    }
-
-
-def _quietly(read, item: PetSlice, rules, notes: Notes | None = None):
-    """Read a header value for the record: None where it would be refused; what was adapted is flagged."""
-    aside = Notes()
-    try:
-        value = read(item, aside, rules)
-    except SeriesRefused:
-        return None
-    for code in aside.adaptations if notes else ():
-        if code not in notes.adaptations:
-            notes.flag(code)
-    for code in aside.flags if notes else ():
-        notes.flag(code)
-    return value
-
-
-def _uptake_time_min(slices, facts, rules) -> float | None:
-    """Return minutes from injection to the earliest acquisition (or decay reference, if that has no date)."""
-    item = slices[0]
-    starts = [instant for instant in map(timing.acquisition_instant, slices) if instant]
-    start: datetime | None = min(starts, default=None) or timing.series_instant(item)
-    reference, injected = facts.get("tref"), facts.get("injection")
-    if reference is not None and (
-        start is None or abs((start - reference).total_seconds()) > rules.half_life_long_s
-    ):
-        start = reference
-    if start is not None and injected is None:
-        half_life = item.number["RadionuclideHalfLife"]
-        try:
-            injected = timing.administration_instant(item, start, half_life or 0.0, Notes(), rules)
-        except SeriesRefused:
-            return None
-    return None if start is None else (start - injected).total_seconds() / 60

@@ -1,6 +1,6 @@
-"""When: the instant an image is decay-corrected to, and the injection.
+"""When: the instant an image is decay-corrected to.
 
-Rules of IBSI-SUV 3 as pet.md 1.4 and 1.5 state them. Instants are naive local times; a UTC offset is used
+Rules of IBSI-SUV 3 as pet.md 1.4 states them. Instants are naive local times; a UTC offset is used
 only where both sides can be brought to one clock.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 
-from analysis.pet.clock import average_count_time_s, combine, parse_datetime, parse_offset, parse_time
+import numpy as np
+
+from analysis.pet.clock import average_count_time_s, combine, moved, parse_datetime, parse_offset
 from analysis.pet.codes import Notes, SeriesRefused
 from analysis.pet.header import PetSlice, positive
-
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,21 @@ class Reference:
         """Compute how far the slices' instants lie apart, in s."""
         return (max(self.instants) - self.first).total_seconds()
 
+    def offsets_s(self) -> dict[str, tuple[float, float]]:
+        """Compute the range of every candidate after the earliest instant in use, in s."""
+        return {
+            name: tuple((extreme - self.first).total_seconds() for extreme in (min(instants), max(instants)))
+            for name, instants in self.candidates.items()
+        }
+
     def disagreement_s(self) -> float:
         """Compute how far any candidate lies from the instant in use, in s; the largest over all slices."""
-        away = [
-            abs((instant - used).total_seconds())
-            for instants in self.candidates.values()
-            for instant, used in zip(instants, self.instants, strict=True)
-        ]
-        return max(away, default=0.0)
+        away = timedelta(0)
+        for instants in self.candidates.values():
+            if instants is not self.instants:
+                differences = [one - used for one, used in zip(instants, self.instants, strict=True)]
+                away = max(away, max(differences), -min(differences))
+        return away.total_seconds()
 
 
 def series_instant(item: PetSlice) -> datetime | None:
@@ -90,35 +97,116 @@ def acquisition_instant(item: PetSlice) -> datetime | None:
     return combine(item.text["AcquisitionDate"], item.text["AcquisitionTime"])
 
 
-def reference_not_corrected(slices: Sequence[PetSlice], half_life_s: float) -> Reference:
-    """Find the instant each slice of a series without decay correction stands for: start + T_ave.
+def distinct_moments(slices: Sequence[PetSlice]) -> tuple[list[PetSlice], np.ndarray]:
+    """Find the slices that differ in what the time rules look at: one a bed position, not one a plane.
 
     Parameters
     ----------
     slices : sequence of PetSlice
         The series.
-    half_life_s : float
-        Half-life in s.
+
+    Returns
+    -------
+    (list of PetSlice, ndarray of int, shape (slices,))
+        One slice of each kind, and of every slice its kind.
+    """
+    kinds: dict[tuple, int] = {}
+    examples, index = [], []
+    for item in slices:
+        text, number, private = item.text, item.number, item.private
+        key = (
+            text["SeriesDate"], text["SeriesTime"], text["AcquisitionDate"], text["AcquisitionTime"],
+            text["DecayCorrectionDateTime"], text["FrameReferenceDateTime"], text["FrameAcquisitionDateTime"],
+            number["FrameReferenceTime"], number["ActualFrameDuration"], number["DecayFactor"],
+            private.get("siemens_decay"), private.get("ge_scan"), item.without_creator,
+        )  # fmt: skip
+        kind = kinds.setdefault(key, len(kinds))
+        if kind == len(examples):
+            examples.append(item)
+        index.append(kind)
+    return examples, np.array(index)
+
+
+def reference_stated(slices: Sequence[PetSlice], notes: Notes) -> Reference:
+    """Read the instant an Enhanced PET image is corrected to: Decay Correction DateTime.
+
+    Parameters
+    ----------
+    slices : sequence of PetSlice
+        The frames.
+    notes : Notes
+        Receives ``TREF_OFFSET_ASSUMED_LOCAL``.
 
     Returns
     -------
     Reference
-        Its instants differ from slice to slice.
+        The instant, one a frame.
+
+    Raises
+    ------
+    SeriesRefused
+        ``TREF_NOT_DERIVABLE`` without it.
+    """
+    parsed = [parse_datetime(item.text["DecayCorrectionDateTime"]) for item in slices]
+    if not all(instant for instant, _ in parsed):
+        raise SeriesRefused(
+            "TREF_NOT_DERIVABLE",
+            "Decay Corrected (0018,9758) is 'YES': Decay Correction DateTime (0018,9701) expected, with date "
+            "and time of day, found none that can be read",
+        )
+    instants, offset = _on_series_clock(parsed, slices[0])
+    _flag_offset(offset, slices[0], notes)
+    rule = "DECAY_CORRECTION_DATETIME"
+    return Reference(instants, rule, {rule: instants}, offset)
+
+
+def reference_not_corrected(
+    slices: Sequence[PetSlice], vendor: str, half_life_s: float, notes: Notes
+) -> Reference:
+    """Find the instant each slice of a series without decay correction stands for.
+
+    Of a classic slice it is start + T_ave; a frame of an enhanced image states it (Frame Reference DateTime),
+    or has its start and duration.
+
+    Parameters
+    ----------
+    slices : sequence of PetSlice
+        The series.
+    vendor : {"SIEMENS", "GE", "PHILIPS", "OTHER"}
+        Tells what Frame Reference Time counts to.
+    half_life_s : float
+        Half-life in s.
+    notes : Notes
+        Receives ``TREF_OFFSET_ASSUMED_LOCAL``.
+
+    Returns
+    -------
+    Reference
+        Its instants differ from slice to slice; the other candidate is Series Time + Frame Reference Time.
 
     Raises
     ------
     SeriesRefused
         ``TREF_NOT_DERIVABLE`` without acquisition time or frame duration.
     """
-    instants = [_mean_instant(item, half_life_s) for item in slices]
-    if None in instants:
+    parsed = [_frame_instant(item, half_life_s) for item in slices]
+    if not all(instant for instant, _ in parsed):
         raise SeriesRefused(
             "TREF_NOT_DERIVABLE",
-            "Decay Correction (0054,1102) is 'NONE': every slice needs Acquisition Date and Time "
-            "(0008,0022/0032) "
-            "and Actual Frame Duration (0018,1242) > 0",
+            "the image is not decay-corrected: every slice needs Acquisition Date and Time (0008,0022/0032) "
+            "and Actual Frame Duration (0018,1242) > 0; every frame of an enhanced image Frame Reference "
+            "DateTime (0018,9151), or Frame Acquisition DateTime (0018,9074) and Duration (0018,9220)",
         )
-    return Reference(instants, "ACQUISITION_MEAN")
+    stated = {bool(item.text["FrameReferenceDateTime"]) for item in slices}
+    instants, offset = _on_series_clock(parsed, slices[0])
+    _flag_offset(offset, slices[0], notes)
+    rules = ["FRAME_REFERENCE_DATETIME"] * (True in stated) + ["ACQUISITION_MEAN"] * (False in stated)
+    rule = "+".join(rules)
+    candidates = {rule: instants}
+    from_series = [_from_series(item, vendor, half_life_s) for item in slices]
+    if all(from_series):
+        candidates["SERIES_TIME_AND_FRAME"] = from_series
+    return Reference(instants, rule, candidates, offset)
 
 
 def reference_start(slices: Sequence[PetSlice], vendor: str, half_life_s: float, notes: Notes) -> Reference:
@@ -150,8 +238,7 @@ def reference_start(slices: Sequence[PetSlice], vendor: str, half_life_s: float,
         ``TREF_NOT_DERIVABLE`` when no step applies.
     """
     candidates, offset = _candidates(slices, vendor, half_life_s)
-    if offset is not None and parse_offset(slices[0].text["TimezoneOffsetFromUTC"]) is None:
-        notes.flag("TREF_OFFSET_ASSUMED_LOCAL")
+    _flag_offset(offset, slices[0], notes)
     for name in ("PRIVATE_SIEMENS", "PRIVATE_GE"):
         if name in candidates:
             if any(name.split("_")[1].lower() in key for item in slices for key in item.without_creator):
@@ -180,15 +267,11 @@ def reference_start(slices: Sequence[PetSlice], vendor: str, half_life_s: float,
 
 def _candidates(slices, vendor, half_life_s):
     found, offset = {}, None
-    local = parse_offset(slices[0].text["TimezoneOffsetFromUTC"])
     for name, key in (("PRIVATE_SIEMENS", "siemens_decay"), ("PRIVATE_GE", "ge_scan")):
         parsed = [parse_datetime(item.private.get(key, "")) for item in slices]
         if not all(instant for instant, _ in parsed):
             continue
-        own = parsed[0][1]
-        shift = local - own if local is not None and own is not None else timedelta(0)
-        found[name] = [instant + shift for instant, _ in parsed]
-        offset = own if local is None else local
+        found[name], offset = _on_series_clock(parsed, slices[0])
     series = [series_instant(item) for item in slices]
     if all(series):
         found["SERIES_TIME"] = series
@@ -201,11 +284,41 @@ def _candidates(slices, vendor, half_life_s):
     return found, offset
 
 
+def _on_series_clock(parsed, item: PetSlice) -> tuple[list[datetime], timedelta | None]:
+    """Bring date-times to the clock of the series; return its offset from UTC where one is stated."""
+    local = parse_offset(item.text["TimezoneOffsetFromUTC"])
+    clock = next((own for _, own in parsed if own is not None), None) if local is None else local
+    shifts = [0.0 if own is None else ((clock or timedelta(0)) - own).total_seconds() for _, own in parsed]
+    instants = [moved(instant, shift) for (instant, _), shift in zip(parsed, shifts, strict=True)]
+    if not all(instants):
+        raise SeriesRefused(
+            "TREF_NOT_DERIVABLE", "a date-time of the decay correction lies at the end of the calendar; "
+            "ask the site and send the series with a correct header"
+        )  # fmt: skip
+    return instants, clock
+
+
+def _flag_offset(offset: timedelta | None, item: PetSlice, notes: Notes) -> None:
+    if offset is not None and parse_offset(item.text["TimezoneOffsetFromUTC"]) is None:
+        notes.flag("TREF_OFFSET_ASSUMED_LOCAL")
+
+
+def _frame_instant(item: PetSlice, half_life_s: float) -> tuple[datetime | None, timedelta | None]:
+    """Return the instant an uncorrected slice stands for, and the offset from UTC it carries."""
+    if item.text["FrameReferenceDateTime"]:
+        return parse_datetime(item.text["FrameReferenceDateTime"])
+    start, offset = parse_datetime(item.text["FrameAcquisitionDateTime"])
+    start, duration_ms = start or acquisition_instant(item), item.number["ActualFrameDuration"]
+    if start is None or not positive(duration_ms):
+        return None, None
+    return moved(start, average_count_time_s(duration_ms / 1000, half_life_s)), offset
+
+
 def _mean_instant(item: PetSlice, half_life_s: float) -> datetime | None:
     own, duration_ms = acquisition_instant(item), item.number["ActualFrameDuration"]
     if own is None or not positive(duration_ms):
         return None
-    return own + timedelta(seconds=average_count_time_s(duration_ms / 1000, half_life_s))
+    return moved(own, average_count_time_s(duration_ms / 1000, half_life_s))
 
 
 def _back_computed(item: PetSlice, vendor: str, half_life_s: float) -> datetime | None:
@@ -213,114 +326,17 @@ def _back_computed(item: PetSlice, vendor: str, half_life_s: float) -> datetime 
     shift_ms = item.number["FrameReferenceTime"]
     if start is None or shift_ms is None or not 0 <= shift_ms < math.inf:
         return None
-    return start - timedelta(milliseconds=shift_ms)
+    return moved(start, -shift_ms / 1000)
 
 
-def administration_instant(
-    item: PetSlice,
-    reference: datetime,
-    half_life_s: float,
-    notes: Notes,
-    rules,
-    offset: timedelta | None = None,
-) -> datetime:
-    """Find the instant of injection by the rules of IBSI-SUV.
+def _from_series(item: PetSlice, vendor: str, half_life_s: float) -> datetime | None:
+    """Return Series Time + Frame Reference Time: the instant the frame's mean was measured at.
 
-    Parameters
-    ----------
-    item : PetSlice
-        Any slice of the series.
-    reference : datetime
-        Earliest instant the image is decay-corrected to.
-    half_life_s : float
-        Half-life in s.
-    notes : Notes
-        Receives the adaptations ``ADMIN_*``.
-    rules : plan section
-        Section ``pet`` of the plan.
-    offset : timedelta, optional
-        Offset from UTC that `reference` itself carries.
-
-    Returns
-    -------
-    datetime.datetime
-        On the clock of `reference`.
-
-    Raises
-    ------
-    SeriesRefused
-        ``ADMIN_TIME_MISSING``, ``ADMIN_DATE_UNKNOWN`` (long-lived nuclide), ``ADMIN_TIME_CONFLICT``,
-        ``ADMIN_UTC_OFFSET``.
+    GE counts Frame Reference Time to the frame's start (as `_back_computed`).
     """
-    stored = _stored_injection(item, offset, notes)
-    clock = parse_time(item.text["RadiopharmaceuticalStartTime"])
-    conflict = bool(stored and clock) and _clock_difference_s(stored.time(), clock) > rules.admin_conflict_s
-    if conflict:
-        notes.flag("ADMIN_TIME_CONFLICT")
-    if stored is None and clock is None:
-        raise SeriesRefused(
-            "ADMIN_TIME_MISSING",
-            "neither injection date-time (0018,1078) nor injection time (0018,1072) can be read",
-        )
-    if stored is not None and _in_window(reference - stored, half_life_s, rules):
-        return stored
-    if conflict:
-        raise SeriesRefused(
-            "ADMIN_TIME_CONFLICT",
-            "injection date-time (0018,1078) is out of range and disagrees with injection time (0018,1072) "
-            "by "
-            f"{_clock_difference_s(stored.time(), clock):.0f} s; correct the header",
-        )
-    if half_life_s >= rules.half_life_long_s:
-        raise SeriesRefused(
-            "ADMIN_DATE_UNKNOWN",
-            f"half-life {half_life_s:g} s: the date of injection cannot be rebuilt from the time of day "
-            f"alone",
-        )
-    if stored is not None:
-        notes.adapt(
-            "ADMIN_DATE_RECONSTRUCTED",
-            "the stored injection date was out of range and rebuilt from the scan's",
-        )
-    else:
-        notes.adapt("ADMIN_DATE_INFERRED", "the injection has no date (0018,1078): the scan's was taken")
-    return _on_scan_day(stored.time() if stored is not None else clock, reference, notes, rules)
-
-
-def _on_scan_day(clock: time, reference: datetime, notes: Notes, rules) -> datetime:
-    instant = datetime.combine(reference.date(), clock)
-    if (reference - instant).total_seconds() >= -rules.admin_before_s:
-        return instant
-    notes.adapt("ADMIN_PREVIOUS_DAY", "the injection was placed on the day before the scan")
-    return instant - _DAY
-
-
-def _stored_injection(item: PetSlice, offset: timedelta | None, notes: Notes) -> datetime | None:
-    instant, own_offset = parse_datetime(item.text["RadiopharmaceuticalStartDateTime"])
-    if instant is None and parse_time(item.text["RadiopharmaceuticalStartTime"]) is None:
-        instant, own_offset = parse_datetime(item.private.get("ge_admin", ""))
-        if instant is not None:
-            notes.adapt(
-                "ADMIN_TIME_FROM_PRIVATE", "the injection was read from GE's private element (0009,xx3B)"
-            )
-    if instant is None or own_offset is None:
-        return instant
-    local = parse_offset(item.text["TimezoneOffsetFromUTC"])
-    local = offset if local is None else local
-    if local is None:
-        raise SeriesRefused(
-            "ADMIN_UTC_OFFSET",
-            "the injection carries an offset from UTC but the series has none (0008,0201): the clocks "
-            "cannot be joined",
-        )
-    return instant - own_offset + local
-
-
-def _in_window(elapsed: timedelta, half_life_s: float, rules) -> bool:
-    return -rules.admin_before_s <= elapsed.total_seconds() < rules.admin_half_lives * half_life_s
-
-
-def _clock_difference_s(one: time, other: time) -> float:
-    day = date(2000, 1, 1)
-    away = abs((datetime.combine(day, one) - datetime.combine(day, other)).total_seconds())
-    return min(away, 86400 - away)
+    series, shift_ms = series_instant(item), item.number["FrameReferenceTime"]
+    duration_ms = item.number["ActualFrameDuration"]
+    if series is None or shift_ms is None or not 0 <= shift_ms < math.inf or not positive(duration_ms):
+        return None
+    mean_s = average_count_time_s(duration_ms / 1000, half_life_s) if vendor == "GE" else 0.0
+    return moved(series, shift_ms / 1000 + mean_s)

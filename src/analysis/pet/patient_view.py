@@ -1,0 +1,92 @@
+"""An image as a reader looks at it: axes along the body, voxels as large as the question needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.pet.codes import RoiRefused
+from analysis.pet.region import Region
+
+
+@dataclass(frozen=True, eq=False)
+class PatientView:
+    """The image in larger voxels, its axes turned towards the head, the back and the patient's left.
+
+    Attributes
+    ----------
+    values : ndarray of float32
+        Means over blocks of the image's voxels.
+    step_mm : ndarray, shape (3,)
+        Size of its voxels.
+    order : tuple of int
+        Image axis of each axis of the view.
+    flipped : tuple of bool
+        Whether the image runs the other way along it.
+    factor : ndarray of int, shape (3,)
+        Image voxels per voxel of the view.
+    fine_shape : tuple of int
+        Shape of the turned image.
+    """
+
+    values: np.ndarray
+    step_mm: np.ndarray
+    order: tuple[int, ...]
+    flipped: tuple[bool, ...]
+    factor: np.ndarray
+    fine_shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, pet, rules, grid_mm: float) -> PatientView:
+        """Return the view of an image in voxels of about `grid_mm`.
+
+        Raises
+        ------
+        RoiRefused
+            ``ORIENTATION_OBLIQUE`` for image axes far from the body's; ``IMAGE_TOO_SMALL``.
+        """
+        directions = pet.affine[:3, :3] / np.linalg.norm(pet.affine[:3, :3], axis=0)
+        patient = directions[::-1]  # rows: z, y, x
+        order = tuple(int(axis) for axis in np.abs(patient).argmax(axis=1))
+        along = np.array([patient[row, axis] for row, axis in enumerate(order)])
+        if len(set(order)) < 3 or np.abs(along).min() < math.cos(math.radians(rules.propose_tilt_degrees)):
+            raise RoiRefused("ORIENTATION_OBLIQUE", "a plane along the body's axes expected; draw the region")
+        spacing = np.asarray(pet.spacing_mm)[list(order)]
+        factor = np.maximum(1, np.round(grid_mm / spacing).astype(int))
+        turned = pet.values.transpose(order)
+        flipped = tuple(bool(step < 0) for step in along)
+        turned = turned[tuple(slice(None, None, -1) if back else slice(None) for back in flipped)]
+        coarse = _block_means(turned, factor)
+        return cls(coarse, spacing * factor, order, flipped, factor, turned.shape)
+
+    def to_mm(self, pet, at: Sequence[int]) -> tuple[float, float, float]:
+        """Return the patient coordinates (LPS) of the fine voxel nearest to a coarse voxel's centre."""
+        fine = np.asarray(at) * self.factor + self.factor // 2
+        fine = np.where(self.flipped, np.array(self.fine_shape) - 1 - fine, fine)
+        index = np.empty(3, int)
+        index[list(self.order)] = fine
+        return tuple(float(value) for value in pet.grid.to_mm(index[None])[0])
+
+    def mask_of(self, regions: Sequence[Region]) -> np.ndarray:
+        """Return which voxels of the view hold a voxel of the image's `regions`."""
+        mask = np.zeros(self.values.shape, bool)
+        for region in regions:
+            fine = region.index()[:, list(self.order)]
+            fine = np.where(self.flipped, np.array(self.fine_shape) - 1 - fine, fine)
+            mask[tuple(np.minimum(fine // self.factor, np.array(mask.shape) - 1).T)] = True
+        return mask
+
+
+def _block_means(values: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Return means over blocks of `factor` voxels; an incomplete block at the end is left out."""
+    a, b, c = factor
+    n = np.array(values.shape) // factor
+    if not n.all():
+        raise RoiRefused("IMAGE_TOO_SMALL", "the image is smaller than one coarse voxel; draw the region")
+    total = np.zeros(n, np.float32)
+    for i, j, k in np.ndindex(*factor):
+        total += values[i : n[0] * a : a, j : n[1] * b : b, k : n[2] * c : c]
+    return total / np.float32(a * b * c)

@@ -1,0 +1,166 @@
+"""``seeds.csv`` and ``reference_regions.csv``: what a reader pointed at and decided, checked row by row."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import date
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+SEED_METHODS = ("PERCENT41", "PERCENT50", "FIXED", "PERCIST")
+REGIONS = ("LIVER", "AORTA")
+DECISIONS = ("ACCEPT", "MOVE", "REJECT")
+_PLACE = ("X", "Y", "Z")
+_NUMBERS = (*_PLACE, "THRESHOLD")
+
+Rows = dict[tuple[str, str], list[dict[str, Any]]]
+
+
+class ReaderTable(NamedTuple):
+    """Form of one table of the raw folder.
+
+    Attributes
+    ----------
+    file, code : str
+        Its name, and how its codes begin.
+    needs, may : tuple of str
+        Columns it must and may have.
+    name : str
+        Column that names the lesion or region, once a scan.
+    check : callable
+        Row -> what is wrong with it, empty if nothing.
+    """
+
+    file: str
+    code: str
+    needs: tuple[str, ...]
+    may: tuple[str, ...]
+    name: str
+    check: Callable[[dict[str, Any]], str]
+
+
+def rows_by_scan(
+    table: pd.DataFrame | None, form: ReaderTable, scans: Iterable[tuple[Any, Any]], subjects: Iterable[str]
+) -> tuple[Rows, list[dict[str, Any]]]:
+    """Sort the rows of a reader's table by scan; what cannot be used goes to the ledger.
+
+    Parameters
+    ----------
+    table : DataFrame or None
+        The table, all text.
+    form : ReaderTable
+        `SEEDS` or `REFERENCE_REGIONS`.
+    scans : iterable of (USUBJID, AVISIT)
+        Scans found, refused ones included.
+    subjects : iterable of str
+        USUBJID of all subjects.
+
+    Returns
+    -------
+    rows : dict
+        (USUBJID, AVISIT) -> rows as dicts; X Y Z THRESHOLD are float, an empty cell is None.
+    problems : list of dict
+        Rows of the exclusions ledger: <code>_WITHOUT_SCAN, <code>_INVALID, <code>_DUPLICATE (several rows for
+        one lesion or region of a scan: all are set aside).
+
+    Raises
+    ------
+    ValueError
+        <file>_COLUMNS for missing or unknown columns.
+    """
+    if table is None:
+        return {}, []
+    _check_columns(table, form)
+    known, people = set(scans), set(subjects)
+    rows = [_typed(row) for row in table.to_dict("records")]
+    count = Counter(_key(row, form) for row in rows)
+    found: Rows = {}
+    problems = []
+    for number, row in enumerate(rows, start=1):
+        scan = (row["USUBJID"], row["AVISIT"])
+        kind, reason = "", form.check(row) if row[form.name] else f"{form.name} is empty"
+        if reason:
+            kind = "INVALID"
+        elif scan not in known:
+            kind = "WITHOUT_SCAN"
+            reason = "no PET scan of this subject and visit; send the scan, or correct the row"
+        elif count[_key(row, form)] > 1:
+            kind, reason = "DUPLICATE", f"several rows for one {form.name} of a scan; keep one"
+        if not kind:
+            found.setdefault(scan, []).append(row)
+            continue
+        who = row["USUBJID"] if row["USUBJID"] in people else None
+        problems.append(
+            {"USUBJID": who, "AVISIT": row["AVISIT"] if scan in known else None, "ITEM": "record",
+             "CODE": f"{form.code}_{kind}", "REASON": f"{form.file} row {number}: {reason}"}
+        )  # fmt: skip
+    return found, problems
+
+
+def _check_columns(table: pd.DataFrame, form: ReaderTable) -> None:
+    lacks = [name for name in form.needs if name not in table]
+    unknown = [str(name) for name in table if name not in (*form.needs, *form.may, "COMMENT")]
+    if not lacks and not unknown:
+        return
+    found = [f"no column {', '.join(lacks)}"] if lacks else []
+    found += [f"unknown columns {', '.join(unknown)}"] if unknown else []
+    raise ValueError(
+        f"{form.file.partition('.')[0].upper()}_COLUMNS: {form.file} has {' and '.join(found)}; it needs "
+        f"{', '.join(form.needs)}, and may have {', '.join(form.may)}"
+    )
+
+
+def _typed(row: dict[str, Any]) -> dict[str, Any]:
+    """Strip every text; make numbers of what should be, NaN where it is none."""
+    texts = {name: None if pd.isna(value) else str(value).strip() or None for name, value in row.items()}
+    for name in _NUMBERS:
+        if texts.get(name) is not None:
+            try:
+                texts[name] = float(texts[name])
+            except ValueError:
+                texts[name] = math.nan
+    return texts
+
+
+def _key(row: dict[str, Any], form: ReaderTable) -> tuple[Any, ...]:
+    return row["USUBJID"], row["AVISIT"], row[form.name]
+
+
+def _no_place(row: dict[str, Any]) -> str:
+    bad = [name for name in _PLACE if row.get(name) is None or not math.isfinite(row[name])]
+    return f"{', '.join(bad)} must be a number in mm" if bad else ""
+
+
+def _check_seed(row: dict[str, Any]) -> str:
+    if row["METHOD"] not in SEED_METHODS:
+        return f"METHOD must be one of {', '.join(SEED_METHODS)}, found {row['METHOD']!r}"
+    threshold = row.get("THRESHOLD")
+    if threshold is not None and not (math.isfinite(threshold) and threshold > 0):
+        return "THRESHOLD must be an SUV above 0, or empty"
+    return _no_place(row)
+
+
+def _check_region(row: dict[str, Any]) -> str:
+    for name, allowed in (("REGION", REGIONS), ("DECISION", DECISIONS)):
+        if row[name] not in allowed:
+            return f"{name} must be one of {', '.join(allowed)}, found {row[name]!r}"
+    if row.get("DECIDEDDT") is not None:
+        try:
+            date.fromisoformat(row["DECIDEDDT"])
+        except ValueError:
+            return "DECIDEDDT must be a date as year-month-day, or empty"
+    placed = any(row.get(name) is not None for name in _PLACE)
+    return _no_place(row) if placed or row["DECISION"] == "MOVE" else ""
+
+
+SEEDS = ReaderTable(
+    "seeds.csv", "SEED", ("USUBJID", "AVISIT", "LESIONID", *_PLACE, "METHOD"), ("THRESHOLD", "ORGAN"),
+    "LESIONID", _check_seed,
+)  # fmt: skip
+REFERENCE_REGIONS = ReaderTable(
+    "reference_regions.csv", "REFERENCE_REGION", ("USUBJID", "AVISIT", "REGION", "DECISION"),
+    (*_PLACE, "READER", "DECIDEDDT"), "REGION", _check_region,
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Fuzzing of PET reading: clean tiny series, mutations of them, an independent reference, and a judge."""

@@ -1,0 +1,327 @@
+"""One scan to plain rows: metrics, reference regions, totals; expected numbers by hand from what was written."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from dicom_factory import write_seg, write_series
+
+from analysis import contracts
+from analysis import plan as plans
+from analysis.pet import measurement, reference_choice
+from analysis.pet.measurement import measure_scan
+from analysis.pet.quality import check_body
+
+DEFAULTS = plans.defaults()
+RULES = DEFAULTS.pet
+SHAPE = (12, 14, 14)  # 4 mm voxels: a 30 mm sphere fits
+VOXEL = 0.064
+
+
+def block(low, high):
+    mask = np.zeros(SHAPE, bool)
+    mask[tuple(slice(a, b) for a, b in zip(low, high))] = True
+    return mask
+
+
+L1, L2 = block((1, 1, 1), (4, 4, 4)), block((3, 3, 3), (5, 5, 5))  # share one voxel
+LIVER = block((7, 8, 8), (10, 11, 11))
+
+
+def suv():
+    image = np.ones(SHAPE)
+    image[L2], image[L1], image[LIVER] = 3.0, 6.0, 2.0
+    return image
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    root = tmp_path_factory.mktemp("scan")
+
+    def female(ds, k=0):
+        ds.PatientSex = "F"
+
+    write_series(root / "pet", suv(), edit=female)
+    write_seg(root / "all.dcm", {"L1": L1, "L2": L2, "LIVER": LIVER})
+    write_seg(root / "one.dcm", {"L1": L1})
+    write_seg(root / "liver.dcm", {"LIVER": LIVER})
+    return root
+
+
+def scan(raw, *rois, rules=RULES, **task):
+    where = {
+        "STUDYID": "T",
+        "USUBJID": "S1",
+        "AVISIT": "D0",
+        "ADT": pd.Timestamp("2025-01-01"),
+        "PATH": "pet",
+    }
+    base = {
+        "raw_dir": str(raw),
+        "path": "pet",
+        "files": None,
+        "series_uid": None,
+        "roi_map": {},
+        "scan": where,
+    }
+    return measure_scan({**base, "rois": list(rois), **task}, rules)
+
+
+def values(result, lesion):
+    return {row["METRIC"]: row["AVAL"] for row in result.rows if row["LESIONID"] == lesion}
+
+
+def codes(rows):
+    return [row["CODE"] for row in rows]
+
+
+def flags(result, lesion=None):
+    found = (
+        [row["FLAGS"] for row in result.rows if row["LESIONID"] == lesion]
+        if lesion
+        else [result.scan["FLAGS"]]
+    )
+    return set((found[0] or "").split(";"))
+
+
+def moved(region="LIVER", decision="MOVE", x=26.0, y=26.0, z=22.0, reader="R1", day="2025-02-01"):
+    place = {"X": x, "Y": y, "Z": z}
+    return {"REGION": region, "DECISION": decision, **place, "READER": reader, "DECIDEDDT": day}
+
+
+# ---- rows ----
+
+
+def test_a_lesion_has_every_metric_and_its_sul(raw):
+    found = values(scan(raw, "all.dcm"), "L1")
+    assert found["SUVMAX"] == pytest.approx(6.0, rel=1e-3)
+    assert found["SUVMED"] == pytest.approx(6.0, rel=1e-3)
+    assert found["VOLUME"] == pytest.approx(27 * VOXEL)
+    assert found["MTV25F"] == pytest.approx(27 * VOXEL) and found["TLG25F"] == pytest.approx(
+        27 * 6 * VOXEL, rel=1e-3
+    )
+    # A 3 x 3 x 3 block: centre, faces and edges of the 19 voxels about its middle all hold 6.
+    assert found["SUVPEAK"] == pytest.approx(6.0, rel=1e-3) == found["SUVPEAK3"]
+    assert found["SUVPEAK2"] < found["SUVPEAK"]  # the exact sphere reaches a little beyond the block
+    # Janmahasatian, F, 70 kg, 1.75 m: 45.1970 kg (pet.md 1.2)
+    assert found["SULMAX"] / found["SUVMAX"] == pytest.approx(45.1970 / 70, rel=1e-5)
+    assert {"SULMED", "SULPEAK", "SULPEAK2", "SULPEAK3", "TLG41", "TLG50", "MTV40F", "TLG40F"} <= set(found)
+
+
+def test_the_percist_volume_uses_this_scans_own_liver(raw):
+    """Liver 2.0 without spread: threshold 3.0, so L2 (3.0, one voxel 6) counts whole, being inclusive or just not."""
+    result = scan(raw, "all.dcm")
+    liver = values(result, "LIVER")
+    threshold = 1.5 * liver["SUVMEAN"] + 2 * liver["SUVSD"]
+    assert threshold == pytest.approx(3.0, rel=1e-3)
+    assert values(result, "L1")["MTVP"] == pytest.approx(27 * VOXEL)
+    assert values(result, "L1")["TLGP"] == pytest.approx(27 * 6 * VOXEL, rel=1e-3)
+    assert "MTVP" not in values(scan(raw, "one.dcm", rules=off()), "L1")
+
+
+def off(**changes):
+    return DEFAULTS.override({"pet.reference_proposals": "off", **changes}).pet
+
+
+def test_totals_count_a_voxel_of_two_lesions_once(raw):
+    result = scan(raw, "all.dcm")
+    total = values(result, "TOTAL")
+    assert total["NLESION"] == 2
+    assert total["TMTV"] == pytest.approx((27 + 8 - 1) * VOXEL)
+    assert total["TTLG"] == pytest.approx((27 * 6 + 7 * 3) * VOXEL, rel=1e-3)
+    assert total["TMTV25F"] == pytest.approx(34 * VOXEL)
+    assert total["TMTV40F"] == pytest.approx(27 * VOXEL)
+    # L2 holds one voxel of 6, the others 3 are above 41 % and 50 % of it: all 8, one of them L1's.
+    assert total["TMTV41"] == pytest.approx(34 * VOXEL) and total["TTLG41"] == pytest.approx(
+        183 * VOXEL, rel=1e-3
+    )
+    assert {"TMTV50", "TTLG50", "TTLG25F", "TTLG40F", "TMTVP", "TTLGP"} <= set(total)
+    assert "LESIONS_SHARE_VOXELS" in flags(result, "TOTAL")
+
+
+def test_a_scan_with_regions_but_no_lesion_has_totals_of_zero(raw):
+    total = values(scan(raw, "liver.dcm"), "TOTAL")
+    assert total["NLESION"] == total["TMTV"] == total["TTLG41"] == 0
+
+
+def test_a_total_that_misses_a_region_says_so(raw):
+    result = scan(raw, "all.dcm", roi_map={"L2": {"ROLE": "ignore"}})
+    assert "TOTAL_INCOMPLETE" not in flags(result, "TOTAL")
+    write_seg(raw / "unknown.dcm", {"GTV": L2})
+    result = scan(raw, "one.dcm", "unknown.dcm")
+    assert codes(result.exclusions) == ["ROI_UNMAPPED"] and "TOTAL_INCOMPLETE" in flags(result, "TOTAL")
+
+
+def test_both_uptake_times_are_reported(raw):
+    row = scan(raw).scan
+    assert row["UPTAKEMIN"] == pytest.approx(60.0) and row["UPTAKEACQ"] == pytest.approx(60.0)
+
+
+def test_the_projection_has_the_head_up_and_the_plans_white(raw):
+    mip = scan(raw, mip=True).mip
+    assert mip.shape == (12, 14) and mip.dtype == np.uint8
+    assert mip[12 - 1 - 2, 2] == pytest.approx(6.0 / RULES.mip_suv_max * 255, abs=1.5)
+
+
+def test_rules_as_a_plain_dictionary_give_the_same(raw):
+    assert scan(raw, "all.dcm", rules=RULES.to_dict()).rows == scan(raw, "all.dcm").rows
+
+
+# ---- reference regions ----
+
+
+def statuses(result):
+    return {row["REGION"]: row["STATUS"] for row in result.references}
+
+
+def test_a_drawn_region_wins_over_the_reader_and_no_proposal_is_computed(raw, monkeypatch):
+    def never(*_):
+        raise AssertionError("no proposal where a region was drawn")
+
+    monkeypatch.setitem(reference_choice._PROPOSERS, "LIVER", never)
+    result = scan(raw, "all.dcm", reference_regions=[moved(decision="REJECT")])
+    liver = next(row for row in result.references if row["REGION"] == "LIVER")
+    assert liver["STATUS"] == "GIVEN" and liver["N_VOXELS"] == 27
+    assert (liver["X"], liver["Y"], liver["Z"]) == pytest.approx((36.0, 36.0, 32.0))
+    assert liver["SUVMEAN"] == pytest.approx(2.0, rel=1e-3)
+
+
+def test_a_moved_region_is_measured_where_the_reader_put_it(raw):
+    result = scan(raw, "one.dcm", reference_regions=[moved()])
+    row = next(row for row in result.references if row["REGION"] == "LIVER")
+    assert (row["STATUS"], row["READER"], row["DECIDEDDT"]) == ("MOVED", "R1", "2025-02-01")
+    z, y, x = (np.arange(n) * 4.0 for n in SHAPE)
+    inside = (z[:, None, None] - 22) ** 2 + (y[:, None] - 26) ** 2 + (x - 26) ** 2 <= 15**2
+    assert row["N_VOXELS"] == inside.sum()
+    assert values(result, "LIVER")["SUVMEAN"] == pytest.approx(suv()[inside].mean(), rel=1e-3)
+    assert result.scan["LIVERMEAN"] == pytest.approx(row["SUVMEAN"])
+    touching = bool((inside & L1).any())
+    assert ("LIVER_TOUCHES_LESION" in flags(result)) == touching
+
+
+def test_a_place_beyond_the_image_is_asked_about(raw):
+    result = scan(raw, reference_regions=[moved(x=2.0)])
+    assert statuses(result)["LIVER"] == "NOT_FOUND"
+    assert codes(result.queries) == ["REFERENCE_OUTSIDE_IMAGE"]
+    assert not values(result, "LIVER")
+
+
+def proposed(monkeypatch):
+    def somewhere(pet, rules, exclude):
+        centre = (26.0, 26.0, 22.0)
+        return reference_choice_proposal(pet, centre)
+
+    def reference_choice_proposal(pet, centre):
+        from analysis.pet.proposals import Proposal
+        from analysis.pet.reference_regions import sphere_region
+
+        return Proposal("LIVER", centre, sphere_region(pet, centre, 30.0), [])
+
+    monkeypatch.setitem(reference_choice._PROPOSERS, "LIVER", somewhere)
+
+
+@pytest.mark.parametrize(
+    ("mode", "decision", "status", "used"),
+    [
+        ("propose", None, "PROPOSED", False),
+        ("use", None, "PROPOSED", True),
+        ("propose", "ACCEPT", "ACCEPTED", True),
+        ("off", "ACCEPT", "ACCEPTED", True),
+        ("use", "REJECT", "REJECTED", False),
+    ],
+)
+def test_a_proposal_is_used_only_if_accepted_or_the_plan_says_so(
+    raw, monkeypatch, mode, decision, status, used
+):
+    proposed(monkeypatch)
+    rules = DEFAULTS.override({"pet.reference_proposals": mode}).pet
+    rows = [moved(decision=decision, x=None, y=None, z=None)] if decision else []
+    result = scan(raw, rules=rules, reference_regions=rows)
+    assert statuses(result)["LIVER"] == status
+    assert bool(values(result, "LIVER")) == used
+    if mode == "use" and used:
+        assert "REFERENCE_UNCONFIRMED" in flags(result, "LIVER")
+
+
+def test_switched_off_nothing_is_proposed_or_listed(raw):
+    assert scan(raw, rules=off()).references == []
+
+
+def test_where_no_liver_is_seen_the_table_says_so_and_nothing_is_measured(raw):
+    result = scan(raw, "one.dcm")
+    assert statuses(result) == {"LIVER": "NOT_FOUND", "AORTA": "NOT_FOUND"}
+    assert [row["FLAGS"] for row in result.references] == ["LIVER_NOT_FOUND", "AORTA_NOT_FOUND"]
+    assert "LIVERMEAN" not in result.scan and result.queries == []
+
+
+def test_the_table_of_references_keeps_its_contract(raw):
+    parts = [scan(raw, "all.dcm"), scan(raw, reference_regions=[moved()])]
+    rows = [row | {"AVISIT": f"V{n}"} for n, part in enumerate(parts) for row in part.references]
+    checked = contracts.check("reference_proposals", pd.DataFrame(rows))
+    assert checked["STATUS"].tolist() == ["GIVEN", "NOT_FOUND", "MOVED", "NOT_FOUND"]
+
+
+# ---- seeds ----
+
+
+def seed(name="L9", method="PERCENT41", x=8.0, y=8.0, z=8.0):
+    return {"LESIONID": name, "METHOD": method, "X": x, "Y": y, "Z": z, "THRESHOLD": None, "ORGAN": "bone"}
+
+
+def test_a_seed_grows_into_a_lesion(raw):
+    result = scan(raw, "liver.dcm", seeds=[seed()])
+    assert values(result, "L9")["SUVMAX"] == pytest.approx(6.0, rel=1e-3)
+    # L2's voxels (3.0) touch the block of 6 and lie above 41 % of it.
+    assert values(result, "L9")["VOLUME"] == pytest.approx(34 * VOXEL)
+    assert {row["ORGAN"] for row in result.rows if row["LESIONID"] == "L9"} == {"bone"}
+
+
+def test_a_seed_by_percist_needs_a_liver(raw):
+    with_liver = scan(raw, "liver.dcm", seeds=[seed(method="PERCIST")])
+    assert values(with_liver, "L9")["SUVMAX"] == pytest.approx(6.0, rel=1e-3)
+    without = scan(raw, seeds=[seed(method="PERCIST")], rules=off())
+    assert codes(without.exclusions) == ["PERCIST_THRESHOLD_MISSING"] and not values(without, "L9")
+
+
+def test_a_drawn_lesion_wins_over_a_seed_of_its_name(raw):
+    result = scan(raw, "one.dcm", seeds=[seed("L1")])
+    assert codes(result.exclusions) == ["SEED_HAS_ROI"]
+    assert values(result, "L1")["VOLUME"] == pytest.approx(27 * VOXEL)
+
+
+# ---- plausibility ----
+
+
+@pytest.mark.parametrize(
+    ("scale", "odd"), [(1.0, False), (2.0, True), (94.0, True), (0.2, True), (1e-6, True)]
+)
+def test_a_body_whose_mean_suv_is_far_from_one_is_flagged(scale, odd):
+    assert bool(check_body(np.full((8, 8, 8), scale, np.float32), RULES)) == odd
+
+
+def test_a_region_without_a_finite_value_is_set_aside(raw, monkeypatch):
+    load = measurement.load_pet
+
+    def holed(*args, **kwargs):
+        pet = load(*args, **kwargs)
+        pet.values[2, 2, 2] = math.nan
+        return pet
+
+    monkeypatch.setattr(measurement, "load_pet", holed)
+    result = scan(raw, "one.dcm")
+    assert codes(result.exclusions) == ["ROI_NOT_FINITE"] and not values(result, "L1")
+
+
+@pytest.mark.parametrize(("kind", "drawn"), [("OCCUPANCY", 13.5), ("PROBABILITY", None)])
+def test_a_region_in_shares_of_voxels_reports_its_volume_as_drawn(raw, tmp_path, kind, drawn):
+    """All of L1's 27 voxels are half full; those of 50 % belong, so the mask's volume is twice as large."""
+
+    def edit(ds):
+        ds.SegmentationFractionalType = kind
+        ds.PixelData = bytes(value // 2 for value in ds.PixelData)
+
+    write_seg(raw / f"{kind}.dcm", {"L1": L1}, "FRACTIONAL", edit)
+    found = values(scan(raw, f"{kind}.dcm"), "L1")
+    assert found["VOLUME"] == pytest.approx(27 * VOXEL)
+    assert found.get("VOLSRC") == (drawn and pytest.approx(drawn * VOXEL))
