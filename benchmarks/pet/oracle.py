@@ -39,6 +39,7 @@ PEAKS = ("suv_peak", "suv_peak_at_max")
 TOLERANCE = 1e-5  # relative; MIRP computes in float32
 # Volume: MIRP takes one distance between slices for all of them, we take each slice's own.
 TOLERANCE_UNEVEN_VOLUME = 0.01
+GE_SCAN_START = 0x0009100D
 _BESIDE = ("mask", "rtstruct", "roi", "seg")
 
 
@@ -113,9 +114,24 @@ def measure_case(case: Case, masks: Path, series: Path) -> dict[str, Any] | None
         image = nibabel.Nifti1Image(region.full().transpose(2, 1, 0).astype(np.uint8), affine)
         nibabel.save(image, masks / f"R{number}.nii.gz")
     for number, file in enumerate(case.files):
-        (series / f"{number:05d}.dcm").symlink_to(file.resolve())
+        _hand_over(file, series / f"{number:05d}.dcm", pet.facts["decay_correction"])
     paths = [str(masks / f"{name}.nii.gz") for name in case.ours]
     return {"image": str(series), "masks": paths, "crop_mm": CROP_MM}
+
+
+def _hand_over(file: Path, target: Path, decay_correction: str) -> None:
+    """Give MIRP the file itself; a series not corrected for decay without GE's private start of the scan.
+
+    There MIRP takes that one instant for the acquisition of every bed; IBSI-SUV 3 takes each slice's own
+    Acquisition Time.
+    """
+    if decay_correction != "NONE":
+        target.symlink_to(file.resolve())
+        return
+    ds = pydicom.dcmread(file)
+    if GE_SCAN_START in ds:
+        del ds[GE_SCAN_START]
+    ds.save_as(target)
 
 
 def _nifti_affine(affine: np.ndarray) -> np.ndarray:
