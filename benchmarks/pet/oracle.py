@@ -53,6 +53,7 @@ class Case:
     rois: list[Path]
     ours: dict[str, dict[str, Any]] = field(default_factory=dict)
     theirs: dict[str, Any] = field(default_factory=dict)
+    whole: dict[str, float] = field(default_factory=dict)
     uneven: bool = False
     refused: str = ""
 
@@ -108,6 +109,7 @@ def measure_case(case: Case, masks: Path, series: Path) -> dict[str, Any] | None
     case.uneven = "SPACING_UNEVEN" in pet.facts["flags"]
     for folder in (masks, series):
         folder.mkdir(parents=True)
+    case.whole = {"suv_max": float(pet.values.max()), "suv_mean": float(pet.values.mean(dtype=float))}
     affine = _nifti_affine(pet.affine)
     for number, region in enumerate(region for region in regions.values() if region.n_voxels):
         case.ours[f"R{number}"] = measure(pet, region)
@@ -173,18 +175,26 @@ def compare(case: Case) -> tuple[dict[str, float], list[str]]:
     return largest, unexplained
 
 
+def _tell_without_mirp(case: Case) -> tuple[str, bool]:
+    """Say why MIRP has no values of a scan, and how Z-Rad's whole volume compares; tell if that differs."""
+    if case.refused:
+        return f"refused by us: {case.refused}", False
+    theirs = case.theirs.get("zrad")
+    if not theirs:
+        return f"read neither by MIRP ({case.theirs['error'][:60]}) nor by Z-Rad", False
+    gap = max(abs(theirs[value] / ours - 1) for value, ours in case.whole.items())
+    return f"not read by MIRP; Z-Rad: SUV of the whole volume within {gap:.1e}", gap > TOLERANCE
+
+
 def show(cases: list[Case]) -> int:
     """Print one line a scan and what is unexplained; return how many scans failed."""
     print(f"{'scan':24} {'regions':>7} " + " ".join(f"{value[:11]:>11}" for value in VALUES) + "  what")
     failed = 0
     for case in cases:
         if case.refused or "error" in case.theirs:
-            told = (
-                f"refused by us: {case.refused}"
-                if case.refused
-                else f"not read by MIRP: {case.theirs['error']}"
-            )
-            print(f"{case.name:24} {'-':>7} {told[:100]}  [{case.kind}]")
+            told, missed = _tell_without_mirp(case)
+            print(f"{case.name:24} {'-':>7} {told}  [{case.kind}]")
+            failed += missed
             continue
         largest, unexplained = compare(case)
         cells = " ".join(f"{largest[value]:11.1e}" for value in VALUES)
