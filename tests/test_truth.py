@@ -156,7 +156,7 @@ def test_the_dose_in_mbq_is_noticed(imaged):
     planted = imaged.truth.scans[imaged.truth.scans["FAULT"].eq("dose_in_mbq")]
     qc = imaged.found.scan_qc.merge(planted[SCAN], on=SCAN)
     assert len(planted) == len(qc) == 1
-    assert qc["FLAGS"].str.contains("DOSE").all() and qc["STATUS"].eq("OK").all()
+    assert qc["ADAPTATIONS"].str.contains("DOSE_IN_MBQ").all() and qc["STATUS"].eq("OK").all()
 
 
 def test_the_refused_scan_is_the_planted_one_and_the_ledger_says_why(imaged):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
 from typing import Any
 
 from analysis import progress
@@ -25,7 +27,11 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Failure:
-    """What stands in place of a result: `code` MEASURE_FAILED (it raised) or WORKER_LOST, and why."""
+    """What stands in place of a result: `code` MEASURE_FAILED (it raised) or WORKER_LOST, and why.
+
+    The message of a MEASURE_FAILED tells the type of the exception and where in this package it arose, never
+    its text: that may quote names, dates or paths.
+    """
 
     code: str
     message: str
@@ -75,10 +81,15 @@ def fan_out(
 
 def _run_here(tasks: Sequence[Any], function: Callable[[Any], Any]) -> Iterator[tuple[int, Any]]:
     for position, task in enumerate(tasks):
-        try:
-            yield position, function(task)
-        except Exception as error:  # one unit must not take the others with it: it becomes a ledger row
-            yield position, _failure(error)
+        yield position, _attempt(function, task)
+
+
+def _attempt(function: Callable[[Any], Any], task: Any) -> Any:
+    """Run one unit; where it runs is where it is still known in which line it failed."""
+    try:
+        return function(task)
+    except Exception as error:  # one unit must not take the others with it: it becomes a ledger row
+        return _failure(error)
 
 
 def _run_on_dask(
@@ -90,7 +101,7 @@ def _run_on_dask(
         return
     suspects = []
     with _client(min(workers, len(tasks)), scheduler) as client:
-        futures = client.map(function, list(tasks), pure=False)
+        futures = client.map(partial(_attempt, function), list(tasks), pure=False)
         position = {future.key: number for number, future in enumerate(futures)}
         for future in as_completed(futures, loop=client.loop):
             result = _outcome(future)
@@ -108,10 +119,10 @@ def _run_alone(task: Any, function: Callable[[Any], Any]) -> Any:
     """Run one unit in a process of its own, whose death is noticed at once."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            return pool.submit(function, task).result()
+            return pool.submit(_attempt, function, task).result()
         except BrokenProcessPool:
             return _lost()
-        except Exception as error:  # as above: a ledger row, not the end of the run
+        except Exception as error:  # not even handed over: a ledger row, not the end of the run
             return _failure(error)
 
 
@@ -157,9 +168,20 @@ def _client(workers: int, scheduler: str | None):
 def _failure(error: BaseException) -> Failure:
     if type(error).__name__ == "KilledWorker":
         return _lost()
-    # The text of an OSError ends with an absolute path, which says nothing to another machine.
-    what = error.strerror if isinstance(error, OSError) and error.strerror else error
-    return Failure("MEASURE_FAILED", f"{type(error).__name__}: {what}")
+    where = _place(error.__traceback__)
+    what = type(error).__name__ + (f" at {where}" if where else "")
+    return Failure("MEASURE_FAILED", f"{what}; run this unit alone to see why")
+
+
+def _place(trace: TracebackType | None) -> str:
+    """Return module and line of the innermost frame in this package, empty if it is in none."""
+    place, package = "", __name__.partition(".")[0]
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "")
+        if module.startswith(f"{package}.") and module != __name__:
+            place = f"{module}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
 
 
 def _lost() -> Failure:

@@ -153,6 +153,37 @@ def test_a_total_that_misses_a_region_says_so(raw):
     assert codes(result.exclusions) == ["ROI_UNMAPPED"] and "TOTAL_INCOMPLETE" in flags(result, "TOTAL")
 
 
+def nothing_known(total):
+    return all(math.isnan(total[name]) for name in ("NLESION", "TMTV", "TTLG", "TMTV41", "TTLG40F"))
+
+
+def test_where_every_region_was_set_aside_the_totals_are_unknown_and_not_zero(raw):
+    """Zero metabolic volume would read as a complete response."""
+    write_seg(raw / "unknown.dcm", {"GTV": L2})
+    (raw / "broken.dcm").write_bytes(b"no segmentation")
+    for files, task in [(["unknown.dcm"], {}), (["broken.dcm"], {}), (["liver.dcm"], {"set_aside": True})]:
+        result = scan(raw, *files, **task)
+        assert nothing_known(values(result, "TOTAL")), files
+        assert "TOTAL_INCOMPLETE" in flags(result, "TOTAL")
+    assert scan(raw, set_aside=True).rows == []
+    leaks = scan(raw, seeds=[seed(x=44.0, y=44.0, z=4.0)], rules=off(**{"pet.seed_max_ml": 1.0}))
+    assert codes(leaks.exclusions) == ["SEED_LEAKS"] and nothing_known(values(leaks, "TOTAL"))
+
+
+def test_what_was_set_aside_before_makes_a_total_incomplete(raw):
+    result = scan(raw, "one.dcm", set_aside=True)
+    assert "TOTAL_INCOMPLETE" in flags(result, "TOTAL") and values(result, "TOTAL")["NLESION"] == 1
+
+
+def test_a_liver_that_cannot_be_used_takes_nothing_from_the_total(raw):
+    rows = [moved(reader=None)]
+    write_seg(raw / "two.dcm", {"L1": L1, "Leber": LIVER, "Liver_R": L2})
+    roi_map = {"Leber": {"ROLE": "liver"}, "Liver_R": {"ROLE": "liver"}}
+    result = scan(raw, "two.dcm", roi_map=roi_map, reference_regions=rows)
+    assert codes(result.exclusions) == ["REFERENCE_AMBIGUOUS", "REFERENCE_REGION_UNSIGNED"]
+    assert "TOTAL_INCOMPLETE" not in flags(result, "TOTAL")
+
+
 def test_both_uptake_times_are_reported(raw):
     row = scan(raw).scan
     assert row["UPTAKEMIN"] == pytest.approx(60.0) and row["UPTAKEACQ"] == pytest.approx(60.0)
@@ -208,7 +239,7 @@ def test_a_place_beyond_the_image_is_asked_about(raw):
 
 
 def proposed(monkeypatch):
-    def somewhere(pet, rules, exclude):
+    def somewhere(pet, rules, exclude, torso):
         centre = (26.0, 26.0, 22.0)
         return reference_choice_proposal(pet, centre)
 
@@ -262,6 +293,59 @@ def test_the_table_of_references_keeps_its_contract(raw):
     assert checked["STATUS"].tolist() == ["GIVEN", "NOT_FOUND", "MOVED", "NOT_FOUND"]
 
 
+def test_two_livers_of_a_scan_are_set_aside_and_none_is_picked(raw):
+    write_seg(raw / "livers.dcm", {"L1": L1, "Leber": LIVER, "Liver_R": L2})
+    livers = {"Leber": {"ROLE": "liver"}, "Liver_R": {"ROLE": "Liver "}}
+    result = scan(raw, "livers.dcm", roi_map=livers)
+    assert codes(result.exclusions) == ["REFERENCE_AMBIGUOUS"]
+    assert "ignore all but one" in result.exclusions[0]["REASON"]
+    assert "REFERENCE_AMBIGUOUS" in flags(result)
+    assert {row["ROLE"] for row in result.rows} == {"LESION", "TOTAL"}
+    assert "LIVERMEAN" not in result.scan and "MTVP" not in values(result, "L1")
+    one = scan(raw, "livers.dcm", roi_map={**livers, "Liver_R": {"ROLE": "ignore"}})
+    assert one.exclusions == [] and values(one, "LIVER")["SUVMEAN"] == pytest.approx(2.0, rel=1e-3)
+
+
+def test_a_lesion_never_takes_the_name_of_other_rows(raw):
+    mapped = {"L1": {"ROLE": "lesion", "LESIONID": "TOTAL"}, "L2": {"ROLE": "lesion", "LESIONID": "LIVER"}}
+    result = scan(raw, "all.dcm", roi_map=mapped, seeds=[seed("AORTA")])
+    assert codes(result.exclusions) == ["LESION_NAME_RESERVED"] * 3
+    keys = [(row["LESIONID"], row["METRIC"]) for row in result.rows]
+    assert len(set(keys)) == len(keys) and nothing_known(values(result, "TOTAL"))
+
+
+@pytest.mark.parametrize("lacks", [{"reader": None}, {"reader": " "}, {"day": None}])
+@pytest.mark.parametrize("decision", ["ACCEPT", "MOVE"])
+def test_a_decision_without_name_or_date_is_not_followed(raw, monkeypatch, decision, lacks):
+    proposed(monkeypatch)
+    result = scan(raw, "one.dcm", reference_regions=[moved(decision=decision, **lacks)])
+    assert codes(result.exclusions) == ["REFERENCE_REGION_UNSIGNED"]
+    assert statuses(result)["LIVER"] == "PROPOSED" and not values(result, "LIVER")
+
+
+@pytest.mark.parametrize(
+    ("x", "flag"), [(26.0, False), (30.0, False), (32.0, True)]
+)  # today's proposal is at x = 26 mm, the plan's limit 5 mm
+def test_an_accepted_place_is_kept_and_a_proposal_that_moved_since_is_flagged(raw, monkeypatch, x, flag):
+    proposed(monkeypatch)
+    result = scan(raw, "one.dcm", reference_regions=[moved(decision="ACCEPT", x=x)])
+    (liver,) = (row for row in result.references if row["REGION"] == "LIVER")
+    assert (liver["STATUS"], liver["X"]) == ("ACCEPTED", x)
+    for where in (flags(result), flags(result, "LIVER"), set((liver["FLAGS"] or "").split(";"))):
+        assert ("PROPOSAL_MOVED_SINCE" in where) == flag and "ACCEPTED_WITHOUT_PLACE" not in where
+
+
+def test_an_accepted_place_where_nothing_is_proposed_today_is_flagged(raw):
+    result = scan(raw, "one.dcm", reference_regions=[moved(decision="ACCEPT")])
+    assert statuses(result)["LIVER"] == "ACCEPTED" and "PROPOSAL_MOVED_SINCE" in flags(result)
+
+
+def test_an_accept_without_a_place_says_so(raw, monkeypatch):
+    proposed(monkeypatch)
+    result = scan(raw, reference_regions=[moved(decision="ACCEPT", x=None, y=None, z=None)])
+    assert "ACCEPTED_WITHOUT_PLACE" in flags(result) & flags(result, "LIVER")
+
+
 # ---- seeds ----
 
 
@@ -288,6 +372,48 @@ def test_a_drawn_lesion_wins_over_a_seed_of_its_name(raw):
     result = scan(raw, "one.dcm", seeds=[seed("L1")])
     assert codes(result.exclusions) == ["SEED_HAS_ROI"]
     assert values(result, "L1")["VOLUME"] == pytest.approx(27 * VOXEL)
+
+
+def test_proposals_keep_away_from_seed_lesions_and_the_touch_is_seen(raw, monkeypatch):
+    """L9 grows round (8, 8, 8) mm, 27 mm from the sphere's centre; a second region lies in the sphere."""
+    kept_away = []
+
+    def somewhere(pet, rules, exclude, torso):
+        from analysis.pet.proposals import Proposal
+        from analysis.pet.reference_regions import sphere_region
+
+        kept_away.extend(exclude)
+        centre = (22.0, 22.0, 22.0)
+        return Proposal("LIVER", centre, sphere_region(pet, centre, 30.0), [])
+
+    monkeypatch.setitem(reference_choice._PROPOSERS, "LIVER", somewhere)
+    rules = DEFAULTS.override({"pet.reference_proposals": "use"}).pet
+    result = scan(raw, seeds=[seed()], rules=rules)
+    assert [region.n_voxels for region in kept_away] == [34]
+    assert "LIVER_TOUCHES_LESION" in flags(result)  # (16, 16, 16) belongs to L2's block and to the sphere
+
+
+def test_a_seed_by_percist_that_grows_into_the_liver_is_seen(raw):
+    rules = off(**{"pet.evaluable_factor": {"LIVER": 0.4, "AORTA": 2.0}})  # threshold 0.8: below the liver
+    result = scan(raw, "liver.dcm", seeds=[seed(method="PERCIST")], rules=rules)
+    assert "LIVER_TOUCHES_LESION" in flags(result)
+    assert "ROI_SHARES_VOXELS" in flags(result, "L9") & flags(result, "LIVER")
+
+
+def test_regions_of_several_files_and_seeds_that_share_voxels_are_flagged(raw):
+    write_seg(raw / "l2.dcm", {"L2": L2})
+    result = scan(raw, "one.dcm", "l2.dcm")
+    assert "ROI_SHARES_VOXELS" in flags(result, "L1") & flags(result, "L2")
+    grown = scan(raw, "one.dcm", "liver.dcm", seeds=[seed("L8"), seed("L9", "PERCIST")])
+    assert "ROI_SHARES_VOXELS" in flags(grown, "L1") & flags(grown, "L8")
+    assert "SEEDS_MERGED" in flags(grown, "L8") & flags(grown, "L9")
+    assert "ROI_SHARES_VOXELS" not in flags(grown, "LIVER")
+
+
+def test_two_seeds_of_one_name_are_set_aside_by_whatever_method(raw):
+    result = scan(raw, "liver.dcm", seeds=[seed(), seed(method="PERCIST"), seed("L8")])
+    assert codes(result.exclusions) == ["ROI_DUPLICATE_NAME"] * 2
+    assert values(result, "L8") and not values(result, "L9")
 
 
 # ---- plausibility ----

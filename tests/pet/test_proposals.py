@@ -7,10 +7,13 @@ import pytest
 from scipy import ndimage
 
 from analysis import plan
+from analysis.pet import torso as torso_module
 from analysis.pet.codes import RoiRefused
 from analysis.pet.geometry import Grid
+from analysis.pet.patient_view import PatientView
 from analysis.pet.proposals import propose_aorta, propose_liver
 from analysis.pet.region import Region
+from analysis.pet.torso import find_torso
 
 RULES = plan.defaults().pet
 STEP = np.array([4.0, 5.0, 5.0])  # mm: slice, row, column
@@ -220,3 +223,35 @@ def test_the_grid_of_these_images_agrees_with_that_of_a_series(whole):
     )
     index = np.array([[0, 0, 0], [30, 20, 10], [109, 59, 79]])
     assert whole.grid.to_mm(index) == pytest.approx(grid.to_mm(index))
+
+
+def test_one_search_for_the_liver_serves_both_proposals(whole):
+    torso = find_torso(whole, RULES)
+    for propose in (propose_liver, propose_aorta):
+        assert propose(whole, RULES, torso=torso).centre_mm == propose(whole, RULES).centre_mm
+    nothing = find_torso(scan(np.zeros(SHAPE)), RULES)
+    with pytest.raises(RoiRefused, match="AORTA_NOT_FOUND"):
+        propose_aorta(whole, RULES, torso=nothing)
+
+
+@pytest.mark.parametrize("flip", [(), (0, 2)])
+def test_a_part_of_a_view_is_that_part_of_the_whole_view(flip):
+    pet = scan(body(), flip=flip)
+    box = (slice(3, 20), slice(5, 9), slice(0, 11))
+    view, part = PatientView.of(pet, RULES, 8.0), PatientView.of(pet, RULES, 8.0, lambda *_: box)
+    assert part.values == pytest.approx(view.values[box])
+    assert part.to_mm(pet, (2, 1, 4)) == view.to_mm(pet, (5, 6, 4))
+    region = propose_liver(pet, RULES).region
+    assert np.array_equal(part.mask_of([region]), view.mask_of([region])[box])
+
+
+def test_means_over_blocks_leave_an_incomplete_block_out(whole):
+    view = PatientView.of(whole, RULES, 12.0)  # 3 x 2 x 2 voxels of 4 x 5 x 5 mm; 110 slices make 36 blocks
+    assert view.values.shape == (36, 30, 40)
+    assert view.values[7, 3, 5] == pytest.approx(whole.values[21:24, 6:8, 10:12].mean())
+
+
+def test_opening_a_mask_is_that_of_scipy():
+    for share in (0.5, 0.8, 0.95):
+        mask = np.random.default_rng(4).random((20, 15, 12)) < share
+        assert np.array_equal(torso_module._opened(mask), ndimage.binary_opening(mask))

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.pet import load_pet, load_rois, measure
+from analysis import plan
+from analysis.pet import RoiRefused, load_pet, load_rois, measure
 
 pytestmark = pytest.mark.real
 
@@ -58,9 +59,12 @@ def test_the_raw_and_the_converted_series_of_one_patient_agree(shared_data):
         assert ours[name] == pytest.approx(published[name], rel=1e-4), name
 
 
-def test_the_region_with_an_undeclared_frame_is_read_and_flagged(shared_data):
+def test_the_region_with_an_undeclared_frame_is_refused_unless_the_plan_says_otherwise(shared_data):
     folder = shared_data / "sarcoma" / "STS_046"
     pet = load_pet(folder / "pet")
-    rois = load_rois(folder / "rtstruct", pet)
+    with pytest.raises(RoiRefused, match="ROI_OTHER_FRAME_OF_REFERENCE"):
+        load_rois(folder / "rtstruct", pet)
+    rules = plan.defaults().override({"pet.roi_undeclared_frame": "flag"}).pet
+    rois = load_rois(folder / "rtstruct", pet, rules=rules)
     assert "ROI_FRAME_OF_REFERENCE_UNDECLARED" in rois.flags["GTV_Mass_PET"]
     assert rois["GTV_Mass_PET"].any()

@@ -213,3 +213,11 @@ def test_percists_threshold_follows_the_plan():
     assert percist_threshold(2.0, 0.25, RULES) == 3.5
     other = plans.defaults().override({"pet.evaluable_sd_multiple": 0.0}).pet
     assert percist_threshold(2.0, 0.25, other) == 3.0
+
+
+def test_of_two_livers_none_is_picked_whatever_their_order():
+    lesion = rows("LESION", "L1", SUVMAX=5.0)
+    two = [rows("LIVER", name, SUVMEAN=mean, SUVSD=0.1) for name, mean in (("A", 2.0), ("B", 4.0))]
+    assert evaluable(lesion, *two) == evaluable(lesion, *two[::-1]) == {"L1": ("Y", "NO_REFERENCE_REGION")}
+    aorta = rows("AORTA", "AORTA", SUVMEAN=1.5, SUVSD=0.1)
+    assert evaluable(lesion, *two, aorta) == {"L1": ("Y", "AORTA_REFERENCE")}  # 2 x 1.5 + 0.2 = 3.2

@@ -195,6 +195,14 @@ def test_dominance_by_count(lesions, expected):
     assert row["MRESP"] == ("RESPONDER" if expected in {"I", "II"} else "NON-RESPONDER")
 
 
+def test_a_scan_with_two_livers_is_not_compared_and_stops_no_study():
+    lesions, liver = adpet_of({"L1": (8.0, 3.0)}, metric="SULPEAK"), regions(liver=(2.0, 2.0))
+    second = liver.assign(LESIONID="Liver_R", AVAL=9.0)
+    found = one(pd.concat([lesions, liver, second]), "percist", scans=scans_of())
+    without = one(lesions, "percist", scans=scans_of())
+    assert (found["AVALC"], found["NEREAS"]) == (without["AVALC"], without["NEREAS"])
+
+
 def test_a_new_lesion_is_class_iv():
     row = one(adpet_of({"L1": (10.0, 1.0)}), "dominance_count", decisions=decisions_of(("L9", "new")))
     assert row["AVALC"] == "IV"

@@ -1,5 +1,7 @@
 """Regions of interest on the PET grid (pet.md 4.1 and 4.2)."""
 
+from itertools import permutations
+
 import nibabel as nib
 import numpy as np
 import pydicom
@@ -11,7 +13,7 @@ from scipy import ndimage
 
 from analysis import plan
 from analysis.pet import RoiRefused, load_pet, load_rois
-from analysis.pet.contour import combine_contours, contour_area, fill_contour
+from analysis.pet.contour import combine_contours, contour_area, enclosed_area, fill_contour, find_distinct
 from analysis.virtual_trial.contours import edge_loops
 
 
@@ -162,8 +164,8 @@ def test_degenerate_doubled_and_stray_contours_are_flagged(pet, tmp_path):
     rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": contours}), pet)
     assert rois["L1"].sum() == 4 + 3 * 4
     assert rois.flags["L1"] == [
-        "ROI_DUPLICATE_CONTOUR_DROPPED",
         "ROI_DEGENERATE_CONTOUR_DROPPED",
+        "ROI_DUPLICATE_CONTOUR_DROPPED",
         "ROI_CLIPPED",
     ]
 
@@ -209,9 +211,13 @@ def test_a_structure_set_that_does_not_belong_here_is_refused(pet, tmp_path, edi
     assert refused.value.code == code and "P2" not in str(refused.value)
 
 
-def test_a_region_naming_a_frame_its_file_does_not_declare_is_flagged(pet, tmp_path):
-    path = write_rtstruct(tmp_path / "rs.dcm", {"L1": [square(4, 4, 8)]}, undeclared_frame)
-    assert load_rois(path, pet).flags["L1"] == ["ROI_FRAME_OF_REFERENCE_UNDECLARED"]
+def test_a_region_naming_a_frame_its_file_does_not_declare_is_set_aside(pet, tmp_path):
+    drawn = {"L1": [square(4, 4, 8)], "L2": [square(4, 12, 16)]}
+    path = write_rtstruct(tmp_path / "rs.dcm", drawn, undeclared_frame)
+    rois = load_rois(path, pet)
+    assert list(rois) == ["L2"] and rois.refused["L1"].code == "ROI_OTHER_FRAME_OF_REFERENCE"
+    rules = plan.defaults().override({"pet.roi_undeclared_frame": "flag"}).pet
+    assert load_rois(path, pet, rules=rules).flags["L1"] == ["ROI_FRAME_OF_REFERENCE_UNDECLARED"]
 
 
 def test_contours_across_the_slices_are_refused(pet, tmp_path):
@@ -532,6 +538,113 @@ def test_every_encoding_of_a_structure_set_gives_the_same_voxels(wide, tmp_path,
     found = load_rois(write_rtstruct(tmp_path / "rs.dcm", drawn, edit), wide, rules=rules)
     assert list(found) == list(wanted)
     assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
+
+
+# ---- contours drawn twice, partly over each other, on stray planes
+
+
+@pytest.mark.parametrize("off", [0.001, 0.01, 0.1])
+def test_a_contour_drawn_twice_beside_its_slice_counts_once(wide, tmp_path, off):
+    """Voxels 5..10 a side: 36 on each of two slices; drawn 24 mm a side on planes of 4 mm."""
+    contours = [square(20, 18, 42), square(20 + off, 18, 42), square(24, 18, 42)]
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": contours}), wide)
+    assert rois["L1"].sum(axis=(1, 2))[4:8].tolist() == [0, 36, 36, 0]
+    assert rois.flags["L1"] == ["ROI_DUPLICATE_CONTOUR_DROPPED"]
+    assert rois.source_ml["L1"] == pytest.approx(24 * 24 * 8 / 1000)
+
+
+def test_a_contour_drawn_twice_with_one_vertex_more_counts_once(wide, tmp_path):
+    once = square(20, 18, 42)
+    again = np.vstack([once[:1], [[30.0, 18.0, 20.0]], once[1:]])
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": [once, again]}), wide)
+    assert rois["L1"].sum() == 36 and rois.flags["L1"] == ["ROI_DUPLICATE_CONTOUR_DROPPED"]
+
+
+def test_a_sagittal_contour_drawn_twice_counts_once(wide, tmp_path):
+    """20 x 20 mm on three planes 4 mm apart, one of them drawn twice: 4.8 ml."""
+    turned = [square(x, 20, 40)[:, [2, 0, 1]] for x in (20, 24, 28, 24)]
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": turned}), wide)
+    assert rois.flags["L1"] == ["ROI_DUPLICATE_CONTOUR_DROPPED", "ROI_OTHER_GRID"]
+    assert rois.source_ml["L1"] == pytest.approx(4.8) and rois["L1"].sum() == 3 * 6 * 6
+
+
+def test_the_hole_of_a_thin_wall_is_no_contour_drawn_twice():
+    """Both squares hold the one voxel (2, 2): 2 x 2 and 1.2 x 1.2 voxels."""
+    assert load_distinct([[1.1, 1.1], [1.1, 2.9], [2.9, 2.9], [2.9, 1.1]], scale=0.67) == [0, 1]
+    assert load_distinct([[1.1, 1.1], [1.1, 2.9], [2.9, 2.9], [2.9, 1.1]], scale=0.99) == [0]
+
+
+def load_distinct(points, scale):
+    points = np.array(points)
+    return find_distinct([points, 2 + (points - 2) * scale], (9, 9), 1e-6, 0.05)
+
+
+def test_planes_on_both_sides_of_a_slice_are_that_slice(wide, tmp_path):
+    """0.17 mm below and above slice 2 lie 4 x 4 and 6 x 6 voxels beside each other."""
+    contours = [square(7.83, 4, 16), square(8.17, 40, 60), square(12, 4, 16), square(16, 4, 16)]
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": contours}), wide)
+    assert rois["L1"].sum(axis=(1, 2))[1:6].tolist() == [0, 52, 16, 16, 0] and rois.flags["L1"] == []
+
+
+def test_parts_that_overlap_by_less_than_a_voxel_are_joined(wide, tmp_path):
+    """The second square reaches 1 mm beyond the first: no voxel centre of its own, 7 x 7 in all."""
+    contours = [square(8, 2, 30), square(8, 22, 31, (10, 14))]
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": contours}), wide)
+    assert rois["L1"].sum() == 49 and rois.flags["L1"] == ["ROI_OVERLAPPING_PARTS_JOINED"]
+    assert "L1" not in rois.source_ml
+
+
+def test_overlapping_parts_without_a_vertex_in_each_other_are_joined():
+    """A cross of 8 x 2 and 2 x 8, and a pair that shares its side lines: rows 0..4 and 2..6 of four columns."""
+    bar = np.array([[0.5, 3.5], [0.5, 5.5], [8.5, 5.5], [8.5, 3.5]])
+    mask, joined = combine_contours([bar, bar[:, ::-1]], (12, 12))
+    assert (mask.sum(), joined) == (16 + 16 - 4, True)
+    box = np.array([[0.5, 0.5], [0.5, 4.5], [4.5, 4.5], [4.5, 0.5]])
+    mask, joined = combine_contours([box, box + [2, 0]], (12, 12))
+    assert (mask.sum(), joined) == (6 * 4, True)
+    assert np.isnan(enclosed_area([box, box + [2, 0]]))
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_contour_across_a_ring_and_its_hole_is_added_whatever_the_order(order):
+    """Ring 81 - 9; rows 4..5, columns 5..11: two voxels of the hole column pair 5..6 twice, and two beyond."""
+    across = np.array([[3.75, 4.5], [3.75, 11.5], [5.5, 11.5], [5.5, 4.5]])
+    contours = [OUTER, INNER, across]
+    mask, joined = combine_contours([contours[at] for at in order], (12, 13))
+    assert (mask.sum(), joined) == (81 - 9 + 2 * 2 + 2 * 2, True)
+
+
+def test_a_hole_in_what_two_parts_share_stays_a_hole():
+    """Columns 1..9 and 3..11 of rows 1..9; the hole 3 x 3 lies in both."""
+    mask, joined = combine_contours([OUTER, OUTER + [0, 2], INNER + [0, 1]], (12, 13))
+    assert (mask.sum(), joined) == (9 * 11 - 9, True)
+
+
+@pytest.mark.parametrize("stray", [[], [21.5]])
+def test_a_stray_plane_changes_no_other(wide, tmp_path, stray):
+    """Planes 3 mm apart from 12 to 30 mm reach from 10.5 to 31.5 mm: slices 12 to 28, 21 mm in all."""
+    contours = [square(z, 20, 40) for z in [*range(12, 31, 3), *stray]]
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": contours}), wide)
+    assert np.flatnonzero(rois["L1"].any(axis=(1, 2))).tolist() == [3, 4, 5, 6, 7]
+    assert rois.source_ml["L1"] == pytest.approx(20 * 20 * 21 / 1000)
+
+
+def test_a_region_on_the_slices_of_the_image_takes_no_spacing_of_another(wide, tmp_path):
+    drawn = {"LIVER": [square(z, 20, 40) for z in (20, 30, 40, 50)], "L1": [square(12, 4, 12)]}
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", drawn), wide)
+    assert np.flatnonzero(rois["L1"].any(axis=(1, 2))).tolist() == [3] and rois.flags["L1"] == []
+    assert rois.source_ml["L1"] == pytest.approx(8 * 8 * 4 / 1000)
+
+
+def test_planes_closer_than_the_tolerance_are_no_chain(tmp_path):
+    """101 planes of 0.2 mm from 20 to 40 mm on slices of 5 mm: 20.2 mm thick; slices 20 to 40 mm."""
+    image = load_pet(
+        write_series(tmp_path / "pet", np.ones((12, 20, 20)), positions_mm=[5.0 * k for k in range(12)])
+    )
+    contours = [square(20 + 0.2 * k, 20, 40) for k in range(101)]
+    rois = load_rois(write_rtstruct(tmp_path / "rs.dcm", {"L1": contours}), image)
+    assert np.flatnonzero(rois["L1"].any(axis=(1, 2))).tolist() == [4, 5, 6, 7, 8]
+    assert rois.source_ml["L1"] == pytest.approx(20 * 20 * 20.2 / 1000)
 
 
 # ---- there and back

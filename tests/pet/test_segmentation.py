@@ -343,6 +343,67 @@ def test_a_spacing_the_frames_contradict_is_not_believed(wide, tmp_path):
     assert np.array_equal(rois["L1"], mask) and rois.flags["L1"] == []
 
 
+def between(value):
+    def edit(ds):
+        measures = ds.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        if value:
+            measures.SpacingBetweenSlices = str(value)
+        else:
+            del measures.SliceThickness
+
+    return edit
+
+
+@pytest.mark.parametrize(("edit", "thick_mm"), [(None, 3.0), (between(2.99), 2.99), (between(None), 4.0)])
+def test_frames_of_lesions_far_apart_are_as_thick_as_the_header_says(wide, tmp_path, edit, thick_mm):
+    """20 x 20 mm on one plane of 3 mm each, at 9 and 60 mm: 1.2 ml; slices 8 and 60 mm lie in them.
+
+    Without any thickness a frame is as thick as a slice of the image.
+    """
+    drawn = {name: np.zeros((22, 40, 40), bool) for name in ("L1", "L2")}
+    drawn["L1"][3, 10:20, 10:20] = drawn["L2"][20, 10:20, 10:20] = True
+    path = write_seg(tmp_path / "ct.dcm", drawn, edit=edit, pixel_mm=2.0, step_mm=3.0)
+    rois = load_rois(path, wide)
+    for name, slice_ in (("L1", 2), ("L2", 15)):
+        assert np.flatnonzero(rois[name].any(axis=(1, 2))).tolist() == [slice_]
+        assert rois.source_ml[name] == pytest.approx(400 * thick_mm / 1000)
+
+
+def test_thick_frames_on_planes_of_the_image_fill_the_slices_between(wide, tmp_path):
+    """Four frames of 8 mm at 16 to 40 mm, 5 x 5 voxels of 4 mm: 12 to 44 mm, 12.8 ml; no spacing stated."""
+    coarse = np.zeros((10, 24, 24), bool)
+    coarse[2:6, 5:10, 5:10] = True
+    rois = load_rois(write_seg(tmp_path / "seg.dcm", {"L1": coarse}, step_mm=8.0), wide)
+    assert np.flatnonzero(rois["L1"].any(axis=(1, 2))).tolist() == [3, 4, 5, 6, 7, 8, 9, 10]
+    assert rois.source_ml["L1"] == pytest.approx(12.8) and rois.flags["L1"] == ["ROI_OTHER_GRID"]
+
+
+@pytest.mark.parametrize(("missing", "flags"), [(1, ["ROI_PLANE_GAP"]), (2, ["ROI_PLANE_GAP"]), (3, [])])
+def test_frames_left_out_within_a_lesion_are_flagged(wide, tmp_path, missing, flags):
+    mask = np.zeros((20, 24, 24), bool)
+    mask[[3, 4, 5 + missing], 5:9, 5:9] = True
+    rois = load_rois(write_seg(tmp_path / "seg.dcm", {"L1": mask}), wide)
+    assert np.array_equal(rois["L1"], mask) and rois.flags["L1"] == flags
+
+
+@pytest.mark.parametrize(
+    ("positions", "flag"),
+    [
+        ([4.0 * k for k in (*range(10), *range(20, 30))], "MISSING_SLICES"),
+        ([4.0 * k for k in range(10)] + [40 + 4.19 * k for k in range(10)], "SPACING_UNEVEN"),
+    ],
+)
+def test_a_mask_on_another_grid_meets_uneven_slices_where_they_lie(tmp_path, positions, flag):
+    """Planes every 0.5 mm at 20 to 32 mm hold the slices at 20, 24, 28 and 32 mm, whatever the slices above."""
+    image = load_pet(write_series(tmp_path / "pet", np.ones((20, 20, 20)), positions_mm=positions))
+    assert flag in image.facts["flags"]
+    data = np.zeros((40, 40, 70), np.uint8)
+    data[10:21, 10:21, 40:65] = 1
+    nib.save(nib.Nifti1Image(data, np.diag([-2.0, -2, 0.5, 1])), tmp_path / "L1.nii.gz")
+    rois = load_rois(tmp_path / "L1.nii.gz", image)
+    assert np.flatnonzero(rois["L1"].any(axis=(1, 2))).tolist() == [5, 6, 7, 8]
+
+
 def test_an_oblique_mask_is_turned_into_place(wide, tmp_path):
     """A ball on a grid turned by 30 degrees about z is the same ball."""
     turn = np.radians(30)
@@ -445,11 +506,13 @@ def test_labels_of_one_file_are_regions_named_by_file_and_number(pet, masks, tmp
         assert np.array_equal(rois[name], mask)
 
 
-@pytest.mark.parametrize("value", [1, 255, 1.0, 3.0])
-def test_one_value_is_one_region_named_by_its_file(pet, masks, tmp_path, value):
+@pytest.mark.parametrize(("value", "name"), [(1, "L1"), (1.0, "L1"), (2, "L1_2"), (255, "L1"), (3.0, "L1_3")])
+def test_a_plain_mask_is_named_by_its_file_and_a_label_left_alone_keeps_its_number(
+    pet, masks, tmp_path, value, name
+):
     dtype = np.float32 if isinstance(value, float) else np.uint8
     rois = load_rois(nifti(tmp_path / "L1.nii", (masks["L1"] * value).astype(dtype)), pet)
-    assert list(rois) == ["L1"] and np.array_equal(rois["L1"], masks["L1"])
+    assert list(rois) == [name] and np.array_equal(rois[name], masks["L1"])
 
 
 def test_fractions_belong_from_a_half_on_and_are_flagged(pet, tmp_path):

@@ -627,7 +627,7 @@ def test_a_region_object_of_another_patient_is_booked_on_the_scan_and_names_nobo
 def test_results_come_in_the_order_of_the_tasks_and_a_failure_takes_no_other_with_it():
     seen = []
     found = fan_out([1, "raise", 3], work, report=lambda what, done, total: seen.append((done, total)))
-    assert found == [2, Failure("MEASURE_FAILED", "RuntimeError: boom"), 6]
+    assert found == [2, Failure("MEASURE_FAILED", "RuntimeError; run this unit alone to see why"), 6]
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 

@@ -5,7 +5,7 @@
 - one series: `series` (``load_pet``), `groups`, `geometry`, `suv`, `timing`, `injection`, `gates`,
   `body_size`, `clock`, `record`
 - regions: `roi` (``load_rois``), `roi_file`, `rtstruct`, `contour_file`, `contour`, `oblique`,
-  `segmentation`, `frame_groups`, `nifti`, `masks`, `region`, `seeds`, `growing`
+  `segmentation`, `frame_groups`, `nifti`, `masks`, `planes`, `region`, `seeds`, `growing`
 - numbers: `metrics` (``measure``), `peak`, `reference_regions`, `proposals`, `patient_view`,
   `reference_choice`, `quality`
 - one study: `index`, `walk`, `filekind`, `describe`, `damage`, `dicomdir`, `pairing`, `assign`, `scan_map`,

@@ -64,7 +64,8 @@ def assign_subjects_and_visits(
     Parameters
     ----------
     series : DataFrame
-        ``Index.series``: SERIESUID PATIENTID SCANDT PATH, and CORRECTIONS DAMAGED where known.
+        ``Index.series``: SERIESUID PATIENTID SCANDT PATH, and CORRECTIONS DAMAGED NFILES STATED MISSING where
+        known.
     adsl : DataFrame
         USUBJID TRTSDT and, if known, SUBJID and SITEID. PatientID must equal USUBJID, SUBJID or the last
         part of USUBJID, exactly, and point to one subject.
@@ -80,8 +81,9 @@ def assign_subjects_and_visits(
     problems : list of dict
         CODE ITEM USUBJID AVISIT PATH REASON, and MESSAGE, which is REASON without paths; one for each row
         with a CODE, in their order:
-        SCAN_MAP_EXCLUDED, TRUNCATED_FILE, SUBJECT_NOT_IN_ADSL, SUBJECT_AMBIGUOUS, SCAN_DATE_MISSING,
-        SCAN_DATE_IMPLAUSIBLE, SCAN_DATES_ALL_EQUAL, NOT_ATTENUATION_CORRECTED, SCAN_MAP_OTHER_CHOSEN,
+        SCAN_MAP_EXCLUDED, TRUNCATED_FILE, SLICES_MISSING (by a DICOMDIR and by Number of Slices),
+        SUBJECT_NOT_IN_ADSL, SUBJECT_AMBIGUOUS, SCAN_DATE_MISSING, SCAN_DATE_IMPLAUSIBLE,
+        SCAN_DATES_ALL_EQUAL, NOT_ATTENUATION_CORRECTED, SCAN_MAP_OTHER_CHOSEN,
         MULTIPLE_SERIES_FOR_VISIT, EXTRA_SCAN.
     """
     plan = plans.defaults() if plan is None else plan
@@ -98,6 +100,8 @@ def assign_subjects_and_visits(
             codes[-1] = "SCAN_MAP_EXCLUDED"
         elif getattr(row, "DAMAGED", None) and not codes[-1]:
             codes[-1] = "TRUNCATED_FILE"
+        elif getattr(row, "MISSING", 0) and row.NFILES < row.STATED and not codes[-1]:
+            codes[-1] = "SLICES_MISSING"
     assigned["AVISIT"] = pd.Series(visits, index=assigned.index, dtype=object)
     assigned["CODE"] = pd.Series(codes, index=assigned.index, dtype=object)
     chosen = np.array([said.get("use") is True for said in rows], bool)
@@ -116,6 +120,8 @@ _REASONS = {
     "SCAN_DATE_IMPLAUSIBLE": f"its date is years off the first dose (anonymised?); send it, {_TO_MAP}",
     "SCAN_DATES_ALL_EQUAL": f"scans of all subjects bear one date (anonymised?); send the dates, {_TO_MAP}",
     "NOT_ATTENUATION_CORRECTED": "not attenuation-corrected, and another series of this visit is",
+    "SLICES_MISSING": "its DICOMDIR lists images that are not here, and it has fewer than Number of Slices "
+    "(0054,0081) states; send them",
     "SCAN_MAP_EXCLUDED": "set aside by scan_map.csv (USE N)",
     "SCAN_MAP_OTHER_CHOSEN": "scan_map.csv gives this visit to another series",
     "MULTIPLE_SERIES_FOR_VISIT": "more than one PET series for this visit; keep the one to analyse, or set "

@@ -23,7 +23,8 @@ def _by_sex(sex: str | None, male: float, female: float) -> float:
     if sex not in {"M", "F"}:
         raise SeriesRefused(
             "SEX_MISSING",
-            f"lean and ideal body mass need PatientSex (0010,0040) M, F or O, found {say_code(sex or '')}; "
+            f"lean and ideal body mass need PatientSex (0010,0040) M, F or O, found "
+            f"{say_code(sex or '', 'sex')}; "
             "complete the header, or use normalisation 'bw' or 'bsa'",
         )
     return male if sex == "M" else female

@@ -10,30 +10,84 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-_CODED = re.compile(r"(?!.*\d{6})[A-Z0-9_]{1,16}")  # one word of a code string (PS3.5 6.2), and no date
+# Defined terms of PS3.3 C.8.9.1, C.8.4.9 and C.7.1.1, and words that writers use: nothing else is repeated.
+_TERMS = {
+    "units": {
+        "CNTS", "NONE", "CM2", "CM2ML", "PCNT", "CPS", "BQML", "MGMINML", "UMOLMINML", "MLMING", "MLG", "1CM",
+        "UMOLML", "PROPCNTS", "PROPCPS", "MLMINML", "MLML", "GML", "STDDEV",
+    },
+    "decay": {"NONE", "START", "ADMIN", "YES", "NO"},
+    "suv_type": {"BSA", "BW", "LBM", "LBMJAMES128", "LBMJANMA", "IBW"},
+    "correction": {
+        "DECY", "DECAY", "ATTN", "SCAT", "DTIM", "MOTN", "PMOT", "CLN", "RAN", "RADL", "DCAL", "NORM", "UNIF",
+        "COR", "NCO",
+    },
+    "sex": {"M", "F", "O"},
+    "lossy": {"00", "01"},
+}  # fmt: skip
+_MODEL = re.compile(r"(?!.*\d{6})[A-Za-z0-9 _./-]{1,64}")  # six digits may be a date or a serial number
+_UNKNOWN = "an unknown code"
 
 
-def say_code(text: str) -> str:
-    """Return what a message may tell of a coded element; what is no code may tell who or when.
+def say_code(text: str, kind: str) -> str:
+    """Return what a message may tell of a coded element; what is no term of it may tell who or when.
 
     Parameters
     ----------
     text : str
         Value of the element.
+    kind : {"units", "decay", "suv_type", "correction", "sex", "lossy"}
+        What the element holds.
 
     Returns
     -------
     str
-        The value in quotes if it looks like a code, else words for it.
+        The value in quotes if it is a defined term, else words for it.
 
     Examples
     --------
-    >>> say_code("PROPCNTS"), say_code("DOE^JANE 19500101"), say_code("")
+    >>> say_code("PROPCNTS", "units"), say_code("MUELLER", "units"), say_code("", "units")
     ("'PROPCNTS'", 'an unknown code', 'nothing')
     """
     if not text:
         return "nothing"
-    return repr(text) if _CODED.fullmatch(text) else "an unknown code"
+    return repr(text) if text in _TERMS[kind] else _UNKNOWN
+
+
+def keep_code(text: str | None, kind: str) -> str:
+    """Return what a table may hold of a coded element, in capitals; empty where there is none.
+
+    Parameters
+    ----------
+    text : str or None
+        Value of the element.
+    kind : str
+        As of `say_code`.
+
+    Returns
+    -------
+    str
+        A defined term, or words for what is none.
+
+    Examples
+    --------
+    >>> keep_code("bqml", "units"), keep_code("DOE^JANE 19500101", "units"), keep_code(None, "units")
+    ('BQML', 'an unknown code', '')
+    """
+    word = (text or "").strip().upper()
+    return word if not word or word in _TERMS[kind] else _UNKNOWN
+
+
+def keep_model(text: str | None) -> str | None:
+    """Return a scanner model that reads as one, else None: what else stands there may tell who or when.
+
+    Examples
+    --------
+    >>> keep_model("Biograph 64_mCT"), keep_model("DOE^JANE"), keep_model("mCT 19500101")
+    ('Biograph 64_mCT', None, None)
+    """
+    name = (text or "").strip()
+    return name if _MODEL.fullmatch(name) else None
 
 
 class _Refused(ValueError):

@@ -65,13 +65,14 @@ def combine_contours(
     contours: Sequence[np.ndarray],
     shape: tuple[int, int],
     tolerance: float = 1e-6,
+    touch: float = 1e-6,
     *,
     even_odd: bool = False,
 ) -> tuple[np.ndarray, bool]:
     """Combine the contours of one region on one slice.
 
     Nested contours make holes (even-odd). Parts that overlap without one holding the other are joined
-    instead: even-odd would erase what they share.
+    instead: even-odd would erase what they share. Outlines tell which it is, not the voxels they fill.
 
     Parameters
     ----------
@@ -81,6 +82,8 @@ def combine_contours(
         Rows and columns of the image.
     tolerance : float
         As for `fill_contour`.
+    touch : float
+        Contours that reach into each other no deeper, in voxels, only touch.
     even_odd : bool
         Join nothing: the file states that its contours combine by exclusive or.
 
@@ -89,11 +92,17 @@ def combine_contours(
     (ndarray of bool, bool)
         Pixels of the region, and whether overlapping parts were joined.
     """
-    return _combine([fill_contour(points, shape, tolerance) for points in contours], even_odd)
+    crossing = [] if even_odd else _find_crossing(contours, touch)
+    return _combine([fill_contour(points, shape, tolerance) for points in contours], crossing)
 
 
 def find_points(
-    points: np.ndarray, contours: Sequence[np.ndarray], tolerance: float, *, even_odd: bool = False
+    points: np.ndarray,
+    contours: Sequence[np.ndarray],
+    tolerance: float,
+    touch: float = 1e-6,
+    *,
+    even_odd: bool = False,
 ) -> tuple[np.ndarray, bool]:
     """Find which points lie in a region, by the rules of `combine_contours`, anywhere in its plane.
 
@@ -105,7 +114,7 @@ def find_points(
         Vertices, in the units of `points`.
     tolerance : float
         How close, in these units, a point is to count as on a contour.
-    even_odd : bool
+    touch, even_odd : float, bool
         As for `combine_contours`.
 
     Returns
@@ -119,21 +128,24 @@ def find_points(
     >>> find_points(np.array([[1.0, 1], [2, 1], [3, 1]]), [square], 1e-6)[0].tolist()
     [True, True, False]
     """
-    return _combine([_inside_and_on(points, contour, tolerance) for contour in contours], even_odd)
+    crossing = [] if even_odd else _find_crossing(contours, touch)
+    return _combine([_inside_and_on(points, contour, tolerance) for contour in contours], crossing)
 
 
-def enclosed_area(contours: Sequence[np.ndarray]) -> float:
+def enclosed_area(contours: Sequence[np.ndarray], touch: float = _TOUCHING) -> float:
     """Compute the area of a region on one plane: nested contours are holes, and islands in them.
 
     Parameters
     ----------
     contours : sequence of ndarray, shape (n, 2)
         Vertices.
+    touch : float
+        Contours that reach into each other no deeper, in units of the vertices, only touch.
 
     Returns
     -------
     float
-        Area in squared units of the vertices; NaN where a contour has vertices on both sides of another.
+        Area in squared units of the vertices; NaN where contours reach into each other.
 
     Examples
     --------
@@ -148,11 +160,10 @@ def enclosed_area(contours: Sequence[np.ndarray]) -> float:
         for other, outline in enumerate(contours):
             if other == index or not boxes_meet(points, outline):
                 continue
-            inside, on = _inside_and_on(points, outline, _TOUCHING)
-            n_in, n_out = int(np.count_nonzero(inside)), int(np.count_nonzero(~inside & ~on))
-            if n_in and n_out:
+            inside, outside = _sides(points, outline, touch)
+            if inside and outside:
                 return math.nan
-            depth += int(n_out == 0 and areas[other] > areas[index])
+            depth += int(not outside and areas[other] > areas[index])
         total += areas[index] * (-1) ** depth
     return total
 
@@ -162,17 +173,122 @@ def boxes_meet(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.all(one.min(axis=0) <= other.max(axis=0)) and np.all(other.min(axis=0) <= one.max(axis=0)))
 
 
-def _combine(filled: Sequence[tuple[np.ndarray, np.ndarray]], even_odd: bool) -> tuple[np.ndarray, bool]:
+def find_distinct(
+    contours: Sequence[np.ndarray], limit: tuple[int, int], tolerance: float, same_area: float
+) -> list[int]:
+    """Find the contours of one plane that do not repeat an earlier one; even-odd would erase both.
+
+    Parameters
+    ----------
+    contours : sequence of ndarray, shape (n, 2)
+        Vertices, in voxels.
+    limit : (int, int)
+        Rows and columns compared at most, counted from the corner of the contours.
+    tolerance : float
+        As for `fill_contour`.
+    same_area : float
+        A contour repeats another if both fill the same voxels and their areas differ by no more than this
+        share: the hole of a thin wall is no repetition. Where both fill no voxel, their bounding boxes must
+        agree as closely.
+
+    Returns
+    -------
+    list of int
+        Indices of the contours to keep.
+
+    Examples
+    --------
+    >>> square = np.array([[0.0, 0], [0, 4], [4, 4], [4, 0]])
+    >>> find_distinct([square, square[::-1], square / 2], (9, 9), 1e-6, 0.05)
+    [0, 2]
+    """
+    areas = [contour_area(points) for points in contours]
+    kept: list[int] = []
+    for at, points in enumerate(contours):
+        alike = (other for other in kept if abs(areas[at] - areas[other]) <= same_area * areas[other])
+        if not any(_fill_alike(points, contours[other], limit, tolerance, same_area) for other in alike):
+            kept.append(at)
+    return kept
+
+
+def _fill_alike(one, other, limit, tolerance, same_area) -> bool:
+    if not boxes_meet(one, other):
+        return False
+    both = np.concatenate([one, other])
+    low = np.floor(both.min(axis=0))
+    shape = tuple(np.minimum(np.ceil(both.max(axis=0)) - low + 1, limit).astype(int).tolist())
+    voxels, theirs = (np.logical_or(*fill_contour(points - low, shape, tolerance)) for points in (one, other))
+    if voxels.any() or theirs.any():
+        return bool(np.array_equal(voxels, theirs))
+    apart = np.abs([one.min(axis=0) - other.min(axis=0), one.max(axis=0) - other.max(axis=0)])
+    return bool(np.all(apart <= same_area * np.ptp(both, axis=0)))
+
+
+def _combine(
+    filled: Sequence[tuple[np.ndarray, np.ndarray]], crossing: Sequence[tuple[int, int]]
+) -> tuple[np.ndarray, bool]:
+    """Combine contours by even-odd, but for what contours share that reach into each other.
+
+    Contours linked by crossings make a part: their even-odd, and what any two crossing ones share. A contour
+    across a ring and its hole is so added to the ring. Parts combine by even-odd. The order of the contours
+    changes nothing.
+    """
+    insides = [inside for inside, _ in filled]
     border = np.logical_or.reduce([on for _, on in filled])
-    parts: list[np.ndarray] = []
-    joined = False
-    for inside, _ in filled:
-        part = inside
-        overlapping = [] if even_odd else [other for other in parts if _overlap_partly(part, other)]
-        for other in overlapping:
-            part, joined = part | other, True
-        parts = [other for other in parts if not any(other is taken for taken in overlapping)] + [part]
-    return np.logical_xor.reduce(parts) | border, joined
+    part = list(range(len(filled)))
+    for one, other in crossing:
+        old, new = part[one], part[other]
+        part = [new if name == old else name for name in part]
+    total = np.zeros_like(border)
+    for name in set(part):
+        mask = np.logical_xor.reduce([insides[at] for at, own in enumerate(part) if own == name])
+        for one, other in crossing:
+            if part[one] == name:
+                mask = mask | (insides[one] & insides[other])
+        total ^= mask
+    return total | border, bool(crossing)
+
+
+def _find_crossing(contours: Sequence[np.ndarray], touch: float) -> list[tuple[int, int]]:
+    """List the pairs of contours of which each lies partly inside the other, partly outside."""
+    pairs = []
+    for at, points in enumerate(contours):
+        for other in range(at):
+            if boxes_meet(points, contours[other]) and _cross(points, contours[other], touch):
+                pairs.append((other, at))
+    return pairs
+
+
+def _cross(one: np.ndarray, other: np.ndarray, touch: float) -> bool:
+    return all(_sides(one, other, touch)) or all(_sides(other, one, touch))
+
+
+def _sides(points: np.ndarray, outline: np.ndarray, touch: float) -> tuple[bool, bool]:
+    """Tell whether a contour runs inside another, and outside it, anywhere deeper than `touch`."""
+    inside, on = _inside_and_on(_along(points, outline), outline, touch)
+    return bool(inside.any()), bool(np.any(~inside & ~on))
+
+
+def _along(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    """Return a contour's vertices, and the middle of each piece that another's edges cut it into."""
+    start, end = _edges(points)
+    along = end - start
+    theirs, until = _edges(outline)
+    span = until - theirs
+    gap = theirs - start[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        area = along[:, :1] * span[:, 1] - along[:, 1:] * span[:, 0]
+        at = (gap[..., 0] * span[:, 1] - gap[..., 1] * span[:, 0]) / area
+        across = (gap[..., 0] * along[:, 1:] - gap[..., 1] * along[:, :1]) / area
+        edge, met = np.nonzero((at > 0) & (at < 1) & (across > -_TOUCHING) & (across < 1 + _TOUCHING))
+    n = np.arange(len(points))
+    edges = np.concatenate([n, edge, n])
+    shares = np.concatenate([np.zeros(len(n)), at[edge, met], np.ones(len(n))])
+    order = np.lexsort([shares, edges])
+    edges, shares = edges[order], shares[order]
+    same = edges[1:] == edges[:-1]
+    middle = ((shares[1:] + shares[:-1]) / 2)[same]
+    return np.concatenate([points, start[edges[1:][same]] + middle[:, None] * along[edges[1:][same]]])
 
 
 def contour_area(points: np.ndarray) -> float:
@@ -201,11 +317,6 @@ def contour_area(points: np.ndarray) -> float:
 
 def _edges(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return points, np.concatenate([points[1:], points[:1]])
-
-
-def _overlap_partly(one: np.ndarray, other: np.ndarray) -> bool:
-    shared = one & other
-    return bool(shared.any() and (one & ~other).any() and (other & ~one).any())
 
 
 def _inside_and_on(

@@ -8,6 +8,7 @@ import pandas as pd
 import pydicom
 
 from analysis.pet.clock import parse_date
+from analysis.pet.codes import keep_code, keep_model
 
 _NOT_QUANTITATIVE = {"MIP", "NAC", "REPROJECTION"}
 _DATES = ("AcquisitionDate", "AcquisitionDateTime", "SeriesDate", "StudyDate")
@@ -39,9 +40,9 @@ def series_row(ds: pydicom.Dataset, uid: str) -> dict[str, Any]:
         "FORUID": _text(ds, "FrameOfReferenceUID"),
         "SCANDT": pd.to_datetime(date, errors="coerce") if date else pd.NaT,
         "VENDOR": _text(ds, "Manufacturer"),
-        "MODEL": _text(ds, "ManufacturerModelName"),
-        "UNITS": _text(ds, "Units"),
-        "DECAYCORR": _text(ds, "DecayCorrection"),
+        "MODEL": keep_model(_text(ds, "ManufacturerModelName")),
+        "UNITS": keep_code(_text(ds, "Units"), "units") or None,
+        "DECAYCORR": keep_code(_text(ds, "DecayCorrection"), "decay") or None,
         "HEIGHTM": _number(ds, "PatientSize"),
         "CORRECTIONS": [done.upper()] if isinstance(done, str) else [str(word).upper() for word in done],
         "STATED": _number(ds, "NumberOfSlices"),

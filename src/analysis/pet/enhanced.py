@@ -16,6 +16,7 @@ import numpy as np
 import pydicom
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from analysis.pet.clock import moved, parse_datetime, parse_offset
 from analysis.pet.codes import SeriesRefused
 from analysis.pet.dicomfile import sop_class
 from analysis.pet.pixels import stored_frames
@@ -46,6 +47,11 @@ _GEOMETRY = {
 }
 _TIMES = ("FrameAcquisitionDateTime", "FrameReferenceDateTime", "TemporalPositionIndex")
 _NOT_OF_A_SLICE = ("PixelData", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+_PROJECTIONS = {"MAX_IP", "MIN_IP", "MEAN_IP"}
+SAID = (
+    "ShiftedMap",
+    "UncomparedMap",
+)  # of the maps of a frame: a range with an intercept; SUV maps not compared
 _DATE_TIME = re.compile(r"(\d{8})(\d{2,6}(?:\.\d{1,6})?)")
 
 
@@ -62,7 +68,8 @@ class Frame(NamedTuple):
         Pixel values that ``RescaleSlope`` applies to.
     numbers : dict
         Numbers of the header: slope, intercept, frame duration in ms, and ``SuvMap``, the SUVbw per unit of
-        the rescaled pixel by the file's own SUV map, where it holds another map too.
+        the rescaled pixel by the file's own SUV map, where it holds another map too; 1 under a name
+        of `SAID`.
     """
 
     name: str
@@ -112,9 +119,10 @@ def read_frames(name: str, ds: pydicom.Dataset, rules) -> Iterator[Frame]:
         numbers = {"RescaleSlope": scaled.slope, "RescaleIntercept": scaled.intercept}
         content = _group(own, shared, "FrameContentSequence")
         if content is not None and "FrameAcquisitionDuration" in content:
-            numbers["ActualFrameDuration"] = _number(content, "FrameAcquisitionDuration")
+            numbers["ActualFrameDuration"] = read_number(content, "FrameAcquisitionDuration")
         if scaled.suv_map is not None:
             numbers["SuvMap"] = scaled.suv_map
+        numbers |= {key: 1.0 for key, here in zip(SAID, (scaled.shifted, scaled.uncompared)) if here}
         yield Frame(where, header, scaled.stored, numbers)
 
 
@@ -154,10 +162,10 @@ def _frame_header(where: str, common: pydicom.Dataset, own, shared) -> pydicom.D
     content = _group(own, shared, "FrameContentSequence")
     if content is not None:
         _copy(content, _TIMES, header)
-        _set_acquisition(header)
+        _set_acquisition(header, own.get("UnassignedPerFrameConvertedAttributesSequence"))
     kind = _group(own, shared, "PETFrameTypeSequence")
     if kind is not None and "FrameType" in kind:
-        projection = kind.get("VolumeBasedCalculationTechnique") == "MAX_IP"
+        projection = kind.get("VolumeBasedCalculationTechnique") in _PROJECTIONS
         _put(header, ImageType=[*kind.FrameType, "MIP"] if projection else list(kind.FrameType))
     _set_tracer(
         header, own.get("RadiopharmaceuticalUsageSequence") or shared.get("RadiopharmaceuticalUsageSequence")
@@ -188,11 +196,26 @@ def _group(own: pydicom.Dataset, shared: pydicom.Dataset, keyword: str) -> pydic
     return items[0] if items else None
 
 
-def _set_acquisition(header: pydicom.Dataset) -> None:
-    """Give Acquisition Date and Time, unless the converter kept the scanner's own."""
-    found = _DATE_TIME.match(str(header.get("FrameAcquisitionDateTime") or ""))
-    if found and not (header.get("AcquisitionDate") and header.get("AcquisitionTime")):
-        _put(header, AcquisitionDate=found[1], AcquisitionTime=found[2])
+def _set_acquisition(header: pydicom.Dataset, kept: Sequence[pydicom.Dataset] | None) -> None:
+    """Give Acquisition Date and Time of the frame on the clock of the series.
+
+    Only what a converter kept of this very frame goes first: the header of the file speaks for no frame.
+    """
+    if any(item.get("AcquisitionDate") and item.get("AcquisitionTime") for item in kept or ()):
+        return
+    text = str(header.get("FrameAcquisitionDateTime") or "")
+    found = _DATE_TIME.match(text)
+    if not found:
+        return
+    instant, own = parse_datetime(text)
+    local = parse_offset(str(header.get("TimezoneOffsetFromUTC") or ""))
+    shifted = (
+        moved(instant, (local - own).total_seconds())
+        if instant and own is not None and local is not None
+        else None
+    )
+    day, clock = (shifted.strftime("%Y%m%d"), shifted.strftime("%H%M%S.%f")) if shifted else found.groups()
+    _put(header, AcquisitionDate=day, AcquisitionTime=clock)
 
 
 def _set_tracer(header: pydicom.Dataset, usage: Sequence[pydicom.Dataset] | None) -> None:
@@ -223,7 +246,9 @@ def _scale(where, header, own, shared, stored, signed, rules) -> Scaled:
         )
     unit = unit_of(str(rescale.get("RescaleType") or ""), suv_type)
     unit = unit or unit_of(str(header.get("Units") or ""), suv_type) or str(header.get("Units") or "")
-    return Scaled(stored, _number(rescale, "RescaleSlope"), _number(rescale, "RescaleIntercept"), unit)
+    return Scaled(
+        stored, read_number(rescale, "RescaleSlope"), read_number(rescale, "RescaleIntercept"), unit
+    )
 
 
 def _set_units(header: pydicom.Dataset, unit: str) -> None:
@@ -237,7 +262,21 @@ def _yes_no(ds: pydicom.Dataset, keyword: str) -> str:
     return str(ds.get(keyword) or "").strip().upper()
 
 
-def _number(ds: pydicom.Dataset, keyword: str) -> float | None:
+def read_number(ds: pydicom.Dataset, keyword: str) -> float | None:
+    """Read an element that holds one number.
+
+    Parameters
+    ----------
+    ds : pydicom.Dataset
+        Where it stands.
+    keyword : str
+        Its keyword.
+
+    Returns
+    -------
+    float or None
+        None if it is missing or no number.
+    """
     try:
         return float(ds.get(keyword))
     except (TypeError, ValueError, OverflowError):

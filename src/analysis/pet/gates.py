@@ -116,13 +116,20 @@ def read_activity_bq(item: PetSlice, notes: Notes, rules) -> float:
     Raises
     ------
     SeriesRefused
-        ``DOSE_MISSING``, ``DOSE_INVALID`` (not above 0), ``DOSE_IMPLAUSIBLE``, ``SEVERAL_TRACERS``.
+        ``DOSE_MISSING``, ``DOSE_INVALID`` (not above 0), ``DOSE_IMPLAUSIBLE``, ``SEVERAL_TRACERS``,
+        ``TRACER_ITEM_MISSING`` where the plan chooses one the list has not.
     """
     if item.n_tracers > 1:
         raise SeriesRefused(
             "SEVERAL_TRACERS",
             f"one item of Radiopharmaceutical Information (0054,0016) expected, found {item.n_tracers}; "
             "send the series with the one that was injected, or name it in pet.tracer_item of the plan",
+        )
+    if not item.tracer_listed:
+        raise SeriesRefused(
+            "TRACER_ITEM_MISSING",
+            f"pet.tracer_item of the plan names item {rules.tracer_item} of Radiopharmaceutical Information "
+            f"(0054,0016), found {item.n_tracers}; correct the plan",
         )
     dose = item.number["RadionuclideTotalDose"]
     if dose is None:
@@ -212,7 +219,7 @@ def check_lossless(slices: Sequence[PetSlice], notes: Notes, rules) -> None:
     for text in {id(item.text): item.text for item in slices}.values():
         label, syntax = text["LossyImageCompression"], text["TransferSyntaxUID"]
         if label == "01" or syntax in _ALWAYS_LOSSY or (syntax in _MAYBE_LOSSY and label != "00"):
-            how = f"Lossy Image Compression (0028,2110) is {say_code(label)} in {UID(syntax).name!r}"
+            how = f"Lossy Image Compression (0028,2110) is {say_code(label, 'lossy')} in {UID(syntax).name!r}"
             if rules.lossy_pixels == "adapt":
                 notes.adapt("LOSSY_COMPRESSION", f"pixels were used although {how}")
                 return

@@ -18,6 +18,7 @@ from pydicom.multival import MultiValue
 
 from analysis import plan
 from analysis.pet import enhanced
+from analysis.pet.clock import parse_datetime
 from analysis.pet.codes import SeriesRefused
 from analysis.pet.dicomfile import DamagedFile, read_complete, sop_class
 from analysis.pet.fastpath import SeriesReader, Wanted
@@ -27,6 +28,7 @@ from analysis.pet.plainfile import FORMS
 CLASSIC_PET = "1.2.840.10008.5.1.4.1.1.128"
 ENHANCED_PET = {enhanced.ENHANCED_PET, enhanced.LEGACY_CONVERTED}
 
+_SIEMENS = ("SIEMENS",)
 # Private elements: group, how the creator's name begins (Siemens has several), last byte of the element.
 # Without its creator 10xx is taken literally.
 _PRIVATE = {
@@ -34,7 +36,7 @@ _PRIVATE = {
     "philips_activity": (0x7053, ("Philips PET Private Group",), 0x09),
     "ge_scan": (0x0009, ("GEMS_PETD_01",), 0x0D),
     "ge_admin": (0x0009, ("GEMS_PETD_01",), 0x3B),
-    "siemens_decay": (0x0071, ("SIEMENS",), 0x22),
+    "siemens_decay": (0x0071, _SIEMENS, 0x22),
 }
 
 
@@ -54,7 +56,9 @@ class PetSlice:
     orientation: np.ndarray | None
     pixel_spacing_mm: np.ndarray | None
     n_tracers: int
+    tracer_listed: bool
     nuclide: str
+    tracer: tuple[str, ...]
     stored: np.ndarray
 
 
@@ -206,7 +210,8 @@ def _one_frame(name: str, ds: pydicom.Dataset) -> np.ndarray:
 
 def _slice(name: str, ds: pydicom.Dataset, stored: np.ndarray, rules) -> PetSlice:
     items = ds.get("RadiopharmaceuticalInformationSequence") or []
-    if 0 < rules.tracer_item <= len(items):
+    listed = not items or rules.tracer_item <= len(items)
+    if listed and items and rules.tracer_item > 0:
         items = [items[rules.tracer_item - 1]]
     tracer = items[0] if items else pydicom.Dataset()
     codes = tracer.get("RadionuclideCodeSequence") or [pydicom.Dataset()]
@@ -216,8 +221,10 @@ def _slice(name: str, ds: pydicom.Dataset, stored: np.ndarray, rules) -> PetSlic
         key: _text(tracer, key)
         for key in ("RadiopharmaceuticalStartTime", "RadiopharmaceuticalStartDateTime")
     }
-    number = {key: _number(ds, key) for key in _NUMBER}
-    number |= {key: _number(tracer, key) for key in ("RadionuclideTotalDose", "RadionuclideHalfLife")}
+    number = {key: enhanced.read_number(ds, key) for key in _NUMBER}
+    number |= {
+        key: enhanced.read_number(tracer, key) for key in ("RadionuclideTotalDose", "RadionuclideHalfLife")
+    }
     private = {key: _private(ds, *place) for key, place in _PRIVATE.items()}
     return PetSlice(
         where=name,
@@ -232,7 +239,9 @@ def _slice(name: str, ds: pydicom.Dataset, stored: np.ndarray, rules) -> PetSlic
         orientation=_vector(ds, "ImageOrientationPatient", 6),
         pixel_spacing_mm=_vector(ds, "PixelSpacing", 2),
         n_tracers=len(items),
+        tracer_listed=listed,
         nuclide=f"{_text(codes[0], 'CodeValue')} {_text(codes[0], 'CodeMeaning')}".strip(),
+        tracer=_tracer_names(tracer),
         stored=stored,
     )
 
@@ -242,11 +251,15 @@ def _text(ds: pydicom.Dataset, keyword: str) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _number(ds: pydicom.Dataset, keyword: str) -> float | None:
-    try:
-        return float(ds.get(keyword))
-    except (TypeError, ValueError, OverflowError):
-        return None
+def _tracer_names(tracer: pydicom.Dataset) -> tuple[str, ...]:
+    """Return in capitals what names the tracer: code and meaning (both may be empty), and the free name."""
+    codes = tracer.get("RadiopharmaceuticalCodeSequence") or [pydicom.Dataset()]
+    names = [
+        _text(codes[0], "CodeValue"),
+        _text(codes[0], "CodeMeaning"),
+        _text(tracer, "Radiopharmaceutical"),
+    ]
+    return tuple(name.upper() for name in names)
 
 
 def _words(ds: pydicom.Dataset, keyword: str) -> tuple[str, ...]:
@@ -264,7 +277,12 @@ def _vector(ds: pydicom.Dataset, keyword: str, length: int) -> np.ndarray | None
 
 
 def _private(ds: pydicom.Dataset, group: int, creators: tuple[str, ...], last: int) -> tuple[str, bool]:
-    """Return the value of a private element and whether its creator stands in the file."""
+    """Return the value of a private element and whether its creator stands in the file.
+
+    Siemens has several blocks, of which one holds a date-time here: the first value that reads as one, else
+    the first value.
+    """
+    first = ""
     for block in range(0x10, 0x100):
         if (group, block) not in ds:
             if block > 0x1F:
@@ -272,7 +290,11 @@ def _private(ds: pydicom.Dataset, group: int, creators: tuple[str, ...], last: i
             continue
         value = _decoded(ds.get((group, (block << 8) | last)))
         if value and str(ds[group, block].value).strip().startswith(creators):
-            return value, True
+            first = first or value
+            if creators != _SIEMENS or parse_datetime(value)[0]:
+                return value, True
+    if first:
+        return first, True
     if (group, 0x10) in ds:  # block 10 belongs to somebody else
         return "", True
     return _decoded(ds.get((group, 0x1000 | last))), False

@@ -21,7 +21,8 @@ from analysis.pet.pairing import pair_rois
 from analysis.pet.walk import Walk
 
 SERIES_COLUMNS = ["SERIESUID", "PATIENTID", "STUDYUID", "FORUID", "SCANDT", "VENDOR", "MODEL", "UNITS"]
-SERIES_COLUMNS += ["DECAYCORR", "HEIGHTM", "CORRECTIONS", "PATH", "FILES", "NFILES", "DAMAGED"]
+SERIES_COLUMNS += ["DECAYCORR", "HEIGHTM", "CORRECTIONS", "PATH", "FILES", "NFILES", "DAMAGED", "STATED"]
+SERIES_COLUMNS += ["MISSING"]
 ROI_COLUMNS = ["PATH", "KIND", "PATIENTID", "STUDYUID", "INSTANCEUID", "REFSERIESUID", "FORUID", "NAMES"]
 ROI_COLUMNS += ["SERIESUID"]
 
@@ -35,7 +36,8 @@ class Index:
     series : DataFrame
         One row a PET series (`SERIES_COLUMNS`). PATH is its folder under the root; FILES lists its files,
         identical copies left out; DAMAGED lists unreadable files that may be slices of it. HEIGHTM is
-        PatientSize as it stands in the header.
+        PatientSize as it stands in the header, STATED the number of slices it states (NaN if none); MISSING
+        counts images that a DICOMDIR lists and that are not here.
     rois : DataFrame
         One row an ROI object (`ROI_COLUMNS`); SERIESUID is the series it belongs to, None if none.
     problems : list of dict
@@ -112,7 +114,8 @@ def _series_frame(walk: Walk, damaged: dict[str, list[str]]) -> pd.DataFrame:
                 f"{walk.copies[uid]} files repeat another of this series byte for byte; each is read once"
             )
             walk.report("IDENTICAL_COPIES", "copies", folder, reason, **who)
-        rows.append(known | {"FILES": paths, "NFILES": len(paths), "DAMAGED": damaged.get(uid, [])})
+        counts = {"NFILES": len(paths), "MISSING": walk.missing[uid]}
+        rows.append(known | counts | {"FILES": paths, "DAMAGED": damaged.get(uid, [])})
     frame = pd.DataFrame(rows, columns=SERIES_COLUMNS)
     frame["SCANDT"] = pd.to_datetime(frame["SCANDT"])
     return frame.sort_values(["PATH", "SERIESUID"], ignore_index=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -17,7 +17,10 @@ _ASKED = {
     "ARCHIVE_NOT_OPENED": ("warning", "unpack it where it lies, or take it away"),
     "IDENTICAL_COPIES": ("note", "none is needed"),
     "DICOMDIR_UNREADABLE": ("note", "none is needed"),
+    "DICOMDIR_FILES_MISSING": ("error", "send the files, or a DICOMDIR without them"),
 }
+# The images that are here are measured, so this is asked about beside its row of the ledger.
+_FILE_MISSING, FILES_MISSING = "DICOMDIR_FILE_MISSING", "DICOMDIR_FILES_MISSING"
 
 
 def index_ledger(
@@ -40,7 +43,8 @@ def index_ledger(
     -------
     aside, asked : list of dict
         Exclusions (a problem is booked on the scan it concerns, else on its patient), and queries. A scan
-        without ROI object is still read, so it is a query.
+        without ROI object is still read, so it is a query; slices that a DICOMDIR lists and that are not here
+        are both.
     """
     by_series = dict(zip(assigned["SERIESUID"], zip(assigned["USUBJID"], assigned["AVISIT"])))
     by_patient = assigned.dropna(subset=["PATIENTID", "USUBJID"]).groupby("PATIENTID")["USUBJID"].unique()
@@ -54,14 +58,40 @@ def index_ledger(
         if code not in _ASKED:
             known = {"USUBJID": who, "AVISIT": when, "ITEM": problem["ITEM"]}
             aside.append({**known, "CODE": code, "REASON": text})
+            if code == _FILE_MISSING and uid in usable:
+                asked.append(_query(FILES_MISSING, who, when, f"{text}; the slices here are measured"))
         elif code != "SCAN_WITHOUT_ROI" or (uid in usable and (who, when) not in seeded):
-            severity, action = _ASKED[code]
             text += "; no lesion of it is measured" if code == "SCAN_WITHOUT_ROI" else ""
-            asked.append(
-                {"CODE": code, "SEVERITY": severity, "USUBJID": who, "DOMAIN": "PET", "RECORD": when,
-                 "MESSAGE": text, "ACTION": action}
-            )  # fmt: skip
+            asked.append(_query(code, who, when, text))
     return aside, asked
+
+
+def _query(code: str, who: str | None, when: str | None, text: str) -> dict[str, Any]:
+    severity, action = _ASKED[code]
+    return {"CODE": code, "SEVERITY": severity, "USUBJID": who, "DOMAIN": "PET", "RECORD": when,
+            "MESSAGE": text, "ACTION": action}  # fmt: skip
+
+
+def flag_scans(scan_qc: pd.DataFrame, flagged: Mapping[str, Collection[str]]) -> pd.DataFrame:
+    """Add flags that only the index or a person knows to the rows of scan_qc.
+
+    Parameters
+    ----------
+    scan_qc : DataFrame
+        FLAGS PATH.
+    flagged : mapping
+        Flag -> PATH of the scans that bear it.
+
+    Returns
+    -------
+    DataFrame
+        A copy with FLAGS renewed.
+    """
+    flags = [
+        ";".join([text] * isinstance(text, str) + [flag for flag, paths in flagged.items() if path in paths])
+        for text, path in zip(scan_qc["FLAGS"], scan_qc["PATH"])
+    ]
+    return scan_qc.assign(FLAGS=pd.Series([text or None for text in flags], scan_qc.index, dtype=object))
 
 
 def below(folder: str, path: str) -> str:

@@ -211,10 +211,15 @@ def _background(adpet: pd.DataFrame, pairs: pd.DataFrame, metric: str, order: li
     scale = metric[:3] if metric[:3] in {"SUV", "SUL"} else None
     out = pd.Series(np.nan, index=pairs.index)
     for role in order if scale else []:
-        rows = adpet[(adpet["ROLE"] == role) & (adpet["METRIC"] == f"{scale}MEAN")].drop_duplicates(KEY)
-        found = rows.set_index(KEY)["AVAL"].reindex(pd.MultiIndex.from_frame(pairs[KEY]))
+        found = _reference(adpet, role, f"{scale}MEAN").reindex(pd.MultiIndex.from_frame(pairs[KEY]))
         out = out.fillna(pd.Series(found.to_numpy(float), index=pairs.index))
     return out
+
+
+def _reference(adpet: pd.DataFrame, role: str, metric: str) -> pd.Series:
+    """Return the reference region's value of every scan; a scan with several of the role has none."""
+    rows = adpet[(adpet["ROLE"] == role) & (adpet["METRIC"] == metric)]
+    return rows.drop_duplicates(KEY, keep=False).set_index(KEY)["AVAL"]
 
 
 def _add_new_lesions(visits: pd.DataFrame, adpet: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:
@@ -258,7 +263,7 @@ def _add_comparability(
     visits: pd.DataFrame, adpet: pd.DataFrame, scans: pd.DataFrame, rules: plans.Section
 ) -> pd.DataFrame:
     base = pd.MultiIndex.from_arrays([visits.index.get_level_values(0), [BASELINE] * len(visits)], names=KEY)
-    liver = adpet[(adpet["ROLE"] == "LIVER") & (adpet["METRIC"] == "SULMEAN")].set_index(KEY)["AVAL"]
+    liver = _reference(adpet, "LIVER", "SULMEAN")
     facts = pd.DataFrame(
         {
             "UPTAKE_B": scans["UPTAKEMIN"].reindex(base).to_numpy(float),

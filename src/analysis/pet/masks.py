@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.pet.codes import RoiRefused
+from analysis.pet.contour import boxes_meet
+from analysis.pet.planes import left_out, merge_planes, nearest_plane
 from analysis.pet.region import Region
-
-_SAME_PLANE_MM = 1e-3  # written positions are rounded
 
 
 class Placed(NamedTuple):
@@ -51,9 +51,7 @@ class Stack:
     pieces : sequence of ndarray of bool, shape (rows, columns)
         Cut out so that every side holds a voxel of the region.
     step_mm : float or None
-        Distance of the planes where the file states it.
-    gap_mm : float or None
-        Distance to assume where it does not and the planes are not the image's.
+        Distance of the planes; None where nothing tells it: that of the image's slices then.
     """
 
     row_mm: np.ndarray
@@ -61,7 +59,6 @@ class Stack:
     origins_mm: np.ndarray
     pieces: Sequence[np.ndarray]
     step_mm: float | None
-    gap_mm: float | None
 
     @property
     def normal(self) -> np.ndarray:
@@ -106,7 +103,8 @@ def place(stack: Stack, pet, rules) -> Placed:
     Returns
     -------
     Placed
-        With ``ROI_EMPTY`` if no voxel is left, ``ROI_CLIPPED`` if a part lies outside the image.
+        With ``ROI_EMPTY`` if no voxel is left, ``ROI_CLIPPED`` if a part lies outside the image,
+        ``ROI_PLANE_GAP`` if planes are left out between two that lie over each other.
 
     Raises
     ------
@@ -125,64 +123,25 @@ def place(stack: Stack, pet, rules) -> Placed:
         thickness = float(pet.grid.spacing_mm[int(np.flatnonzero(~steps.any(axis=0))[0])])
     if corners.min() < -0.5 or np.any(corners.max(axis=(0, 1)) > np.array(pet.values.shape) - 0.5):
         flags.append("ROI_CLIPPED")
+    if _has_gap(stack, thickness, rules):
+        flags.append("ROI_PLANE_GAP")
     if not region.mask.any():
         flags.append("ROI_EMPTY")
     return Placed(region, flags, stack.n_voxels * stack.voxel_area_mm2 * thickness / 1000)
 
 
-def nearest_plane(planes: np.ndarray, at: np.ndarray, step: float) -> np.ndarray:
-    """Find the plane whose slab holds a position.
-
-    Parameters
-    ----------
-    planes : ndarray, shape (n,)
-        Positions, ascending.
-    at : ndarray
-        Positions to look up, any shape.
-    step : float
-        Distance of neighbouring planes. A slab reaches half-way to a neighbour, else half a step; its lower
-        end belongs to it, its upper end does not, so that slabs side by side hold every position once.
-
-    Returns
-    -------
-    ndarray of int
-        Index of the nearest plane; -1 outside all slabs.
-
-    Examples
-    --------
-    >>> nearest_plane(np.array([1.0, 3.0]), np.array([-0.1, 0.0, 1.9, 2.0, 3.9, 4.0]), 2.0).tolist()
-    [-1, 0, 0, 1, 1, -1]
-    """
-    at = np.asarray(at, float) + _SAME_PLANE_MM
-    above = np.clip(np.searchsorted(planes, at), 0, len(planes) - 1)
-    below = np.maximum(above - 1, 0)
-    best = np.where(at - planes[below] < planes[above] - at, below, above)
-    gaps = np.diff(planes)
-    half = np.where(np.round(gaps / step) == 1, gaps, step) / 2
-    offset, below, above = at - planes[best], np.append(step / 2, half)[best], np.append(half, step / 2)[best]
-    return np.where((offset >= -below) & (offset < above), best, -1)
-
-
-def merge_planes(along: np.ndarray, apart: float = 10 * _SAME_PLANE_MM) -> tuple[np.ndarray, np.ndarray]:
-    """Merge positions that are one plane but for rounding.
-
-    Parameters
-    ----------
-    along : ndarray, shape (n,)
-        Positions along a normal.
-    apart : float
-        Positions that differ by more from the next are different planes.
-
-    Returns
-    -------
-    (ndarray, shape (planes,); ndarray of int, shape (n,))
-        Planes, ascending, and which of them each position has.
-    """
-    order = np.argsort(along, kind="stable")
-    starts = np.concatenate([[True], np.diff(along[order]) > apart])
-    index = np.empty(len(along), int)
-    index[order] = np.cumsum(starts) - 1
-    return along[order][starts], index
+def _has_gap(stack: Stack, step_mm: float, rules) -> bool:
+    """Tell whether planes were left out between two that lie over each other."""
+    planes, index = merge_planes(stack.origins_mm @ stack.normal, rules.duplicate_mm)
+    below = left_out(planes, step_mm, rules.contour_gap_planes)
+    if not len(below):
+        return False
+    in_plane = np.column_stack([stack.row_mm, stack.column_mm])
+    corners = stack.corners_mm() @ (in_plane / np.linalg.norm(in_plane, axis=0))
+    return any(
+        boxes_meet(corners[index == at].reshape(-1, 2), corners[index == at + 1].reshape(-1, 2))
+        for at in below
+    )
 
 
 def _lattice_steps(stack: Stack, corners: np.ndarray, grid, rules) -> np.ndarray | None:
@@ -236,6 +195,7 @@ class _Volume:
     mask: np.ndarray
     planes_mm: np.ndarray
     step_mm: float
+    rounding_mm: float
     origin_mm: np.ndarray
     to_source: np.ndarray  # rows, columns and mm along the normal, of a vector in mm
 
@@ -249,21 +209,21 @@ class _Volume:
                 "ROI_OTHER_PLANES", "the planes of a region are shifted sideways by parts of a voxel; "
                 "send the mask on the grid of the image it was drawn on"
             )  # fmt: skip
-        planes, index = merge_planes(offset[:, 2])
+        planes, index = merge_planes(offset[:, 2], rules.duplicate_mm)
         first = shift.min(axis=0).astype(int)
         at = shift.astype(int) - first
         size = (at + [piece.shape for piece in stack.pieces]).max(axis=0)
         mask = np.zeros((len(planes), *size), bool)
         for plane, (row, column), piece in zip(index, at, stack.pieces, strict=True):
             mask[plane, row : row + piece.shape[0], column : column + piece.shape[1]] |= piece
-        step = stack.step_mm or stack.gap_mm or image_step_mm
+        step = stack.step_mm or image_step_mm
         origin = stack.origins_mm[0] + first[0] * stack.row_mm + first[1] * stack.column_mm
-        return cls(mask, planes, step, origin, to_source)
+        return cls(mask, planes, step, rules.plane_rounding_mm, origin, to_source)
 
     def holds(self, source: np.ndarray) -> np.ndarray:
         """Tell which points lie in voxels of the region; `source` has shape (3, ...)."""
         row, column = (np.floor(source[axis] + 0.5 + _TIE).astype(int) for axis in (0, 1))
-        plane = nearest_plane(self.planes_mm, source[2], self.step_mm)
+        plane = nearest_plane(self.planes_mm, source[2], self.step_mm, self.rounding_mm)
         _, n_rows, n_columns = self.mask.shape
         known = (plane >= 0) & (row >= 0) & (row < n_rows) & (column >= 0) & (column < n_columns)
         found = np.zeros(known.shape, bool)
@@ -290,7 +250,8 @@ def _sample(volume: _Volume, corners: np.ndarray, pet, rules) -> Region:
     axes = grid.affine[:3, :3] / np.linalg.norm(grid.affine[:3, :3], axis=0)
     turn = volume.to_source @ axes
     plane = turn[:, 1, None, None] * rows[:, None] + turn[:, 2, None, None] * columns
-    start = volume.to_source @ (grid.affine[:3, 3] - volume.origin_mm)
+    # The first voxel where its slice lies: the origin of the affine only fits uneven slices best.
+    start = volume.to_source @ (grid.to_mm(np.zeros((1, 3), int))[0] - volume.origin_mm)
     mask = np.zeros(size, bool)
     for k in range(low[0], high[0]):
         inside = np.zeros((size[1], size[2]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,24 @@ from analysis import plan as plans
 from analysis.pet import body_size, quality
 from analysis.pet.codes import RoiRefused, SeriesRefused
 from analysis.pet.metrics import Voxels, compute_totals, measure_reference, measure_voxels
-from analysis.pet.reference_choice import Reference, choose_references
+from analysis.pet.reference_choice import (
+    MOVED_SINCE,
+    WITHOUT_PLACE,
+    Reference,
+    choose_references,
+    is_signed,
+)
 from analysis.pet.reference_regions import check_region, percist_threshold
-from analysis.pet.region import Region
-from analysis.pet.scan_regions import ScanRegion, add_seeds, load_regions
+from analysis.pet.scan_regions import (
+    REFERENCES,
+    Problem,
+    Regions,
+    ScanRegion,
+    add_seeds,
+    flag_shared,
+    load_regions,
+    split_seeds,
+)
 from analysis.pet.series import PetImage, load_pet
 
 # METRIC -> key of `measure`; all in g/ml, and scaled to SUL for a second row each.
@@ -71,7 +86,7 @@ def measure_scan(
         scan_qc row, with STUDYID USUBJID AVISIT ADT); ``roi_map`` (ROI name -> row of roi_map.csv);
         ``height_m`` (of another scan of the patient, or None); ``mip`` (bool); optionally ``group`` (name of
         the group of a split series), ``seeds`` and ``reference_regions`` (rows of the reader's tables for
-        this scan).
+        this scan), ``set_aside`` (bool: a region or seed of this scan was set aside before).
     rules : Section or mapping, optional
         Plan section ``pet``.
 
@@ -197,49 +212,76 @@ def _sul_factor(pet: PetImage, rules: plans.Section, other_height_m: float | Non
 def _measure_all(task: Mapping[str, Any], scan: _Scan) -> list[str]:
     """Measure references, then lesions, then totals; return flags that concern the whole scan."""
     regions, problems = load_regions(task, scan.pet, scan.rules)
-    lesions = [region.voxels for (role, _), region in regions.items() if role == "LESION"]
-    drawn = {role: regions[(role, name)].voxels for role, name in sorted(regions, reverse=True)}
-    references = choose_references(scan.pet, drawn, lesions, task.get("reference_regions") or (), scan.rules)
-    for one in references:
-        if one.used and one.status != "GIVEN":
-            regions[(one.name, one.name)] = ScanRegion(one.region, None, one.flags)
-    flags: list[str] = []
-    livers = []
-    for role, name in sorted(key for key in regions if key[0] != "LESION"):
-        found = _measure_reference(scan, role, name, regions[(role, name)], lesions, flags)
-        livers += [found] if found and role == "LIVER" else []
-    _list_references(scan, references)
-    threshold = None
-    if livers:
-        threshold = percist_threshold(livers[0]["suv_mean"], livers[0]["suv_sd"], scan.rules)
-    problems += add_seeds(regions, task.get("seeds") or (), scan.pet, scan.rules, threshold)
-    scan.result.exclusions += [_aside(scan.result, *problem) for problem in problems]
-    parts = [
-        _measure_lesion(scan, name, regions[(role, name)], threshold)
-        for role, name in sorted(key for key in regions if key[0] == "LESION")
-    ]
+    first, later, unused = split_seeds(regions, task.get("seeds") or ())
+    # Proposals keep away from what is grown from points too; only PERCIST's threshold waits for the liver.
+    problems += unused + add_seeds(regions, first, scan.pet, scan.rules)
+    flags = [problem.code for problem in problems if problem.code == "REFERENCE_AMBIGUOUS"]
+    flags += _choose_references(task, scan, regions, problems)
+    found = {role: _try_reference(scan, role, regions) for role in REFERENCES if (role, role) in regions}
+    liver, threshold = found.get("LIVER"), None
+    if liver:
+        threshold = percist_threshold(liver["suv_mean"], liver["suv_sd"], scan.rules)
+    problems += add_seeds(regions, later, scan.pet, scan.rules, threshold)
+    flag_shared(regions)
+    scan.result.exclusions += [_aside(scan.result, *problem[:3]) for problem in problems]
+    lesions = {name: region for (role, name), region in sorted(regions.items()) if role == "LESION"}
+    for role, values in sorted(found.items()):
+        if values:
+            flags += _add_reference(scan, role, regions[(role, role)], values, lesions.values())
+    parts = [_measure_lesion(scan, name, region, threshold) for name, region in lesions.items()]
+    lost = task.get("set_aside", False) or None in parts or any(problem.lesion for problem in problems)
     if task["rois"] or task.get("seeds"):
-        _add_totals(scan, [part for part in parts if part is not None])
+        _add_totals(scan, [part for part in parts if part is not None], lost)
     return flags
 
 
-def _measure_reference(
-    scan: _Scan, role: str, name: str, region: ScanRegion, lesions: Sequence[Region], flags: list[str]
-) -> dict[str, Any] | None:
-    """Add the rows of a reference region and its flags to those of the scan; return what was measured."""
+def _choose_references(
+    task: Mapping[str, Any], scan: _Scan, regions: Regions, problems: list[Problem]
+) -> list[str]:
+    """Add the liver and aorta that nobody drew to the regions; return their flags of the whole scan."""
+    lesions = [region.voxels for (role, _), region in regions.items() if role == "LESION"]
+    drawn = {role: regions[(role, role)].voxels for role in REFERENCES if (role, role) in regions}
+    decisions = task.get("reference_regions") or ()
+    problems += [_unsigned(row) for row in decisions if not is_signed(row)]
+    references = choose_references(scan.pet, drawn, lesions, decisions, scan.rules)
+    flags = []
+    for one in references:
+        if one.used and one.status != "GIVEN":
+            regions[(one.name, one.name)] = ScanRegion(one.region, None, list(one.flags))
+            flags += [flag for flag in one.flags if flag in (MOVED_SINCE, WITHOUT_PLACE)]
+    _list_references(scan, references)
+    return flags
+
+
+def _unsigned(row: Mapping[str, Any]) -> Problem:
+    reason = (
+        f"reference_regions.csv: {row['REGION']}: {row['DECISION']} lacks READER or DECIDEDDT and is not "
+        "followed; say who decided, and when"
+    )
+    return Problem("record", "REFERENCE_REGION_UNSIGNED", reason, lesion=False)
+
+
+def _try_reference(scan: _Scan, role: str, regions: Regions) -> dict[str, Any] | None:
     try:
-        found = measure_reference(scan.pet, region.voxels)
+        return measure_reference(scan.pet, regions[(role, role)].voxels)
     except RoiRefused as error:
-        _not_measured(scan, name, error)
+        _not_measured(scan, role, error)
         return None
+
+
+def _add_reference(
+    scan: _Scan, role: str, region: ScanRegion, found: Mapping[str, Any], lesions: Iterable[ScanRegion]
+) -> list[str]:
+    """Add the rows of a reference region; return its flags of the whole scan."""
     values = {metric: (found[SUV_METRICS[metric]], "g/ml") for metric in REGION_METRICS}
     values |= {"VOLUME": (found["mtv_ml"], "ml"), **_as_sul(values, scan.sul_per_suv)}
-    flags += check_region(role, {metric: value for metric, (value, _) in values.items()}, scan.rules)
-    flags += [f"{role}_TOUCHES_LESION"] if any(region.voxels.shares_voxels(one) for one in lesions) else []
-    _add_rows(scan.result, role, name, values, region, found["flags"])
+    flags = check_region(role, {metric: value for metric, (value, _) in values.items()}, scan.rules)
+    touches = any(region.voxels.shares_voxels(lesion.voxels) for lesion in lesions)
+    flags += [f"{role}_TOUCHES_LESION"] if touches else []
+    _add_rows(scan.result, role, role, values, region, found["flags"])
     if role == "LIVER":
         scan.result.scan |= {"LIVERMEAN": found["suv_mean"], "LIVERSD": found["suv_sd"]}
-    return found
+    return flags
 
 
 def _measure_lesion(scan: _Scan, name: str, region: ScanRegion, threshold: float | None) -> Voxels | None:
@@ -300,21 +342,24 @@ def _add_rows(
     ]
 
 
-def _add_totals(scan: _Scan, parts: Sequence[Voxels]) -> None:
-    """Add whole-body totals: every voxel once, at every threshold and of the regions as drawn."""
+def _add_totals(scan: _Scan, parts: Sequence[Voxels], lost: bool) -> None:
+    """Add whole-body totals: every voxel once, at every threshold and of the regions as drawn.
+
+    Nothing measured is zero disease only where nothing was set aside: else the totals are not known (NaN).
+    """
     totals, shared = compute_totals(parts)
-    values = {"NLESION": (float(len(parts)), "1")}
+    values = {"NLESION": (math.nan if lost and not parts else float(len(parts)), "1")}
     if not parts:
         labels = ["", *(f"{percent:g}" for percent in scan.rules.mtv_percents)]
         labels += [f"{level * 10:g}" for level in scan.rules.mtv_fixed_suv]
-        totals = {name: 0.0 for label in labels for name in (f"mtv{label}_ml", f"tlg{label}_g")}
+        nothing = math.nan if lost else 0.0
+        totals = {name: nothing for label in labels for name in (f"mtv{label}_ml", f"tlg{label}_g")}
     for label in parts[0].labels if parts else labels:
         suffix = _suffix(label, scan.rules)
         values[f"TMTV{suffix}"] = (totals[f"mtv{label}_ml"], "ml")
         values[f"TTLG{suffix}"] = (totals[f"tlg{label}_g"], "g")
     flags = ["LESIONS_SHARE_VOXELS"] if shared else []
-    if scan.result.exclusions:
-        flags.append("TOTAL_INCOMPLETE")
+    flags += ["TOTAL_INCOMPLETE"] if lost else []
     _add_rows(scan.result, "TOTAL", "TOTAL", values, flags=flags)
 
 

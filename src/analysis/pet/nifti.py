@@ -12,16 +12,16 @@ from analysis.pet.masks import Placed, Stack, place
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _HIGHEST_LABEL = 65535
-_FLAT = 1e-6  # volume of a voxel over that of a box of its sides: less, and its sides lie in one plane
-_WHOLE = 1e-4  # labels stored with a scale factor are whole numbers up to rounding
 
 
 def read_nifti(path: Path, pet, rules) -> dict[str, Placed]:
     """Read the regions of a NIfTI mask.
 
-    A file with one value besides 0 is one region, named by the file. A file with several whole numbers holds
-    one region for each, named ``<file>_<number>``. A file with fractions up to 1 is one region: the voxels
-    from ``seg_fraction`` on, flagged ``ROI_FRACTIONAL_UNKNOWN``.
+    A file that holds besides 0 only one of the values plain masks are written with (``nifti_mask_values``) is
+    one region, named by the file. Any other whole numbers are labels, each a region named
+    ``<file>_<number>`` however many are left: what is ``les_2`` at baseline is ``les_2`` when the other
+    lesions are gone. (Label 1 left alone cannot be told from a plain mask.) A file with
+    fractions up to 1 is one region: the voxels from ``seg_fraction`` on, flagged ``ROI_FRACTIONAL_UNKNOWN``.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def read_nifti(path: Path, pet, rules) -> dict[str, Placed]:
     pet : PetImage
         The image whose grid is filled.
     rules : plan section
-        Section ``pet`` of the plan (`seg_fraction`, `nifti_labels_max`, `roi_resample`).
+        Section ``pet`` of the plan (`seg_fraction`, `nifti_*`, `roi_resample`).
 
     Returns
     -------
@@ -54,8 +54,9 @@ def read_nifti(path: Path, pet, rules) -> dict[str, Placed]:
     if len(boxes) > rules.nifti_labels_max:
         raise _not_a_mask(f"{len(boxes)} different values")
     found: dict[str, Placed] = {}
+    plain = len(boxes) <= 1 and set(boxes) <= set(rules.nifti_mask_values)
     for number, box in (boxes or {1: (slice(0, 0),) * 3}).items():
-        name = _stem(path) if len(boxes) < 2 else f"{_stem(path)}_{number}"
+        name = _stem(path) if plain else f"{_stem(path)}_{number}"
         region, own, source_ml, _ = place(_stack(labels[box] == number, box, affine), pet, rules)
         found[name] = Placed(region, [*flags, *own], source_ml)
     return found
@@ -103,7 +104,9 @@ def _usable(affine: np.ndarray, rules) -> bool:
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     low, high = rules.spacing_refuse_mm
     return bool(
-        low <= sizes.min() and sizes.max() <= high and abs(np.linalg.det(affine)) > _FLAT * sizes.prod()
+        low <= sizes.min()
+        and sizes.max() <= high
+        and abs(np.linalg.det(affine)) > rules.nifti_flat_fraction * sizes.prod()
     )
 
 
@@ -115,9 +118,10 @@ def _labels(data: np.ndarray, rules) -> tuple[np.ndarray, bool]:
         return data.astype(np.uint8), False
     if data.dtype.kind == "f":
         data = np.nan_to_num(data)
+    whole = rules.nifti_whole_tolerance
     low, high = (float(data.min()), float(data.max())) if data.size else (0.0, 0.0)
-    fractional = data.dtype.kind == "f" and bool(np.any(np.abs(data - np.round(data)) > _WHOLE))
-    if low < 0 or high > _HIGHEST_LABEL or (fractional and high > 1 + _WHOLE):
+    fractional = data.dtype.kind == "f" and bool(np.any(np.abs(data - np.round(data)) > whole))
+    if low < 0 or high > _HIGHEST_LABEL or (fractional and high > 1 + whole):
         raise _not_a_mask(f"values from {low:g} to {high:g}")
     if fractional:
         return ((data >= rules.seg_fraction) & (data > 0)).astype(np.uint8), True
@@ -145,4 +149,4 @@ def _stack(mask: np.ndarray, box: tuple[slice, ...], affine: np.ndarray) -> Stac
     places = np.array(origins, float).reshape(-1, 3) @ affine[:3, :3].T + affine[:3, 3]
     across = np.cross(affine[:3, 0], affine[:3, 1])
     step = abs(float(affine[:3, 2] @ across / np.linalg.norm(across)))
-    return Stack(affine[:3, 0], affine[:3, 1], places, pieces, step, step)
+    return Stack(affine[:3, 0], affine[:3, 1], places, pieces, step)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.pet.codes import RoiRefused
-from analysis.pet.contour import Contour, enclosed_area, find_points
-from analysis.pet.masks import merge_planes, nearest_plane
+from analysis.pet.contour import Contour, enclosed_area, find_distinct, find_points
+from analysis.pet.planes import merge_planes, nearest_plane, slab_halves, usual_gap
 from analysis.pet.region import Region
 
 
-def fill_oblique(contours: Sequence[Contour], pet, rules) -> tuple[Region, float, bool]:
+def fill_oblique(contours: Sequence[Contour], pet, rules) -> tuple[Region, float, bool, bool]:
     """Find the voxels whose centre lies in the nearest contour plane's area.
 
     Parameters
@@ -26,9 +26,9 @@ def fill_oblique(contours: Sequence[Contour], pet, rules) -> tuple[Region, float
 
     Returns
     -------
-    (Region, float, bool)
-        Voxels; volume in ml as drawn (area of the contours times the distance of their planes); whether
-        overlapping parts were joined.
+    (Region, float, bool, bool)
+        Voxels; volume in ml as drawn (area of the contours times what their plane stands for); whether
+        overlapping parts were joined; whether contours drawn twice were dropped.
 
     Raises
     ------
@@ -44,15 +44,30 @@ def fill_oblique(contours: Sequence[Contour], pet, rules) -> tuple[Region, float
             "ROI_OTHER_PLANES", "the contours of a region lie on planes of several directions; draw it again"
         )
     along = np.array([float((contour.points_mm @ normal).mean()) for contour in contours])
-    planes, index = merge_planes(along, tolerance_mm)
+    planes, index = merge_planes(along, tolerance_mm, rules.duplicate_mm)
     step = _step(planes, rules)
     drawn = [
         [contours[at].points_mm @ across.T for at in np.flatnonzero(index == plane)]
         for plane in range(len(planes))
     ]
+    size_mm, limit = float(pet.spacing_mm.min()), (sum(pet.values.shape),) * 2
+    once = [
+        [
+            outlines[at]
+            for at in find_distinct(
+                [points / size_mm for points in outlines],
+                limit,
+                rules.contour_tolerance_voxel,
+                rules.contour_same_area_fraction,
+            )
+        ]
+        for outlines in drawn
+    ]
+    repeated, drawn = len(contours) > sum(map(len, once)), once
     even_odd = all(contour.even_odd for contour in contours)
     region, joined = _fill(drawn, planes, step, (normal, across), even_odd, contours, pet, rules)
-    return region, sum(map(enclosed_area, drawn)) * step / 1000, joined
+    areas = [enclosed_area(outlines, rules.contour_touch_voxel * size_mm) for outlines in drawn]
+    return region, float(np.dot(areas, sum(slab_halves(planes, step)))) / 1000, joined, repeated
 
 
 def _fill(drawn, planes, step, axes, even_odd, contours, pet, rules) -> tuple[Region, bool]:
@@ -63,16 +78,19 @@ def _fill(drawn, planes, step, axes, even_odd, contours, pet, rules) -> tuple[Re
     low = np.clip(np.floor(corners.min(axis=0)).astype(int) - margin, 0, shape)
     high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1 + margin, low, shape)
     mask, joined = np.zeros(high - low, bool), False
-    tolerance_mm = rules.contour_tolerance_voxel * float(pet.spacing_mm.min())
+    tolerance_mm, touch_mm = (
+        share * float(pet.spacing_mm.min())
+        for share in (rules.contour_tolerance_voxel, rules.contour_touch_voxel)
+    )
     for k in range(low[0], high[0]):
         inside = mask[k - low[0]]
         rows_columns = np.argwhere(np.ones(inside.shape, bool))
         centres = pet.grid.to_mm(np.column_stack([np.full(len(rows_columns), k), rows_columns + low[1:]]))
-        nearest = nearest_plane(planes, centres @ normal, step)
+        nearest = nearest_plane(planes, centres @ normal, step, rules.plane_rounding_mm)
         for plane in np.unique(nearest[nearest >= 0]):
             chosen = nearest == plane
             found, overlapping = find_points(
-                centres[chosen] @ across.T, drawn[plane], tolerance_mm, even_odd=even_odd
+                centres[chosen] @ across.T, drawn[plane], tolerance_mm, touch_mm, even_odd=even_odd
             )
             inside[tuple(rows_columns[chosen].T)] = found
             joined |= overlapping
@@ -82,14 +100,14 @@ def _fill(drawn, planes, step, axes, even_odd, contours, pet, rules) -> tuple[Re
 
 
 def _step(planes: np.ndarray, rules) -> float:
-    gaps = np.diff(planes)
-    if not len(gaps) or gaps.min() > rules.contour_spacing_max_mm:
+    step = usual_gap(np.diff(planes), rules.contour_spacing_max_mm)
+    if step is None:
         raise RoiRefused(
             "ROI_OTHER_PLANES",
             "contours are not parallel to the image's slices, and nothing tells how thick their planes are; "
             "draw them on this image",
         )
-    return float(np.median(gaps[np.round(gaps / gaps.min()) == 1]))
+    return step
 
 
 def _normal(points: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.pet import filekind
 from analysis.pet.walk import COPY, Walk, same_bytes
 
 _UID = re.compile(rb"(?<![0-9.])[0-9]+(?:\.[0-9]+){3,}")
 _ATTENUATION = "ATTN"
+_DIGITS = re.compile(r"\d+")
 _MAP = "name the one to use by ROIPATH in scan_map.csv"
 
 
@@ -37,9 +40,11 @@ def pair_rois(rois: pd.DataFrame, series: pd.DataFrame, walk: Walk) -> pd.DataFr
     -----
     The series an object names comes first; then, within the patient, its frame of reference (regions drawn
     on the CT of the same study), the study, attenuation-corrected series only, and the single images it
-    names. A NIfTI mask has only its place.
+    names. A NIfTI mask has only its place: in or below the folder of one series, or below the folder that
+    holds that one, where no other series and no DICOM of another patient lies.
     """
-    found = [_match(roi, series, walk) for roi in rois.to_dict("records")]
+    places = _Places(series, walk)
+    found = [_match(roi, series, walk, places) for roi in rois.to_dict("records")]
     rois = rois.assign(SERIESUID=pd.Series(found, index=rois.index, dtype=object))
     rois = _drop_copies(rois, walk)
     rois = _set_duplicates_aside(rois, series, walk)
@@ -73,13 +78,15 @@ def scans_without_roi(
     ]  # fmt: skip
 
 
-def _match(roi: dict[str, Any], series: pd.DataFrame, walk: Walk) -> str | None:
-    near = _series_nearby(roi["PATH"], series)
+def _match(roi: dict[str, Any], series: pd.DataFrame, walk: Walk, places: _Places) -> str | None:
     if roi["KIND"] == "NIFTI":
-        if len(near) == 1:
+        near, foreign = places.of_mask(roi["PATH"])
+        if len(near) == 1 and not foreign:
             return near["SERIESUID"].iloc[0]
-        reason = f"a mask without header beside {len(near)} PET series, one is needed; {_MAP}"
-        return _report(walk, "ROI_AMBIGUOUS", roi, reason, near)
+        reason = "a mask without header must lie in, below or beside the folder of one PET series, "
+        reason += "with DICOM of another patient" if foreign else f"found {len(near)}"
+        return _report(walk, "ROI_AMBIGUOUS", roi, f"{reason}; {_MAP}", series.head(0) if foreign else near)
+    near = _series_nearby(roi["PATH"], series)
     referred = _referred(roi, series)
     stated = roi["PATIENTID"] is not None
     other = stated and not referred.empty and roi["PATIENTID"] not in set(referred["PATIENTID"])
@@ -152,6 +159,82 @@ def _series_nearby(path: str, series: pd.DataFrame) -> pd.DataFrame:
         if inside.any():
             return series[inside]
     return series.head(0)
+
+
+class _Places:
+    """Where the series of a tree lie: all that a mask without header can be paired by."""
+
+    def __init__(self, series: pd.DataFrame, walk: Walk):
+        self.series = series
+        self.walk = walk
+        self.slices = {path for files in series["FILES"] for path in files}
+        self._foreign: dict[str, bool] = {}
+
+    def of_mask(self, path: str) -> tuple[pd.DataFrame, bool]:
+        """Return the series of the place a mask lies in, and whether another patient's DICOM lies there."""
+        folder = path.rpartition("/")[0]
+        place = self._place(folder)
+        if place is None:
+            return self.series.head(0), False
+        near = self.series[[_is_below(known, place) for known in self.series["PATH"]]]
+        if len(near) != 1:
+            return near, False
+        if place not in self._foreign:
+            self._foreign[place] = self._holds_another(place, near["PATIENTID"].iloc[0])
+        return near, self._foreign[place]
+
+    def _place(self, folder: str) -> str | None:
+        """Return the nearest folder above a mask that is that of a series, or holds that of one."""
+        known = {"" if path == "." else path for path in self.series["PATH"]}
+        above = folder
+        while True:
+            if above in known:
+                return above
+            beside = {path for path in known if path and path.rpartition("/")[0] == above}
+            # P02 beside P01 is another patient or visit; mask or roi beside pet belongs to it.
+            branch = folder[len(above) :].strip("/").partition("/")[0]
+            if beside and _shape(branch) not in {_shape(path.rpartition("/")[2]) for path in beside}:
+                return above
+            if beside or not above:
+                return None
+            above = above.rpartition("/")[0]
+
+    def _holds_another(self, place: str, patient: str | None) -> bool:
+        """Tell whether an object below a folder, one a folder is looked at, names another patient."""
+        objects = [roi for roi in self.walk.rois if _is_below(roi["PATH"], place)]
+        if any(_another(roi["PATIENTID"], patient) for roi in objects):
+            return True
+        files, start = self.walk.files, f"{place}/" if place else ""
+        looked = set()
+        for path in files[bisect_left(files, start) :]:
+            if not path.startswith(start):
+                break
+            folder = path.rpartition("/")[0]
+            if folder in looked or path in self.slices or path not in self.walk.objects:
+                continue
+            looked.add(folder)
+            if _another(self._patient_of(path), patient):
+                return True
+        return False
+
+    def _patient_of(self, path: str) -> str | None:
+        try:
+            ds = filekind.read_header(f"{self.walk.root}/{path}")
+        except Exception:  # pydicom raises many types on damaged files: such a file names nobody
+            return None
+        return str(ds.get("PatientID") or "").strip() or None
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return not folder or path == folder or path.startswith(f"{folder}/")
+
+
+def _another(found: str | None, patient: str | None) -> bool:
+    return found is not None and found != patient
+
+
+def _shape(name: str) -> str:
+    return _DIGITS.sub("#", name)
 
 
 def _drop_copies(rois: pd.DataFrame, walk: Walk) -> pd.DataFrame:

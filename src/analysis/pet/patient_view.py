@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from analysis.pet.codes import RoiRefused
 from analysis.pet.region import Region
+
+Choice = Callable[[np.ndarray, tuple[int, ...]], tuple[slice, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,8 @@ class PatientView:
         Image voxels per voxel of the view.
     fine_shape : tuple of int
         Shape of the turned image.
+    corner : ndarray of int, shape (3,)
+        Where the view begins in the view of the whole image.
     """
 
     values: np.ndarray
@@ -38,10 +42,27 @@ class PatientView:
     flipped: tuple[bool, ...]
     factor: np.ndarray
     fine_shape: tuple[int, ...]
+    corner: np.ndarray
 
     @classmethod
-    def of(cls, pet, rules, grid_mm: float) -> PatientView:
+    def of(cls, pet, rules, grid_mm: float, choose: Choice | None = None) -> PatientView:
         """Return the view of an image in voxels of about `grid_mm`.
+
+        Parameters
+        ----------
+        pet : PetImage
+            The image.
+        rules : plan section
+            Section ``pet`` (`propose_tilt_degrees`).
+        grid_mm : float
+            Size of a voxel, mm; the nearest whole number of the image's voxels is taken.
+        choose : callable, optional
+            Step in mm and shape of the view -> slices of the part that is wanted; all of it without.
+
+        Returns
+        -------
+        PatientView
+            Only the part that is wanted is computed.
 
         Raises
         ------
@@ -59,12 +80,19 @@ class PatientView:
         turned = pet.values.transpose(order)
         flipped = tuple(bool(step < 0) for step in along)
         turned = turned[tuple(slice(None, None, -1) if back else slice(None) for back in flipped)]
-        coarse = _block_means(turned, factor)
-        return cls(coarse, spacing * factor, order, flipped, factor, turned.shape)
+        size = tuple(int(n) for n in np.array(turned.shape) // factor)
+        if not all(size):
+            raise RoiRefused("IMAGE_TOO_SMALL", "the image is smaller than one coarse voxel; draw the region")
+        part = (slice(None),) * 3 if choose is None else choose(spacing * factor, size)
+        edges = [side.indices(n)[:2] for side, n in zip(part, size, strict=True)]
+        fine = tuple(slice(low * n, high * n) for (low, high), n in zip(edges, factor, strict=True))
+        corner = np.array([low for low, _ in edges])
+        means = _block_means(turned[fine], factor)
+        return cls(means, spacing * factor, order, flipped, factor, turned.shape, corner)
 
     def to_mm(self, pet, at: Sequence[int]) -> tuple[float, float, float]:
         """Return the patient coordinates (LPS) of the fine voxel nearest to a coarse voxel's centre."""
-        fine = np.asarray(at) * self.factor + self.factor // 2
+        fine = (np.asarray(at) + self.corner) * self.factor + self.factor // 2
         fine = np.where(self.flipped, np.array(self.fine_shape) - 1 - fine, fine)
         index = np.empty(3, int)
         index[list(self.order)] = fine
@@ -76,17 +104,20 @@ class PatientView:
         for region in regions:
             fine = region.index()[:, list(self.order)]
             fine = np.where(self.flipped, np.array(self.fine_shape) - 1 - fine, fine)
-            mask[tuple(np.minimum(fine // self.factor, np.array(mask.shape) - 1).T)] = True
+            last = np.array(self.fine_shape) // self.factor - 1
+            at = np.minimum(fine // self.factor, last) - self.corner
+            mask[tuple(at[np.all((at >= 0) & (at < mask.shape), axis=1)].T)] = True
         return mask
 
 
 def _block_means(values: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Return means over blocks of `factor` voxels; an incomplete block at the end is left out."""
-    a, b, c = factor
-    n = np.array(values.shape) // factor
-    if not n.all():
-        raise RoiRefused("IMAGE_TOO_SMALL", "the image is smaller than one coarse voxel; draw the region")
-    total = np.zeros(n, np.float32)
-    for i, j, k in np.ndindex(*factor):
-        total += values[i : n[0] * a : a, j : n[1] * b : b, k : n[2] * c : c]
-    return total / np.float32(a * b * c)
+    """Return means over blocks of `factor` voxels, a whole number of which fills `values`."""
+    a, b, c = (int(n) for n in factor)
+    n, rows, columns = np.array(values.shape) // factor
+    out = np.empty((n, rows, columns), np.float32)
+    for at in range(n):  # a block of slices at a time: whole rows are added while they lie in the cache
+        page = values[at * a : (at + 1) * a].sum(axis=0, dtype=np.float32)
+        page = page.reshape(rows, b, columns * c).sum(axis=1)
+        out[at] = page.reshape(rows, columns, c).sum(axis=2)
+    out /= np.float32(a * b * c)
+    return out

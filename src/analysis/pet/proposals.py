@@ -1,8 +1,7 @@
 """Automatic proposals of the reference regions from the PET alone, for a reader to accept or to move.
 
-The liver is looked for as what it is in every FDG image: the largest organ of even, moderate uptake, in the
-right half of a trunk that is seen whole, with little uptake (lung) above it. The descending aorta: an upright
-tube of blood-pool uptake beside the spine, with lung on its left. Where one of these signs is missing the
+The liver region lies in the liver of `analysis.pet.torso`. The descending aorta is looked for as an upright
+tube of blood-pool uptake above it and beside the spine, with lung on its left. Where a sign is missing the
 answer is a code, never a guess.
 """
 
@@ -20,8 +19,7 @@ from analysis.pet.codes import RoiRefused
 from analysis.pet.patient_view import PatientView
 from analysis.pet.reference_regions import check_region, cylinder_region, sphere_region
 from analysis.pet.region import Region
-
-_HEAD, _BACK, _LEFT = 0, 1, 2  # axes of the patient view: towards the head, the back, the patient's left
+from analysis.pet.torso import BACK, HEAD, LEFT, Torso, find_torso
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,36 +44,9 @@ class Proposal:
     flags: list[str]
 
 
-@dataclass(frozen=True, eq=False)
-class _Body:
-    """The body in a view: its voxels and, for every slice, its middle, width, flatness and completeness."""
-
-    mask: np.ndarray
-    middle: np.ndarray  # voxels along the left axis
-    width_mm: np.ndarray
-    solid: np.ndarray  # thickness at the middle over the largest: a trunk is thick there, two thighs are not
-    cut: np.ndarray  # whether the image border cuts it
-
-    @classmethod
-    def of(cls, view: PatientView, rules) -> _Body:
-        mask = ndimage.binary_opening(view.values > rules.body_suv_above)
-        n, step = mask.shape[_LEFT], view.step_mm[_LEFT]
-        thickness = mask.sum(axis=_BACK)
-        seen = thickness > 0
-        first, last = seen.argmax(axis=1), n - 1 - seen[:, ::-1].argmax(axis=1)
-        middle = (first + last) / 2
-        at_middle = thickness[np.arange(len(middle)), middle.astype(int)]
-        cut = seen[:, 0] | seen[:, -1] | mask[:, 0].any(axis=1) | mask[:, -1].any(axis=1)
-        width = np.where(seen.any(axis=1), (last - first + 1) * step, 0.0)
-        return cls(mask, middle, width, at_middle / np.maximum(thickness.max(axis=1), 1), cut)
-
-    def right_half(self, lateral: float = 0.0) -> np.ndarray:
-        """Return the voxels more than `lateral` voxels to the right of the middle."""
-        right = np.arange(self.mask.shape[_LEFT]) < self.middle[:, None, None] - lateral
-        return np.broadcast_to(right, self.mask.shape)
-
-
-def propose_liver(pet, rules=None, exclude: Sequence[Region] = ()) -> Proposal:
+def propose_liver(
+    pet, rules=None, exclude: Sequence[Region] = (), torso: Torso | RoiRefused | None = None
+) -> Proposal:
     """Propose PERCIST's liver region: a 3 cm sphere in the right lobe, away from edges, vessels and lesions.
 
     Parameters
@@ -86,6 +57,8 @@ def propose_liver(pet, rules=None, exclude: Sequence[Region] = ()) -> Proposal:
         Section ``pet`` (`propose_*`, `liver_*`, `region_*`); the defaults without it.
     exclude : sequence of Region
         Lesions to keep away from.
+    torso : Torso or RoiRefused, optional
+        What `find_torso` returned for this image, to find it once for both proposals.
 
     Returns
     -------
@@ -99,13 +72,10 @@ def propose_liver(pet, rules=None, exclude: Sequence[Region] = ()) -> Proposal:
         even the best sphere holds a lesion, vessel or edge.
     """
     rules = plan.defaults().pet if rules is None else rules
-    view = PatientView.of(pet, rules, rules.propose_grid_mm)
-    body = _Body.of(view, rules)
-    organ, level = _find_liver(view, body, rules)
+    torso = _found(torso or find_torso(pet, rules), "LIVER")
     refusal = None
-    places = _liver_places(view, body, organ, level, view.mask_of(exclude), rules)
-    for place in places[: rules.propose_tries]:
-        centre = view.to_mm(pet, place)
+    for place in _liver_places(torso, torso.view.mask_of(exclude), rules)[: rules.propose_tries]:
+        centre = torso.view.to_mm(pet, place)
         try:
             return _checked("LIVER", pet, centre, sphere_region(pet, centre, rules.liver_sphere_mm), rules)
         except RoiRefused as error:  # noise may lift one voxel of the most even sphere: try the next one
@@ -113,7 +83,9 @@ def propose_liver(pet, rules=None, exclude: Sequence[Region] = ()) -> Proposal:
     raise refusal
 
 
-def propose_aorta(pet, rules=None, exclude: Sequence[Region] = ()) -> Proposal:
+def propose_aorta(
+    pet, rules=None, exclude: Sequence[Region] = (), torso: Torso | RoiRefused | None = None
+) -> Proposal:
     """Propose PERCIST's blood-pool region: a cylinder, 1 cm wide and 2 cm long, in the descending aorta.
 
     Parameters
@@ -124,6 +96,8 @@ def propose_aorta(pet, rules=None, exclude: Sequence[Region] = ()) -> Proposal:
         Section ``pet`` (`propose_*`, `aorta_*`, `region_*`); the defaults without it.
     exclude : sequence of Region
         Lesions to keep away from.
+    torso : Torso or RoiRefused, optional
+        What `find_torso` returned for this image, to find it once for both proposals.
 
     Returns
     -------
@@ -136,15 +110,21 @@ def propose_aorta(pet, rules=None, exclude: Sequence[Region] = ()) -> Proposal:
         ``AORTA_NOT_FOUND``, with the sign that is missing; ``AORTA_CV_HIGH`` or ``AORTA_HOT_VOXEL``.
     """
     rules = plan.defaults().pet if rules is None else rules
-    view = PatientView.of(pet, rules, rules.propose_grid_mm)
-    fine = PatientView.of(pet, rules, rules.propose_fine_mm)
-    body = _Body.of(view, rules)
-    organ, level = _find_liver(view, body, rules, "AORTA_NOT_FOUND")
-    corner, chest = _left_chest(view, body, organ, fine, rules)
-    at = _find_tube(fine.values[chest], fine.step_mm, level, fine.mask_of(exclude)[chest], rules)
-    centre = fine.to_mm(pet, [start + step for start, step in zip(corner, at, strict=True)])
+    torso = _found(torso or find_torso(pet, rules), "AORTA")
+    fine = PatientView.of(
+        pet, rules, rules.propose_fine_mm, lambda step, shape: _left_chest(torso, step, shape, rules)
+    )
+    at = _find_tube(fine.values, fine.step_mm, torso.level, fine.mask_of(exclude), rules)
+    centre = fine.to_mm(pet, at)
     region = cylinder_region(pet, centre, *rules.aorta_cylinder_mm)
     return _checked("AORTA", pet, centre, region, rules)
+
+
+def _found(torso: Torso | RoiRefused, name: str) -> Torso:
+    """Return the torso, or say why this region cannot be looked for."""
+    if isinstance(torso, Torso):
+        return torso
+    raise RoiRefused(torso.code.replace("LIVER", name), torso.message)
 
 
 def _checked(name: str, pet, centre, region: Region, rules) -> Proposal:
@@ -159,92 +139,20 @@ def _checked(name: str, pet, centre, region: Region, rules) -> Proposal:
     return Proposal(name, centre, region, flags)
 
 
-def _find_liver(
-    view: PatientView, body: _Body, rules, code: str = "LIVER_NOT_FOUND"
-) -> tuple[np.ndarray, float]:
-    """Return the voxels of the liver's inside and its typical uptake; refuse where a sign is missing."""
-    mean, sd = _local(view.values)
-    low, high = rules.liver_suv_range
-    even = (sd < rules.region_max_cv_percent / 100 * mean) & (mean >= low) & (mean <= high)
-    voxel_ml = float(np.prod(view.step_mm)) / 1000
-    right = body.right_half()
-    reasons = []
-    for organ, level in _organs(mean, even, rules.propose_liver_ml / voxel_ml, rules):
-        z = np.nonzero(organ)[0]
-        checks = {
-            "in the right half": np.mean(right[organ]) >= rules.propose_right_share,
-            "in a trunk": np.median(body.width_mm[z]) >= rules.propose_trunk_mm
-            and np.median(body.solid[z]) >= rules.propose_solid_share,
-            "in a body seen whole": np.mean(body.cut[z]) <= rules.propose_cut_share,
-            "below lung": _lung_above(view, organ & right, level, rules) >= rules.propose_lung_share,
-        }
-        missing = [sign for sign, seen in checks.items() if not seen]
-        if not missing:
-            return organ, level
-        reasons.append(f"{organ.sum() * voxel_ml:.0f} ml not {', '.join(missing)}")
-    found = "; ".join(reasons) or f"no even organ of {rules.propose_liver_ml:g} ml"
-    raise RoiRefused(code, f"a liver expected, found {found}; draw the region")
-
-
-def _local(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of each voxel and its 26 neighbours."""
-    mean = ndimage.uniform_filter(values, 3, mode="nearest")
-    square = ndimage.uniform_filter(values * values, 3, mode="nearest")
-    return mean, np.sqrt(np.maximum(square - mean * mean, 0))
-
-
-def _organs(mean: np.ndarray, even: np.ndarray, smallest: float, rules) -> list[tuple[np.ndarray, float]]:
-    """Return connected even organs, the largest first, each trimmed to its own typical uptake."""
-    organs = []
-    labels, _ = ndimage.label(even)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    for name in np.flatnonzero(sizes >= smallest):
-        organ = labels == name
-        for _ in range(2):  # what hangs on the organ shifts its median once; the second round settles it
-            level = float(np.median(mean[organ]))
-            # Opened: a bridge of a voxel or two, to the heart above, does not make one organ.
-            alike = organ & (np.abs(mean - level) <= rules.propose_level_percent / 100 * level)
-            alike = ndimage.binary_opening(alike)
-            parts, _ = ndimage.label(alike)
-            counts = np.bincount(parts.ravel())
-            counts[0] = 0
-            organ = parts == counts.argmax() if len(counts) > 1 else alike
-        if organ.sum() >= smallest:
-            organs.append((organ, float(np.median(mean[organ]))))
-    return sorted(organs, key=lambda found: -found[0].sum())
-
-
-def _lung_above(view: PatientView, organ: np.ndarray, level: float, rules) -> float:
-    """Return the share of the organ's columns with lung-like uptake at the plan's height above them."""
-    columns = organ.any(axis=_HEAD)
-    if not columns.any():
-        return 0.0
-    top = organ.shape[_HEAD] - 1 - organ[::-1].argmax(axis=_HEAD)
-    near, far = (math.ceil(mm / view.step_mm[_HEAD]) for mm in rules.propose_lung_above_mm)
-    y, x = np.nonzero(columns)
-    heights = top[y, x] + np.arange(near, far + 1)[:, None]
-    inside = heights < organ.shape[_HEAD]
-    values = view.values[np.minimum(heights, organ.shape[_HEAD] - 1), y, x]
-    ratio = np.median(np.where(inside, values, np.inf), axis=0) / level
-    low, high = rules.propose_lung_ratio
-    return float(np.mean((ratio >= low) & (ratio <= high)))
-
-
-def _liver_places(
-    view: PatientView, body: _Body, organ, level: float, taken: np.ndarray, rules
-) -> np.ndarray:
+def _liver_places(torso: Torso, taken: np.ndarray, rules) -> np.ndarray:
     """Return middles of spheres in the right, upper and middle liver, the most even first, shape (n, 3)."""
-    right = organ & body.right_half()
+    view, body, level = torso.view, torso.body, torso.level
+    right = torso.organ & body.right_half()
     heights = np.flatnonzero(right.any(axis=(1, 2)))
     lowest = heights[-1] - rules.propose_upper_share * (heights[-1] - heights[0])
-    right &= body.right_half(rules.propose_lateral_mm / view.step_mm[_LEFT])
+    right &= body.right_half(rules.propose_lateral_mm / view.step_mm[LEFT])
     right[: math.ceil(lowest)] = False
     ball = _ball(view, rules.liver_sphere_mm / 2 + rules.propose_edge_mm)
-    if taken.any():
-        right &= ~ndimage.binary_dilation(taken, ball)
     places = np.argwhere(right)
-    mean, sd, low, high = _sphere_statistics(view, places, ball)
+    places = places[~_around(taken, places, ball).any(axis=1)]
+    values = _around(view.values, places, ball).astype(float)
+    mean, sd = values.mean(axis=1), values.std(axis=1)
+    low, high = (extreme(values, axis=1) for extreme in (np.min, np.max))
     fits = (
         (np.abs(mean - level) <= rules.propose_level_percent / 100 * level)
         & (high <= rules.region_max_to_mean * mean)
@@ -264,39 +172,40 @@ def _ball(view: PatientView, radius_mm: float) -> np.ndarray:
     return sum(axis**2 for axis in axes) <= radius_mm**2
 
 
-def _sphere_statistics(view: PatientView, places: np.ndarray, ball: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return mean, SD, lowest and highest value of the ball about each place; outside the image is 0."""
-    reach = np.array(ball.shape) // 2
-    padded = np.pad(view.values, [(n, n) for n in reach])
-    steps = np.argwhere(ball)
-    index = (places[:, None] + steps).reshape(-1, 3)
-    values = padded[tuple(index.T)].reshape(len(places), len(steps)).astype(float)
-    return values.mean(axis=1), values.std(axis=1), values.min(axis=1), values.max(axis=1)
+def _diamond(reach: int) -> np.ndarray:
+    """Return the voxels that lie at most `reach` steps along the axes from the middle one."""
+    return np.abs(np.indices((2 * reach + 1,) * 3) - reach).sum(axis=0) <= reach
 
 
-def _left_chest(
-    view: PatientView, body: _Body, organ, fine: PatientView, rules
-) -> tuple[list[int], tuple[slice, ...]]:
-    """Return the part of the fine view in which the descending thoracic aorta lies: corner and slices."""
-    dome = np.flatnonzero((organ & body.right_half()).any(axis=(1, 2)))[-1]
-    near, far = (int(dome + mm / view.step_mm[_HEAD]) for mm in rules.aorta_above_dome_mm)
+def _around(image: np.ndarray, places: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Return the voxels of a shape about each place, (places, voxels); outside the image is 0."""
+    reach = np.array(shape.shape) // 2
+    padded = np.pad(image, [(n, n) for n in reach])
+    index = (places[:, None] + np.argwhere(shape)).reshape(-1, 3)
+    return padded[tuple(index.T)].reshape(len(places), np.count_nonzero(shape))
+
+
+def _left_chest(torso: Torso, fine_step: np.ndarray, fine_shape: tuple[int, ...], rules) -> tuple[slice, ...]:
+    """Return the part of the fine view in which the descending thoracic aorta lies."""
+    view, body = torso.view, torso.body
+    dome = np.flatnonzero((torso.organ & body.right_half()).any(axis=(1, 2)))[-1]
+    near, far = (int(dome + mm / view.step_mm[HEAD]) for mm in rules.aorta_above_dome_mm)
     levels = slice(near, min(far, len(body.middle)))
     centre = float(np.median(body.middle[levels])) if levels.stop > levels.start else 0.0
     column = body.mask[levels, :, int(centre)].any(axis=0)
     if not column.any():
         raise RoiRefused("AORTA_NOT_FOUND", "a chest above the liver expected, found none; draw it")
     back = np.flatnonzero(column)[-1] + 1
-    deep, shallow = (back * view.step_mm[_BACK] - mm for mm in rules.aorta_from_back_mm[::-1])
-    first, last = ((centre + 0.5) * view.step_mm[_LEFT] + mm for mm in rules.aorta_left_mm)
+    deep, shallow = (back * view.step_mm[BACK] - mm for mm in rules.aorta_from_back_mm[::-1])
+    first, last = ((centre + 0.5) * view.step_mm[LEFT] + mm for mm in rules.aorta_left_mm)
     bounds = [
-        (levels.start * view.step_mm[_HEAD], levels.stop * view.step_mm[_HEAD]), (deep, shallow),
+        (levels.start * view.step_mm[HEAD], levels.stop * view.step_mm[HEAD]), (deep, shallow),
         (first, last + rules.aorta_lung_mm[1]),
     ]  # fmt: skip
-    sides = [
+    return tuple(
         slice(max(int(low / step), 0), min(int(high / step), n))
-        for (low, high), step, n in zip(bounds, fine.step_mm, fine.values.shape, strict=True)
-    ]
-    return [side.start for side in sides], tuple(sides)
+        for (low, high), step, n in zip(bounds, fine_step, fine_shape, strict=True)
+    )
 
 
 def _find_tube(chest: np.ndarray, step_mm: np.ndarray, level: float, taken, rules) -> tuple[int, ...]:
@@ -321,11 +230,12 @@ def _find_tube(chest: np.ndarray, step_mm: np.ndarray, level: float, taken, rule
         & (mean <= high * level)
         & (beside <= rules.aorta_lung_ratio * mean)
         & (change <= rules.aorta_change_percent / 100)
-        & ~ndimage.binary_dilation(taken, iterations=max(reach))
     )
     edge = reach[0]
     fits[:edge], fits[len(fits) - edge :] = False, False
     fits[:, :1], fits[:, -1:], fits[..., :1] = False, False, False
+    places = np.argwhere(fits)
+    fits[tuple(places[_around(taken, places, _diamond(max(reach))).any(axis=1)].T)] = False
     if not fits.any():
         raise RoiRefused("AORTA_NOT_FOUND", "an even tube beside lung expected, found none; draw it")
     return tuple(int(n) for n in np.unravel_index(np.argmin(np.where(fits, change, np.inf)), chest.shape))
@@ -333,7 +243,7 @@ def _find_tube(chest: np.ndarray, step_mm: np.ndarray, level: float, taken, rule
 
 def _lowest_to_the_left(mean: np.ndarray, step_mm: np.ndarray, rules) -> np.ndarray:
     """Return the lowest uptake at the distance at which lung must lie, to the patient's left."""
-    near, far = (round(float(mm / step_mm[_LEFT])) for mm in rules.aorta_lung_mm)
+    near, far = (round(float(mm / step_mm[LEFT])) for mm in rules.aorta_lung_mm)
     shifted = [
         np.pad(mean[..., n:], [(0, 0), (0, 0), (0, n)], constant_values=np.inf) for n in range(near, far + 1)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,21 +104,22 @@ def check_protocol(facts: Mapping[str, Any], rules: plans.Section | None = None)
     Parameters
     ----------
     facts : mapping
-        ``PetImage.facts``: `uptake_time_min`, `half_life_s`, `injection`; a fact that is missing excludes
-        nothing.
+        ``PetImage.facts``: `uptake_time_min`, `half_life_s`, `injection`, `tracer`, `flags`; a fact that is
+        missing excludes nothing.
     rules : Section, optional
         Plan section ``pet`` (`protocol_*`).
 
     Returns
     -------
     list of str
-        Flags: UPTAKE_TIME_UNUSUAL; UPTAKE_TIME_IMPOSSIBLE where SUV does not rest on the times.
+        Flags: HALF_LIFE_UNUSUAL, unless the facts have it; UPTAKE_TIME_UNUSUAL; UPTAKE_TIME_IMPOSSIBLE where
+        SUV does not rest on the times.
 
     Raises
     ------
     SeriesRefused
-        PROTOCOL_NUCLIDE for a half-life that is not F-18's; PROTOCOL_UPTAKE_TIME for an uptake time no
-        static FDG scan has, where SUV rests on it.
+        TRACER_NOT_FDG for a tracer that is named otherwise; PROTOCOL_NUCLIDE for a half-life that is not
+        F-18's; PROTOCOL_UPTAKE_TIME for an uptake time no static FDG scan has, where SUV rests on it.
     """
     rules = plans.defaults().pet if rules is None else rules
     half_life, uptake = facts.get("half_life_s"), facts.get("uptake_time_min")
@@ -128,12 +129,31 @@ def check_protocol(facts: Mapping[str, Any], rules: plans.Section | None = None)
             "PROTOCOL_NUCLIDE",
             f"half-life (0018,1075) near {rules.protocol_half_life_s:g} s expected, found {half_life:g} s",
         )
+    _check_tracer(facts.get("tracer", ()), rules)
+    low, high = rules.half_life_f18_s
+    unusual = half_life is not None and not low <= half_life <= high
+    flags = ["HALF_LIFE_UNUSUAL"] if unusual and "HALF_LIFE_UNUSUAL" not in facts.get("flags", ()) else []
+    return flags + _check_uptake(uptake, facts.get("injection") is not None, rules)
+
+
+def _check_tracer(names: Sequence[str], rules: plans.Section) -> None:
+    """Refuse a tracer whose code, meaning or name says something, and nothing of it FDG."""
+    said = [name for name in names if name and name not in rules.protocol_tracer_unnamed]
+    if said and not any(term in name for name in said for term in rules.protocol_tracer_terms):
+        raise SeriesRefused(
+            "TRACER_NOT_FDG",
+            "FDG expected in Radiopharmaceutical (0018,0031) or its code (0054,0304), found another tracer; "
+            "send the FDG scan, or add its name to pet.protocol_tracer_terms of the plan",
+        )
+
+
+def _check_uptake(uptake: float | None, needed: bool, rules: plans.Section) -> list[str]:
     if uptake is None:
         return []
     low, high = rules.protocol_uptake_refuse_min
     if not low <= uptake <= high:
         # An image already in SUV needs no injection time: a lost one is worth a flag, not the scan.
-        if facts.get("injection") is None:
+        if not needed:
             return ["UPTAKE_TIME_IMPOSSIBLE"]
         raise SeriesRefused(
             "PROTOCOL_UPTAKE_TIME",

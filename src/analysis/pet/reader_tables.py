@@ -74,7 +74,8 @@ def rows_by_scan(
     if table is None:
         return {}, []
     _check_columns(table, form)
-    known, people = set(scans), set(subjects)
+    # A scan without subject or visit is no place for rows that name neither.
+    known, people = {scan for scan in scans if not any(map(pd.isna, scan))}, set(subjects)
     rows = [_typed(row) for row in table.to_dict("records")]
     count = Counter(_key(row, form) for row in rows)
     found: Rows = {}

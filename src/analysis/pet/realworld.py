@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +31,10 @@ class Scaled(NamedTuple):
         As in the plan's ``pet.rwv_units``.
     suv_map : float or None
         SUVbw per unit, by another map of the same pixels.
+    shifted : bool
+        Whether one of several ranges has an intercept.
+    uncompared : bool
+        Whether an SUV map stands beside it that is not compared.
     """
 
     stored: np.ndarray
@@ -36,6 +42,8 @@ class Scaled(NamedTuple):
     intercept: float | None
     unit: str
     suv_map: float | None = None
+    shifted: bool = False
+    uncompared: bool = False
 
 
 class _Map(NamedTuple):
@@ -110,7 +118,7 @@ def apply_maps(
     ------
     SeriesRefused
         ``RWV_INVALID``, ``RWV_RANGE`` for stored values outside of every range, ``RWV_AMBIGUOUS`` for ranges
-        of one unit that overlap and disagree.
+        of one unit that overlap and disagree, ``SLOPE_INVALID``, ``INTERCEPT_NOT_ZERO`` unless ranges join.
     """
     by_unit: dict[str, list[pydicom.Dataset]] = {}
     for item in items:
@@ -119,17 +127,57 @@ def apply_maps(
     if unit is None:
         return None
     maps = [_read_map(where, item, signed) for item in by_unit[unit]]
+    shifted = _check_lines(where, maps, rules)
+    others = {name for name in by_unit if name.startswith(("GML", "CM2ML"))} - {unit}
     only = maps[0]
-    linear = len(maps) == 1 and only.table is None and only.intercept == 0
-    if not linear:
-        return Scaled(_piecewise(where, maps, stored, rules), 1.0, 0.0, unit)
+    if len(maps) > 1 or only.table is not None:
+        values = _piecewise(where, maps, stored, rules)
+        return Scaled(values, 1.0, 0.0, unit, shifted=shifted, uncompared=bool(others))
     if stored.min() < only.first or stored.max() > only.last:
         raise _outside(where, maps, stored)
-    own_suv = [_read_map(where, item, signed) for item in by_unit.get("GML_BW", ()) if unit != "GML_BW"]
-    comparable = (
-        len(own_suv) == 1 and own_suv[0].table is None and own_suv[0].intercept == 0 and only.slope > 0
-    )
-    return Scaled(stored, only.slope, 0.0, unit, own_suv[0].slope / only.slope if comparable else None)
+    own_suv = [_read_map(where, item, signed) for item in by_unit["GML_BW"]] if "GML_BW" in others else []
+    comparable = len(own_suv) == 1 and own_suv[0].table is None and own_suv[0].intercept == 0
+    suv_map = own_suv[0].slope / only.slope if comparable else None
+    return Scaled(stored, only.slope, 0.0, unit, suv_map, uncompared=bool(others) and not comparable)
+
+
+def _check_lines(where: str, maps: Sequence[_Map], rules) -> bool:
+    """Refuse a map that falls or does not start from 0; tell whether a later one of several is shifted.
+
+    Only ranges that join each other without a jump, of which the one of stored 0 (else the first) has no
+    intercept, are one function that grows from zero.
+    """
+    for one in maps:
+        if one.table is None and not one.slope > 0:
+            raise SeriesRefused(
+                "SLOPE_INVALID",
+                f"{where}: a real-world value map with a slope above 0 expected, found {one.slope!r}; "
+                "export the series again",
+            )
+    found = next((one.intercept for one in maps if one.table is None and one.intercept != 0), None)
+    if found is None:
+        return False
+    ordered = sorted(maps, key=attrgetter("first"))
+    base = [one for one in ordered if one.first <= 0 <= one.last] or ordered[:1]
+    joined = all(_joined(low, high, rules.rwv_overlap_tolerance) for low, high in pairwise(ordered))
+    if len(maps) == 1 or not joined or any(one.intercept != 0 for one in base):
+        raise SeriesRefused(
+            "INTERCEPT_NOT_ZERO",
+            f"{where}: a real-world value map with intercept 0 expected (or ranges that join without a jump "
+            f"and start at 0), found {found!r}; export the original series",
+        )
+    return True
+
+
+def _joined(low: _Map, high: _Map, tolerance: float) -> bool:
+    """Tell whether one linear range goes on where another ends: by no more than its own steps."""
+    if low.table is not None or high.table is not None:
+        return False
+    steps = high.first - low.last
+    end, begin = (one.slope * at + one.intercept for one, at in ((low, low.last), (high, high.first)))
+    least, most = sorted((low.slope * steps, high.slope * steps))
+    room = tolerance * max(abs(end), abs(begin))
+    return least - room <= begin - end <= most + room
 
 
 def unit_code(item: pydicom.Dataset) -> str:

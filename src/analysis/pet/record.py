@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 from analysis.pet import timing
+from analysis.pet.clock import parse_time
 from analysis.pet.codes import Notes, SeriesRefused
 from analysis.pet.gates import (
     is_fluorine18,
@@ -22,7 +23,13 @@ from analysis.pet.timing import Reference
 
 
 def reference_facts(
-    slices: Sequence[PetSlice], reference: Reference, decay: str, half_life: float, notes: Notes, rules
+    slices: Sequence[PetSlice],
+    reference: Reference,
+    decay: str,
+    half_life: float,
+    injected: datetime,
+    notes: Notes,
+    rules,
 ) -> dict[str, Any]:
     """Describe the decay reference in use and what else it could have been.
 
@@ -36,8 +43,11 @@ def reference_facts(
         Decay Correction.
     half_life : float
         Half-life in s.
+    injected : datetime
+        Instant of the injection.
     notes : Notes
-        Receives ``TREF_NOT_COMMON``, ``TREF_CANDIDATES_DISAGREE`` (``_LARGE``), ``DECAY_FACTOR_MISMATCH``.
+        Receives ``TREF_NOT_COMMON``, ``TREF_CANDIDATES_DISAGREE`` (``_LARGE``), ``DECAY_FACTOR_MISMATCH``,
+        ``CORRECTED_TO_INJECTION`` (Enhanced PET: no candidate is the injection, and none disagrees).
     rules : plan section
         Section ``pet`` of the plan.
 
@@ -49,10 +59,14 @@ def reference_facts(
     disagreement = reference.disagreement_s()
     if decay in {"START", "YES"} and reference.spread_s() > rules.tref_common_s:
         notes.flag("TREF_NOT_COMMON")
-    if disagreement > rules.tref_flag_s:
-        notes.flag("TREF_CANDIDATES_DISAGREE")
-    if disagreement > rules.tref_error_s:
-        notes.flag("TREF_CANDIDATES_DISAGREE_LARGE")
+    away_s = abs((reference.first - injected).total_seconds())
+    if decay == "YES" and away_s <= rules.tref_common_s:
+        notes.flag("CORRECTED_TO_INJECTION")
+    else:
+        if disagreement > rules.tref_flag_s:
+            notes.flag("TREF_CANDIDATES_DISAGREE")
+        if disagreement > rules.tref_error_s:
+            notes.flag("TREF_CANDIDATES_DISAGREE_LARGE")
     if decay == "START" and _decay_factor_off(slices, half_life) > rules.decay_factor_tolerance:
         notes.flag("DECAY_FACTOR_MISMATCH")
     return {
@@ -65,6 +79,36 @@ def reference_facts(
         },
         "tref_disagreement_s": disagreement,
     }
+
+
+def check_clocks(slices: Sequence[PetSlice], reference: Reference, decay: str, injected: datetime) -> None:
+    """Refuse times of day that somebody blanked: injection and scan both at midnight to the microsecond.
+
+    Parameters
+    ----------
+    slices : sequence of PetSlice
+        Those that `reference` was made of.
+    reference : Reference
+        Instants the slices are corrected to.
+    decay : str
+        Decay Correction; without one the start of the acquisition counts, not its mean.
+    injected : datetime
+        Instant of the injection.
+
+    Raises
+    ------
+    SeriesRefused
+        ``TIMES_BLANKED``.
+    """
+    scanned = reference.instants
+    if decay == "NONE":
+        scanned = list(filter(None, map(timing.acquisition_instant, slices)))
+    if injected.time() == time(0) and any(instant.time() == time(0) for instant in scanned):
+        raise SeriesRefused(
+            "TIMES_BLANKED",
+            "times of injection and scan expected, found 00:00:00 for both: they were blanked, and the decay "
+            "between them is lost; ask the site for the series with its times",
+        )
 
 
 def _decay_factor_off(slices, half_life) -> float:
@@ -86,17 +130,19 @@ def subject_facts(slices: Sequence[PetSlice], facts: dict[str, Any], notes: Note
     facts : dict
         As gathered so far: ``tref`` and ``injection`` where SUV rests on them.
     notes : Notes
-        Receives as flags what a number was adapted by that SUV did not need.
+        Receives as flags what a number was adapted by that SUV did not need, and ``SERIES_TIME_BLANKED``.
     rules : plan section
         Section ``pet`` of the plan.
 
     Returns
     -------
     dict
-        Injected activity in Bq, half-life in s, weight in kg, height in m, sex, uptake times in min; None for
-        what is missing or refused.
+        Injected activity in Bq, half-life in s, weight in kg, height in m, sex, what names the tracer, uptake
+        times in min; None for what is missing or refused.
     """
     item = slices[0]
+    if parse_time(item.text["SeriesTime"]) == time(0):
+        notes.flag("SERIES_TIME_BLANKED")
     return {
         "injected_activity_bq": read_quietly(read_activity_bq, item, rules, notes),
         "half_life_s": read_quietly(read_half_life_s, item, rules),
@@ -104,7 +150,8 @@ def subject_facts(slices: Sequence[PetSlice], facts: dict[str, Any], notes: Note
         "body_height_m": read_quietly(read_height_m, item, rules, notes),
         "sex": item.text["PatientSex"].upper() or None,
         "fluorine18": is_fluorine18(item),
-    } | _uptake_times_min(slices, facts, rules)
+        "tracer": item.tracer,
+    } | _uptake_times_min(slices, facts, notes, rules)
 
 
 def read_quietly(read: Callable, item: PetSlice, rules, notes: Notes | None = None) -> float | None:
@@ -131,34 +178,40 @@ def read_quietly(read: Callable, item: PetSlice, rules, notes: Notes | None = No
         value = read(item, aside, rules)
     except SeriesRefused:
         return None
-    for code in aside.adaptations if notes else ():
-        if code not in notes.adaptations:
-            notes.flag(code)
-    for code in aside.flags if notes else ():
-        notes.flag(code)
+    if notes:
+        _copy_as_flags(aside, notes)
     return value
 
 
-def _uptake_times_min(slices, facts, rules) -> dict[str, float | None]:
+def _copy_as_flags(aside: Notes, notes: Notes) -> None:
+    for code in [*aside.adaptations, *aside.flags]:
+        if code not in notes.adaptations:
+            notes.flag(code)
+
+
+def _uptake_times_min(slices, facts, notes, rules) -> dict[str, float | None]:
     """Return minutes from injection to the common decay reference and to the earliest acquisition.
 
-    The first falls back to the second where slices have no reference in common (pet.md 2.3).
+    The first falls back to the second unless the images are corrected to their start (pet.md 2.3): Enhanced
+    PET may state any instant.
     """
     item = slices[0]
     moments, _ = timing.distinct_moments(slices)
     starts = filter(None, map(timing.acquisition_instant, moments))
     start: datetime | None = min(starts, default=None) or timing.series_instant(item)
     reference, injected = facts.get("tref"), facts.get("injection")
-    if start and reference and abs((start - reference).total_seconds()) > rules.half_life_long_s:
+    if start and reference and abs((start - reference).total_seconds()) > rules.clock_apart_s:
         start = None  # dates that were changed apart: not on one clock
     if start is not None and injected is None:
-        half_life = item.number["RadionuclideHalfLife"]
+        half_life, aside = item.number["RadionuclideHalfLife"], Notes()
+        half_life = half_life if positive(half_life) else rules.protocol_half_life_s
         try:
-            injected = administration_instant(item, start, half_life or 0.0, Notes(), rules)
+            injected = administration_instant(item, start, half_life, aside, rules)
         except SeriesRefused:
             return {"uptake_time_min": None, "uptake_time_acquisition_min": None}
+        _copy_as_flags(aside, notes)
     acquired = None if start is None else (start - injected).total_seconds() / 60
-    common = item.text["DecayCorrection"].upper() != "NONE"
+    common = item.text["DecayCorrection"].upper() == "START"
     from_reference = reference is not None and (common or acquired is None)
     uptake = (reference - injected).total_seconds() / 60 if from_reference else acquired
     return {"uptake_time_min": uptake, "uptake_time_acquisition_min": acquired}

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
+
+import pandas as pd
 
 from analysis import plan as plans
 from analysis.pet.codes import RoiRefused
 from analysis.pet.proposals import propose_aorta, propose_liver
 from analysis.pet.reference_regions import cylinder_region, sphere_region
 from analysis.pet.region import Region
+from analysis.pet.scan_regions import REFERENCES
+from analysis.pet.torso import find_torso
 
-REFERENCES = ("LIVER", "AORTA")
+MOVED_SINCE, WITHOUT_PLACE = "PROPOSAL_MOVED_SINCE", "ACCEPTED_WITHOUT_PLACE"
 _PROPOSERS = {"LIVER": propose_liver, "AORTA": propose_aorta}
 
 
@@ -53,6 +58,30 @@ class Reference:
     message: str = ""
 
 
+def is_signed(row: Mapping[str, Any]) -> bool:
+    """Tell whether a decision may be followed: one that has a region measured says by whom and when.
+
+    Parameters
+    ----------
+    row : mapping
+        Row of ``reference_regions.csv``.
+
+    Returns
+    -------
+    bool
+        A REJECT, by which nothing is measured, holds without a name.
+
+    Examples
+    --------
+    >>> is_signed({"DECISION": "ACCEPT", "READER": "R1", "DECIDEDDT": None})
+    False
+    """
+    signature = [row.get(name) for name in ("READER", "DECIDEDDT")]
+    return row["DECISION"] == "REJECT" or all(
+        not (word is None or pd.isna(word) or str(word).strip() == "") for word in signature
+    )
+
+
 def choose_references(
     pet,
     drawn: Mapping[str, Region],
@@ -72,7 +101,9 @@ def choose_references(
         What a proposal keeps away from.
     decisions : sequence of mapping
         Rows of ``reference_regions.csv`` for this scan: REGION DECISION (ACCEPT, MOVE, REJECT) X Y Z (mm,
-        LPS) READER DECIDEDDT. An ACCEPT with X Y Z is of the region at that place.
+        LPS) READER DECIDEDDT. An ACCEPT with X Y Z is of the region at that place, flagged
+        PROPOSAL_MOVED_SINCE if today's proposal lies elsewhere or is none; without, of today's proposal,
+        flagged ACCEPTED_WITHOUT_PLACE. A decision that is not signed (`is_signed`) is not followed.
     rules : Section, optional
         Plan section ``pet`` (`reference_proposals`, `propose_*`).
 
@@ -83,7 +114,16 @@ def choose_references(
         computed where a region was drawn or placed by the reader.
     """
     rules = plans.defaults().pet if rules is None else rules
-    decided = {row["REGION"]: row for row in decisions}
+    decided = {row["REGION"]: row for row in decisions if is_signed(row)}
+    torso = cache(lambda: find_torso(pet, rules))  # sought only where something is proposed, and once
+
+    def _propose(name: str) -> Reference:
+        try:
+            proposal = _PROPOSERS[name](pet, rules, lesions, torso())
+        except RoiRefused as error:
+            return Reference(name, "NOT_FOUND", flags=[error.code], message=error.message)
+        return Reference(name, "PROPOSED", proposal.region, proposal.centre_mm, flags=list(proposal.flags))
+
     chosen = []
     for name in REFERENCES:
         if name in drawn:
@@ -92,9 +132,9 @@ def choose_references(
             place = None if centre is None else tuple(float(mm) for mm in centre)
             chosen.append(Reference(name, "GIVEN", region, place, used=True))
         elif name in decided:
-            chosen.append(_by_reader(pet, decided[name], lesions, rules))
+            chosen.append(_by_reader(pet, decided[name], _propose, rules))
         elif rules.reference_proposals != "off":
-            proposed = _propose(pet, name, lesions, rules)
+            proposed = _propose(name)
             if rules.reference_proposals == "use" and proposed.region is not None:
                 proposed.used = True
                 proposed.flags.append("REFERENCE_UNCONFIRMED")
@@ -102,19 +142,27 @@ def choose_references(
     return chosen
 
 
-def _by_reader(pet, row: Mapping[str, Any], lesions: Sequence[Region], rules) -> Reference:
+def _by_reader(pet, row: Mapping[str, Any], propose: Callable[[str], Reference], rules) -> Reference:
     name, decision = row["REGION"], row["DECISION"]
     place = [row.get(axis) for axis in "XYZ"]
     placed = all(mm is not None and math.isfinite(mm) for mm in place)
-    if decision != "REJECT" and placed:
-        found = _placed(pet, name, tuple(float(mm) for mm in place), rules)
+    if decision == "REJECT" or not placed:
+        found = propose(name)
     else:
-        found = _propose(pet, name, lesions, rules)
+        found = _placed(pet, name, tuple(float(mm) for mm in place), rules)
     if found.region is not None:
+        if decision == "ACCEPT" and not placed:
+            found.flags.append(WITHOUT_PLACE)
+        elif decision == "ACCEPT" and _elsewhere(propose(name), found, rules.propose_moved_mm):
+            found.flags.append(MOVED_SINCE)
         found.status = {"ACCEPT": "ACCEPTED", "MOVE": "MOVED", "REJECT": "REJECTED"}[decision]
         found.used = decision != "REJECT"
     found.decision, found.reader, found.decided = decision, row.get("READER"), row.get("DECIDEDDT")
     return found
+
+
+def _elsewhere(today: Reference, accepted: Reference, limit_mm: float) -> bool:
+    return today.centre_mm is None or math.dist(today.centre_mm, accepted.centre_mm) > limit_mm
 
 
 def _placed(pet, name: str, centre: tuple[float, float, float], rules) -> Reference:
@@ -126,11 +174,3 @@ def _placed(pet, name: str, centre: tuple[float, float, float], rules) -> Refere
     except RoiRefused as error:
         return Reference(name, "NOT_FOUND", centre_mm=centre, flags=[error.code], message=error.message)
     return Reference(name, "PROPOSED", region, centre)
-
-
-def _propose(pet, name: str, lesions: Sequence[Region], rules) -> Reference:
-    try:
-        proposal = _PROPOSERS[name](pet, rules, lesions)
-    except RoiRefused as error:
-        return Reference(name, "NOT_FOUND", flags=[error.code], message=error.message)
-    return Reference(name, "PROPOSED", proposal.region, proposal.centre_mm, flags=list(proposal.flags))

@@ -83,7 +83,8 @@ def derive_evaluable(
     DataFrame
         USUBJID LESIONID EVALFL (Y/N) FLAGS: ``NO_REFERENCE_REGION`` where nothing could be compared (then
         Y), ``AORTA_REFERENCE`` where the aorta stood in for the liver, ``MEASURABILITY_AMBIGUOUS`` where
-        PERCIST's text and table on the aorta's 2 SD disagree about the lesion.
+        PERCIST's text and table on the aorta's 2 SD disagree about the lesion. A subject with several regions
+        of one role has none of it: which was meant is not to be guessed.
     """
     rules = plans.defaults().pet if rules is None else rules
     base = adpet[adpet["AVISIT"] == BASELINE]
@@ -111,7 +112,10 @@ _AMBIGUOUS = "MEASURABILITY_AMBIGUOUS"
 def _thresholds(base: pd.DataFrame, rules: plans.Section, scale: str) -> pd.DataFrame:
     """Tabulate USUBJID REGION LIMIT LOW for the first region of the plan's order with a mean and an SD."""
     regions = base[base["ROLE"].isin(rules.evaluable_reference)]
-    wide = regions.pivot_table(index=["USUBJID", "ROLE"], columns="METRIC", values="AVAL", aggfunc="first")
+    repeated = regions[regions.duplicated(["USUBJID", "ROLE", "METRIC"])]
+    keys = [pd.MultiIndex.from_frame(rows[["USUBJID", "ROLE"]]) for rows in (regions, repeated)]
+    single = regions[~keys[0].isin(keys[1])]
+    wide = single.pivot_table(index=["USUBJID", "ROLE"], columns="METRIC", values="AVAL")
     wide = wide.reindex(columns=[f"{scale}MEAN", f"{scale}SD"]).dropna().reset_index()
     wide.columns = ["USUBJID", "REGION", "MEAN", "SD"]
     wide["ORDER"] = wide["REGION"].map({name: rank for rank, name in enumerate(rules.evaluable_reference)})
@@ -284,7 +288,7 @@ def assign_role(
     if row is not None:
         organ = row.get("ORGAN")
         lesion = row.get("LESIONID")
-        return str(row["ROLE"]).lower(), _text(lesion) or name, _text(organ)
+        return str(row["ROLE"]).strip().lower(), _text(lesion) or name, _text(organ)
     if name in roles:
         return roles[name], name, None
     if name.upper() in {"LIVER", "AORTA"}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,15 +76,10 @@ class RoiSet(Mapping[str, np.ndarray]):
 
     def flag_shared(self, code: str = "ROI_SHARES_VOXELS") -> None:
         """Flag regions that have voxels in common; they keep them both."""
-        names = [name for name, region in self.voxels.items() if region.mask.size]
-        boxes = np.array([[(e.start, e.stop) for e in self.voxels[name].box] for name in names])
-        for at, name in enumerate(names):
-            later = boxes[at + 1 :]
-            meet = np.all((later[..., 0] < boxes[at, :, 1]) & (boxes[at, :, 0] < later[..., 1]), axis=1)
-            for other in np.flatnonzero(meet) + at + 1:
-                if self.voxels[name].shares_voxels(self.voxels[names[other]]):
-                    self._flag(name, code)
-                    self._flag(names[other], code)
+        names = list(self.voxels)
+        for pair in find_shared(list(self.voxels.values())):
+            for at in pair:
+                self._flag(names[at], code)
 
     def _flag(self, name: str, code: str) -> None:
         if code not in self.flags[name]:
@@ -93,6 +88,28 @@ class RoiSet(Mapping[str, np.ndarray]):
     def _check_new(self, name: str) -> None:
         if name in self.voxels or name in self.refused:
             raise RoiRefused("ROI_DUPLICATE_NAME", "two files hold a region of the same name; rename one")
+
+
+def find_shared(regions: Sequence[Region]) -> list[tuple[int, int]]:
+    """Find the pairs of regions of one image that have a voxel in common.
+
+    Parameters
+    ----------
+    regions : sequence of Region
+        Empty ones share nothing.
+
+    Returns
+    -------
+    list of (int, int)
+        Positions in `regions`, the smaller first.
+    """
+    boxes = np.array([[(edge.start, edge.stop) for edge in region.box] for region in regions])
+    pairs = []
+    for at, region in enumerate(regions):
+        later = boxes[at + 1 :]
+        meet = np.all((later[..., 0] < boxes[at, :, 1]) & (boxes[at, :, 0] < later[..., 1]), axis=1)
+        pairs += [(at, int(n)) for n in np.flatnonzero(meet) + at + 1 if region.shares_voxels(regions[n])]
+    return pairs
 
 
 def load_rois(path: str | Path, pet, *, rules=None) -> RoiSet:

@@ -14,10 +14,18 @@ import numpy as np
 import pydicom
 
 from analysis.pet.codes import RoiRefused
-from analysis.pet.contour import Contour, boxes_meet, combine_contours, contour_area, enclosed_area
+from analysis.pet.contour import (
+    Contour,
+    boxes_meet,
+    combine_contours,
+    contour_area,
+    enclosed_area,
+    find_distinct,
+)
 from analysis.pet.contour_file import WrittenContour, read_contours
-from analysis.pet.masks import Placed, merge_planes, nearest_plane
+from analysis.pet.masks import Placed
 from analysis.pet.oblique import fill_oblique
+from analysis.pet.planes import left_out, merge_planes, nearest_plane, slab_halves, usual_gap
 from analysis.pet.region import Region
 from analysis.pet.roi_file import RoiFile
 
@@ -68,7 +76,7 @@ def read_rtstruct(file: RoiFile, pet, rules) -> tuple[dict[str, Placed], dict[st
     (dict of str to Placed, dict of str to RoiRefused)
         Regions by name, and regions that cannot be used: ``ROI_OTHER_FRAME_OF_REFERENCE``,
         ``ROI_OTHER_PLANES``, ``ROI_UNREADABLE``. A region without usable contours is empty, with flag
-        ``ROI_EMPTY``. The source volume is the area of the contours times the distance of their planes; None
+        ``ROI_EMPTY``. The source volume is the area of the contours times what their planes stand for; None
         where contours cross.
 
     Raises
@@ -91,7 +99,7 @@ def read_rtstruct(file: RoiFile, pet, rules) -> tuple[dict[str, Placed], dict[st
                 "ROI_DUPLICATE_NAME", "two regions of one structure set share a name; rename one"
             )
         try:
-            flags = _frame_flags(str(region.get("ReferencedFrameOfReferenceUID") or ""), ds, pet)
+            flags = _frame_flags(str(region.get("ReferencedFrameOfReferenceUID") or ""), ds, pet, rules)
             drawings[name] = _draw(contours.get(int(region.ROINumber), []), flags, pet, rules)
         except RoiRefused as error:
             refused[name] = error
@@ -100,13 +108,13 @@ def read_rtstruct(file: RoiFile, pet, rules) -> tuple[dict[str, Placed], dict[st
     placed: dict[str, Placed] = {}
     for (name, drawing), step in zip(drawings.items(), steps, strict=True):
         try:
-            placed[name] = _fill(drawing, step or usual, pet, rules)
+            placed[name] = _fill(drawing, step or (1.0 if _on_slices(drawing, rules) else usual), pet, rules)
         except RoiRefused as error:
             refused[name] = error
     return placed, refused
 
 
-def _frame_flags(region_frame: str, ds: pydicom.Dataset, pet) -> list[str]:
+def _frame_flags(region_frame: str, ds: pydicom.Dataset, pet, rules) -> list[str]:
     """Check that a region was drawn in the image's frame of reference; return flags."""
     image_frame = pet.facts["frame_of_reference_uid"]
     declared = {
@@ -118,7 +126,7 @@ def _frame_flags(region_frame: str, ds: pydicom.Dataset, pet) -> list[str]:
         return ["ROI_FRAME_OF_REFERENCE_UNKNOWN"]
     if region_frame == image_frame or (not region_frame and declared == {image_frame}):
         return []
-    if region_frame not in declared and declared == {image_frame}:
+    if declared == {image_frame} and rules.roi_undeclared_frame == "flag":
         # The region names a frame the file does not declare; the file as a whole belongs to this image.
         return ["ROI_FRAME_OF_REFERENCE_UNDECLARED"]
     raise RoiRefused(
@@ -131,25 +139,50 @@ def _frame_flags(region_frame: str, ds: pydicom.Dataset, pet) -> list[str]:
 def _draw(written: Sequence[WrittenContour], flags: list[str], pet, rules) -> _Drawing:
     """Collect the usable contours of a region and sort them into planes."""
     contours: list[Contour] = []
-    seen: set[bytes] = set()
     for item in written:
         points = item.points_mm() if item.kind in _AREAS else None
         if points is None:
             flags.append("ROI_NOT_AN_AREA_SKIPPED")
         elif _area_mm2(points) < rules.contour_min_area_mm2:
             flags.append("ROI_DEGENERATE_CONTOUR_DROPPED")
-        elif (shape := _shape_of(points)) in seen:  # even-odd would erase what is drawn twice
-            flags.append("ROI_DUPLICATE_CONTOUR_DROPPED")
         else:
-            seen.add(shape)
             contours.append(Contour(points, item.kind in _XOR))
     flags[:] = dict.fromkeys(flags)
     index = _to_index(contours, pet.grid)
     if not index or any(np.ptp(points[:, 0]) > rules.contour_plane_fraction for points in index):
         return _Drawing(contours, flags, np.zeros(0), np.zeros(0, int), [])
     along = np.array([points[:, 0].mean() for points in index])
-    planes, which = merge_planes(along, rules.contour_plane_fraction)
-    return _Drawing(contours, flags, planes, which, [points[:, 1:] for points in index])
+    planes, which = _sort_planes(along, pet, rules)
+    outlines = [points[:, 1:] for points in index]
+    kept = _distinct(outlines, which, pet, rules)
+    if len(kept) < len(contours):
+        flags.append("ROI_DUPLICATE_CONTOUR_DROPPED")
+    chosen = [contours[at] for at in kept], [outlines[at] for at in kept]
+    return _Drawing(chosen[0], flags, planes, which[kept], chosen[1])
+
+
+def _sort_planes(along: np.ndarray, pet, rules) -> tuple[np.ndarray, np.ndarray]:
+    """Return the planes in slices of the image, and which of them each contour lies on."""
+    nearest = np.round(along)
+    if np.all(np.abs(along - nearest) <= rules.contour_plane_fraction):
+        return np.unique(nearest, return_inverse=True)
+    return merge_planes(along, rules.contour_plane_fraction, rules.duplicate_mm / float(pet.spacing_mm[0]))
+
+
+def _distinct(outlines: list[np.ndarray], which: np.ndarray, pet, rules) -> list[int]:
+    """Return the contours that repeat no other of their plane."""
+    kept = np.ones(len(outlines), bool)
+    for plane in np.flatnonzero(np.bincount(which) > 1):
+        here = np.flatnonzero(which == plane)
+        first = find_distinct(
+            [outlines[at] for at in here],
+            pet.values.shape[1:],
+            rules.contour_tolerance_voxel,
+            rules.contour_same_area_fraction,
+        )
+        kept[here] = False
+        kept[here[first]] = True
+    return np.flatnonzero(kept).tolist()
 
 
 def _to_index(contours: Sequence[Contour], grid) -> list[np.ndarray]:
@@ -165,20 +198,11 @@ def _area_mm2(points: np.ndarray) -> float:
     return math.hypot(*shadows)
 
 
-def _shape_of(points: np.ndarray) -> bytes:
-    """Return the same bytes for the same vertices, from whatever start and way round they are listed."""
-    rounded = np.round(points, 6) + 0.0
-    return rounded[np.lexsort(rounded.T)].tobytes()
-
-
 def _own_step(planes: np.ndarray, pet, rules) -> float | None:
     """Return the distance of a region's planes in slices of the image; None where too few tell it."""
-    gaps = np.diff(planes)
     if len(planes) < rules.contour_spacing_planes:
         return None
-    if gaps.min() * pet.spacing_mm[0] > rules.contour_spacing_max_mm:
-        return None
-    return float(np.median(gaps[np.round(gaps / gaps.min()) == 1]))
+    return usual_gap(np.diff(planes), rules.contour_spacing_max_mm / float(pet.spacing_mm[0]))
 
 
 def _fill(drawing: _Drawing, step: float, pet, rules) -> Placed:
@@ -188,7 +212,9 @@ def _fill(drawing: _Drawing, step: float, pet, rules) -> Placed:
     if len(drawing.planes):
         region, source_ml, joined = _fill_slices(drawing, step, pet, rules)
     else:
-        region, source_ml, joined = fill_oblique(drawing.contours, pet, rules)
+        region, source_ml, joined, repeated = fill_oblique(drawing.contours, pet, rules)
+        if repeated:
+            drawing.flag("ROI_DUPLICATE_CONTOUR_DROPPED")
         drawing.flag("ROI_OTHER_GRID")
     if joined:
         drawing.flag("ROI_OVERLAPPING_PARTS_JOINED")
@@ -203,14 +229,17 @@ def _fill(drawing: _Drawing, step: float, pet, rules) -> Placed:
 def _fill_slices(drawing: _Drawing, step: float, pet, rules) -> tuple[Region, float, bool]:
     """Fill the slices of the image that the planes of a region reach."""
     shape = pet.values.shape
-    reached = _slices_of(drawing, step, shape[0], rules)
+    rounding = rules.plane_rounding_mm / float(pet.spacing_mm[0])
+    reached = _slices_of(drawing, step, shape[0], rounding, rules)
     _flag_gaps(drawing, step, rules)
     scale = pet.spacing_mm[1:]
-    area_mm2 = sum(
-        enclosed_area([outline * scale for outline in drawing.on(plane)])
+    touch = rules.contour_touch_voxel
+    areas_mm2 = [
+        enclosed_area([outline * scale for outline in drawing.on(plane)], touch * float(scale.min()))
         for plane in range(len(drawing.planes))
-    )
-    source_ml = area_mm2 * step * float(pet.spacing_mm[0]) / 1000
+    ]
+    heights_mm = sum(slab_halves(drawing.planes, step)) * float(pet.spacing_mm[0])
+    source_ml = float(np.dot(areas_mm2, heights_mm)) / 1000
     points = np.concatenate(drawing.outlines)
     low = np.clip(np.floor(points.min(axis=0)).astype(int), 0, shape[1:])
     high = np.clip(np.ceil(points.max(axis=0)).astype(int) + 1, low, shape[1:])
@@ -222,7 +251,7 @@ def _fill_slices(drawing: _Drawing, step: float, pet, rules) -> tuple[Region, fl
         if plane not in filled:
             outlines = [outline - low for outline in drawing.on(plane)]
             filled[plane], overlapping = combine_contours(
-                outlines, mask.shape[1:], rules.contour_tolerance_voxel, even_odd=even_odd
+                outlines, mask.shape[1:], rules.contour_tolerance_voxel, touch, even_odd=even_odd
             )
             joined |= overlapping
         mask[at - first] = filled[plane]
@@ -230,20 +259,23 @@ def _fill_slices(drawing: _Drawing, step: float, pet, rules) -> tuple[Region, fl
     return Region(box, mask, shape), source_ml, joined
 
 
-def _slices_of(drawing: _Drawing, step: float, n_slices: int, rules) -> dict[int, int]:
+def _on_slices(drawing: _Drawing, rules) -> bool:
+    """Tell whether every plane of a region is one of the image's."""
+    away = np.abs(drawing.planes - np.round(drawing.planes))
+    return bool(np.all(away <= rules.contour_plane_fraction))
+
+
+def _slices_of(drawing: _Drawing, step: float, n_slices: int, rounding: float, rules) -> dict[int, int]:
     """Say which plane of a region fills which slice of the image."""
-    nearest = np.floor(drawing.planes + 0.5).astype(int)
-    on_slices = np.all(np.abs(drawing.planes - nearest) <= rules.contour_plane_fraction)
-    if on_slices and round(step) == 1:
-        return {int(at): plane for plane, at in enumerate(nearest) if 0 <= at < n_slices}
+    if _on_slices(drawing, rules) and round(step) == 1:
+        return {int(at): plane for plane, at in enumerate(np.round(drawing.planes)) if 0 <= at < n_slices}
     drawing.flag("ROI_OTHER_GRID")
-    found = nearest_plane(drawing.planes, np.arange(n_slices), step)
+    found = nearest_plane(drawing.planes, np.arange(n_slices), step, rounding)
     return {int(at): int(found[at]) for at in np.flatnonzero(found >= 0)}
 
 
 def _flag_gaps(drawing: _Drawing, step: float, rules) -> None:
     """Flag planes that were left out between two that lie over each other."""
-    missing = np.round(np.diff(drawing.planes) / step) - 1
-    for below in np.flatnonzero((missing >= 1) & (missing <= rules.contour_gap_planes)):
+    for below in left_out(drawing.planes, step, rules.contour_gap_planes):
         if boxes_meet(np.concatenate(drawing.on(below)), np.concatenate(drawing.on(below + 1))):
             drawing.flag("ROI_PLANE_GAP")

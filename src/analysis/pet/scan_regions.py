@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from analysis import plan as plans
 from analysis.pet.codes import RoiRefused
 from analysis.pet.reference_regions import assign_role
 from analysis.pet.region import Region
-from analysis.pet.roi import load_rois
+from analysis.pet.roi import find_shared, load_rois
 from analysis.pet.seeds import grow_seeds
 
 Regions = dict[tuple[str, str], "ScanRegion"]
-Problem = tuple[str, str, str]  # ITEM CODE REASON of the exclusions ledger
+REFERENCES = ("LIVER", "AORTA")
+_RESERVED = (*REFERENCES, "TOTAL")  # names of the rows of adpet that are no lesion
+_NEEDS_LIVER = "PERCIST"
+
+
+class Problem(NamedTuple):
+    """What could not be used.
+
+    Attributes
+    ----------
+    item, code, reason : str
+        As in the exclusions ledger.
+    lesion : bool
+        Whether a lesion may be missing from the totals for it.
+    """
+
+    item: str
+    code: str
+    reason: str
+    lesion: bool = True
 
 
 @dataclass(eq=False)
@@ -32,12 +52,15 @@ class ScanRegion:
         What happened to it on its way.
     source_ml : float or None
         Its volume as drawn, ml, where that is on another grid or in shares of voxels.
+    seed : bool
+        Whether it was grown from a point.
     """
 
     voxels: Region
     organ: str | None = None
     flags: list[str] = field(default_factory=list)
     source_ml: float | None = None
+    seed: bool = False
 
 
 def load_regions(task: Mapping[str, Any], pet, rules: plans.Section) -> tuple[Regions, list[Problem]]:
@@ -55,9 +78,10 @@ def load_regions(task: Mapping[str, Any], pet, rules: plans.Section) -> tuple[Re
     Returns
     -------
     regions : dict
-        (role, lesion name) -> ScanRegion; roles LESION, LIVER, AORTA.
-    problems : list of tuple
-        ITEM CODE REASON of what could not be used.
+        (role, lesion name) -> ScanRegion; roles LESION, LIVER, AORTA; a reference region has its role's name.
+    problems : list of Problem
+        What could not be used; REFERENCE_AMBIGUOUS where several names of a scan are its liver, or its aorta:
+        none of them is used.
     """
     regions: Regions = {}
     problems: list[Problem] = []
@@ -65,24 +89,31 @@ def load_regions(task: Mapping[str, Any], pet, rules: plans.Section) -> tuple[Re
         try:
             rois = load_rois(Path(task["raw_dir"]) / path, pet, rules=rules)
         except RoiRefused as error:
-            problems.append(("record", error.code, f"{path}: {error.message}"))
+            problems.append(Problem("record", error.code, f"{path}: {error.message}"))
             continue
-        problems += [
-            ("lesion", why.code, f"{path}: {name}: {why.message}") for name, why in rois.refused.items()
-        ]
+        for name, why in rois.refused.items():
+            role = assign_role(name, task["roi_map"], rules.roi_roles)[0]
+            reason = f"{path}: {name}: {why.message}"
+            problems.append(Problem("lesion", why.code, reason, role in (None, "lesion")))
         for name, voxels in rois.voxels.items():
             role, lesion, organ = assign_role(name, task["roi_map"], rules.roi_roles)
             if role is None:
                 reason = f"{path}: region {name!r} is in no map; add it to roi_map.csv or to pet.roi_roles"
-                problems.append(("lesion", "ROI_UNMAPPED", reason))
+                problems.append(Problem("lesion", "ROI_UNMAPPED", reason))
+            elif role == "lesion" and lesion in _RESERVED:
+                problems.append(_reserved(lesion, f"{path}: region {name!r}", "roi_map.csv"))
             elif role != "ignore":
                 organ = organ or rois.regions.get(name)
                 flags = list(rois.flags.get(name, []))
                 differs = {"ROI_OTHER_GRID", "ROI_FRACTIONAL_OCCUPANCY"} & set(flags)
                 source_ml = rois.source_ml.get(name) if differs else None
-                found = ScanRegion(voxels, organ, flags, source_ml)
-                _put(regions, (role.upper(), lesion), found)
-    return regions, problems
+                _put(regions, (role.upper(), lesion), ScanRegion(voxels, organ, flags, source_ml))
+    return regions, problems + _name_references(regions)
+
+
+def _reserved(lesion: str, where: str, table: str) -> Problem:
+    reason = f"{where} is a lesion named {lesion}, a name of other rows; give it another LESIONID in {table}"
+    return Problem("lesion", "LESION_NAME_RESERVED", reason)
 
 
 def _put(regions: Regions, key: tuple[str, str], region: ScanRegion) -> None:
@@ -98,17 +129,74 @@ def _put(regions: Regions, key: tuple[str, str], region: ScanRegion) -> None:
     regions[key] = region
 
 
+def _name_references(regions: Regions) -> list[Problem]:
+    """Name the drawn liver and aorta by their role; several of one role are all taken out."""
+    problems = []
+    for role in REFERENCES:
+        drawn = {name: regions.pop((of, name)) for of, name in list(regions) if of == role}
+        if len(drawn) == 1:
+            regions[(role, role)] = next(iter(drawn.values()))
+        elif drawn:
+            names = ", ".join(map(repr, sorted(drawn)))
+            reason = f"one {role} a scan expected, found {names}; in roi_map.csv, ignore all but one"
+            problems.append(Problem("record", "REFERENCE_AMBIGUOUS", reason, lesion=False))
+    return problems
+
+
+def split_seeds(
+    regions: Regions, seeds: Iterable[Mapping[str, Any]]
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]], list[Problem]]:
+    """Split the points a reader set into those that grow at once and those that need the liver first.
+
+    Parameters
+    ----------
+    regions : dict
+        As `load_regions` returns it; a drawn lesion wins over a seed of its name.
+    seeds : iterable of mapping
+        Rows of ``seeds.csv`` for this scan.
+
+    Returns
+    -------
+    first, later : list of mapping
+        Rows by whether their METHOD is PERCIST.
+    problems : list of Problem
+        SEED_HAS_ROI, ROI_DUPLICATE_NAME (all seeds of the name), LESION_NAME_RESERVED.
+    """
+    rows = list(seeds)
+    count = Counter(row["LESIONID"] for row in rows)
+    free, problems = [], []
+    for row in rows:
+        name = row["LESIONID"]
+        if ("LESION", name) in regions:
+            reason = f"{name}: also in an ROI file, which is used; keep one"
+            problems.append(Problem("record", "SEED_HAS_ROI", reason, lesion=False))
+        elif count[name] > 1:
+            reason = f"{name}: several seeds of one scan share this LESIONID; keep one"
+            problems.append(Problem("lesion", "ROI_DUPLICATE_NAME", reason))
+        elif name in _RESERVED:
+            problems.append(_reserved(name, "a seed", "seeds.csv"))
+        else:
+            free.append(row)
+    later = [str(row.get("METHOD") or "").strip().upper() == _NEEDS_LIVER for row in free]
+    first = [row for row, waits in zip(free, later, strict=True) if not waits]
+    return first, [row for row, waits in zip(free, later, strict=True) if waits], problems
+
+
 def add_seeds(
-    regions: Regions, seeds: Sequence[Mapping[str, Any]], pet, rules: plans.Section, threshold: float | None
+    regions: Regions,
+    seeds: Sequence[Mapping[str, Any]],
+    pet,
+    rules: plans.Section,
+    threshold: float | None = None,
 ) -> list[Problem]:
-    """Add the lesions a reader marked by a point; a drawn lesion of the same name wins.
+    """Add the lesions a reader marked by a point.
 
     Parameters
     ----------
     regions : dict
         As `load_regions` returns it; receives the lesions.
     seeds : sequence of mapping
-        Rows of ``seeds.csv`` for this scan.
+        Rows of ``seeds.csv`` for this scan, of names not yet in `regions`.
     pet : PetImage
         The image.
     rules : Section
@@ -118,20 +206,28 @@ def add_seeds(
 
     Returns
     -------
-    list of tuple
-        ITEM CODE REASON of what could not be used.
+    list of Problem
+        Seeds that gave no region.
     """
-    taken = [row for row in seeds if ("LESION", row["LESIONID"]) in regions]
-    reason = "also in an ROI file, which is used; keep one"
-    problems: list[Problem] = [("record", "SEED_HAS_ROI", f"{row['LESIONID']}: {reason}") for row in taken]
-    free = [row for row in seeds if ("LESION", row["LESIONID"]) not in regions]
-    if not free:
-        return problems
-    try:  # together: seeds that grow into one region are flagged
-        grown = grow_seeds(pet, free, rules, percist_threshold=threshold)
-    except RoiRefused as error:
-        return [*problems, ("record", error.code, f"seeds.csv: {error.message}")]
-    problems += [("lesion", why.code, f"{name}: {why.message}") for name, why in grown.refused.items()]
+    grown = grow_seeds(pet, seeds, rules, percist_threshold=threshold)
     for name, voxels in grown.voxels.items():
-        regions[("LESION", name)] = ScanRegion(voxels, grown.regions.get(name), list(grown.flags[name]))
-    return problems
+        flags = list(grown.flags[name])
+        regions[("LESION", name)] = ScanRegion(voxels, grown.regions.get(name), flags, seed=True)
+    return [Problem("lesion", why.code, f"{name}: {why.message}") for name, why in grown.refused.items()]
+
+
+def flag_shared(regions: Regions) -> None:
+    """Flag regions that have voxels in common, of whatever file or seed: all of them keep them.
+
+    Parameters
+    ----------
+    regions : dict
+        All regions of the scan; ``SEEDS_MERGED`` for two seeds, else ``ROI_SHARES_VOXELS``.
+    """
+    found = list(regions.values())
+    for at, other in find_shared([region.voxels for region in found]):
+        pair = (found[at], found[other])
+        code = "SEEDS_MERGED" if all(region.seed for region in pair) else "ROI_SHARES_VOXELS"
+        for region in pair:
+            if code not in region.flags:
+                region.flags.append(code)

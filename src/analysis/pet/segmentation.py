@@ -19,9 +19,8 @@ from scipy import ndimage
 from analysis.pet.codes import RoiRefused
 from analysis.pet.frame_groups import Frame, read_frames
 from analysis.pet.masks import Placed, Stack, place
+from analysis.pet.planes import merge_planes, usual_gap
 from analysis.pet.roi_file import RoiFile
-
-_EVEN_MM = 0.01  # gaps between frames that differ by less are the same gap
 
 
 class _Piece(NamedTuple):
@@ -43,7 +42,9 @@ def read_segmentation(file: RoiFile, pet, rules) -> dict[str, Placed]:
     """Read every segment of a DICOM SEG.
 
     Frames are placed by their own position and orientation; the segment of a frame may be named in the shared
-    groups. A segment that holds frames but is not declared is read too, flagged ``ROI_SEGMENT_UNDECLARED``.
+    groups. A frame is as thick as Spacing Between Slices says, else Slice Thickness, or as the distance of
+    the closest frames where that is less. A segment that holds frames but is not declared is read too,
+    flagged ``ROI_SEGMENT_UNDECLARED``.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def read_segmentation(file: RoiFile, pet, rules) -> dict[str, Placed]:
     if kind == "FRACTIONAL":
         flags.append(f"ROI_FRACTIONAL_{str(ds.get('SegmentationFractionalType') or 'UNKNOWN').upper()}")
     found = _find_pieces(file, frames, kind, rules)
-    gap_mm = _frame_gap(frames)
+    gaps_mm = _frame_gaps(frames, rules)
     placed: dict[str, Placed] = {}
     for number in sorted({*labels, *found.pieces} - _background(ds)):
         label, anatomy = labels.get(number, (f"segment {number}", ""))
@@ -81,7 +82,7 @@ def read_segmentation(file: RoiFile, pet, rules) -> dict[str, Placed]:
             raise RoiRefused(
                 "ROI_DUPLICATE_NAME", "two segments of one segmentation share a label; rename one"
             )
-        stack = _stack(found.pieces[number], frames, gap_mm)
+        stack = _stack(found.pieces[number], frames, gaps_mm, rules)
         region, own, source_ml = place(stack, pet, rules)[:3] if stack else _nothing(pet)
         if "ROI_FRACTIONAL_OCCUPANCY" in flags and source_ml:
             source_ml *= found.occupancy[number] / stack.n_voxels
@@ -120,11 +121,11 @@ def _background(ds: pydicom.Dataset) -> set[int]:
 
 
 def _nothing(pet) -> tuple:
-    empty = Stack(np.zeros(3), np.zeros(3), np.zeros((0, 3)), [], None, None)
+    empty = Stack(np.zeros(3), np.zeros(3), np.zeros((0, 3)), [], None)
     return place(empty, pet, None)[:3]
 
 
-def _stack(pieces: list[_Piece], frames: list[Frame], gap_mm: float | None) -> Stack | None:
+def _stack(pieces: list[_Piece], frames: list[Frame], gaps_mm: np.ndarray, rules) -> Stack | None:
     """Put the pieces of one segment where their frames lie."""
     if not pieces:
         return None
@@ -136,30 +137,40 @@ def _stack(pieces: list[_Piece], frames: list[Frame], gap_mm: float | None) -> S
         raise RoiRefused(
             "ROI_UNREADABLE", "a frame of the segmentation has no usable geometry; send it again"
         )
-    if np.any(np.abs(planes - planes[0]) > 1e-4):
+    if np.any(np.abs(planes - planes[0]) > rules.seg_frames_tolerance):
         raise RoiRefused("ROI_OTHER_PLANES", "frames of one segment differ in orientation or spacing")
     row_mm = planes[0, 3:6] * first.spacing_mm[0]
     column_mm = planes[0, :3] * first.spacing_mm[1]
     offset = np.array([(piece.row, piece.column) for piece in pieces])
     origins = places + offset @ np.stack([row_mm, column_mm])
-    stated = first.between_mm if first.between_mm and first.between_mm > 0 else None
-    if stated and gap_mm and abs(gap_mm / stated - round(gap_mm / stated)) * stated > _EVEN_MM:
-        stated = None  # the frames lie otherwise than the header says: believe the frames
-    return Stack(
-        row_mm, column_mm, origins, [piece.mask for piece in pieces], stated, gap_mm or first.thickness_mm
-    )
+    step_mm = _thickness(first, gaps_mm, rules)
+    return Stack(row_mm, column_mm, origins, [piece.mask for piece in pieces], step_mm)
 
 
-def _frame_gap(frames: list[Frame]) -> float | None:
-    """Return the smallest distance between the planes of any two frames, in mm."""
+def _thickness(frame: Frame, gaps_mm: np.ndarray, rules) -> float | None:
+    """Return the distance of the planes in mm; None where nothing tells it.
+
+    Empty frames are often left out, so a gap between frames may be as wide as lesions lie apart: it may only
+    say that planes are closer than the header does.
+    """
+    stated = next((size for size in (frame.between_mm, frame.thickness_mm) if size and size > 0), None)
+    if stated is None:
+        enough = len(gaps_mm) + 1 >= rules.contour_spacing_planes
+        return usual_gap(gaps_mm, rules.contour_spacing_max_mm) if enough else None
+    closer = gaps_mm[gaps_mm < stated * (1 - rules.lattice_step_fraction)]
+    if not len(closer):
+        return float(stated)
+    return float(np.median(closer[np.round(closer / closer.min()) == 1]))
+
+
+def _frame_gaps(frames: list[Frame], rules) -> np.ndarray:
+    """Return the gaps between the planes of the file in mm; none where frames differ in direction."""
     if len({frame.orientation for frame in frames}) != 1:
-        return None
+        return np.zeros(0)
     orientation = np.array(frames[0].orientation)
     normal = np.cross(orientation[:3], orientation[3:])
-    along = np.unique(np.round(np.array([frame.position_mm for frame in frames]) @ normal, 3))
-    gaps = np.diff(along)
-    gaps = gaps[gaps > _EVEN_MM]
-    return float(gaps.min()) if len(gaps) else None
+    along = np.array([frame.position_mm for frame in frames]) @ normal
+    return np.diff(merge_planes(along, rules.duplicate_mm)[0])
 
 
 def _find_pieces(file: RoiFile, frames: list[Frame], kind: str, rules) -> _Found:

@@ -15,8 +15,9 @@ from analysis import plan
 from analysis.pet import groups, header
 from analysis.pet.body_size import NORMALISATIONS
 from analysis.pet.clock import parse_date
-from analysis.pet.codes import Notes, SeriesRefused, say_code
+from analysis.pet.codes import Notes, SeriesRefused, keep_code, keep_model, say_code
 from analysis.pet.dicomfile import find_files
+from analysis.pet.enhanced import SAID
 from analysis.pet.geometry import Grid, build_grid
 from analysis.pet.header import PetSlice, positive
 from analysis.pet.suv import compute_factors, vendor_of
@@ -31,6 +32,7 @@ _SERIES_TEXT = [
     "DecayCorrection",
     "SeriesDate",
     "SeriesTime",
+    "TimezoneOffsetFromUTC",
     "RadiopharmaceuticalStartTime",
     "RadiopharmaceuticalStartDateTime",
 ]
@@ -74,11 +76,6 @@ class PetImage:
     grid: Grid
     coronal_mip: np.ndarray
     normalisation: str = "bw"
-
-    @property
-    def slice_positions_mm(self) -> np.ndarray:
-        """Position of every slice along the normal, in mm."""
-        return self.grid.positions_mm
 
     @property
     def slice_volumes_ml(self) -> np.ndarray:
@@ -134,7 +131,7 @@ def load_pet(
     slices = groups.select(slices, group, rules)
     _check_consistent(slices)
     _check_corrections(slices[0], notes, rules)
-    _check_rescale(slices)
+    _check_rescale(slices, notes)
     ordered, grid = build_grid(slices, notes, rules)
     uptake = compute_factors(ordered, normalisation, notes, rules)
     if slices[0].number["NumberOfSlices"] not in (None, len(ordered)):
@@ -157,14 +154,19 @@ def load_pet(
 def _select_series(found, series_uid: str | None) -> tuple[list[PetSlice], dict[str, int]]:
     """Return the slices of the one series to read, and how many files were passed over and why."""
     passed_over: Counter[str] = Counter()
+    unusable = set()
     series: dict[str, list[PetSlice]] = {}
     for item in found:
         reason = item if isinstance(item, str) else _not_quantitative(item)
         if reason:
             passed_over[reason] += 1
+            if not isinstance(item, str):
+                unusable.add(item.text["SeriesInstanceUID"])
         else:
             series.setdefault(item.text["SeriesInstanceUID"], []).append(item)
     if series_uid is not None:
+        if series_uid not in series and series_uid in unusable:
+            raise _nothing(passed_over)
         if series_uid not in series:
             raise SeriesRefused(
                 "SERIES_NOT_FOUND", f"none of the {len(series)} PET series here has the UID asked for"
@@ -202,6 +204,9 @@ def _check_consistent(slices: Sequence[PetSlice]) -> None:
     )
     differing = [key for key in _SERIES_TEXT if any(text[key] != texts[0][key] for text in texts)]
     differing += [key for key in _SERIES_NUMBER if any(one[key] != numbers[0][key] for one in numbers)]
+    first = slices[0]
+    if any((item.n_tracers, item.nuclide) != (first.n_tracers, first.nuclide) for item in slices):
+        differing.append("RadiopharmaceuticalInformationSequence")
     if any(set(words) != set(corrections[0]) for words in corrections):
         differing.append("CorrectedImage")
     if differing:
@@ -223,13 +228,13 @@ def _check_corrections(item: PetSlice, notes: Notes, rules) -> None:
         raise SeriesRefused(
             code,
             f"Corrected Image (0028,0051) needs {', '.join(missing)}, found "
-            f"{', '.join(sorted(map(say_code, done))) or 'none'}; {_OTHER}",
+            f"{', '.join(sorted(say_code(word, 'correction') for word in done)) or 'none'}; {_OTHER}",
         )
     if "DECY" not in done and item.text["DecayCorrection"].upper() != "NONE":
         raise SeriesRefused(
             "NOT_DECAY_CORRECTED",
             f"Corrected Image (0028,0051) lacks DECY while Decay Correction is "
-            f"{say_code(item.text['DecayCorrection'])}; {_OTHER}",
+            f"{say_code(item.text['DecayCorrection'].upper(), 'decay')}; {_OTHER}",
         )
     for word in rules.corrections_expected:
         if word not in done:
@@ -238,7 +243,14 @@ def _check_corrections(item: PetSlice, notes: Notes, rules) -> None:
         notes.flag("DERIVED_IMAGE")
 
 
-def _check_rescale(slices: Sequence[PetSlice]) -> None:
+def _check_rescale(slices: Sequence[PetSlice], notes: Notes) -> None:
+    said = {key for number in _distinct(item.number for item in slices) for key in SAID if key in number}
+    if "ShiftedMap" in said:
+        notes.adapt(
+            "RWV_INTERCEPT", "real-world value maps with an intercept, which join without a jump, were used"
+        )
+    if "UncomparedMap" in said:
+        notes.flag("RWV_NOT_COMPARED")
     for item in slices:
         slope, intercept = item.number["RescaleSlope"], item.number["RescaleIntercept"]
         if not positive(slope):
@@ -293,11 +305,11 @@ def _facts(ordered: Sequence[PetSlice], grid: Grid, passed_over: dict[str, int])
     text = ordered[0].text
     slopes = [item.number["RescaleSlope"] for item in ordered]
     return {
-        "units": text["Units"].upper(),
-        "suv_type": text["SUVType"].upper() or None,
-        "decay_correction": text["DecayCorrection"].upper(),
+        "units": keep_code(text["Units"], "units"),
+        "suv_type": keep_code(text["SUVType"], "suv_type") or None,
+        "decay_correction": keep_code(text["DecayCorrection"], "decay"),
         "vendor": vendor_of(text["Manufacturer"]),
-        "model": text["ManufacturerModelName"] or None,
+        "model": keep_model(text["ManufacturerModelName"]),
         "series_date": parse_date(text["SeriesDate"]),
         "n_slices": len(ordered),
         "voxel_volume_ml": float(np.prod(grid.spacing_mm) / 1000),

@@ -154,7 +154,8 @@ def measure_study(
     FileNotFoundError
         NO_DATA_FOLDER; NO_PET_SERIES if the folder holds not one.
     ValueError
-        ROI_MAP_COLUMNS, SEEDS_COLUMNS, REFERENCE_REGIONS_COLUMNS; SCAN_MAP_* for an error in scan_map.csv.
+        SEEDS_COLUMNS, REFERENCE_REGIONS_COLUMNS; ROI_MAP_* and SCAN_MAP_* for an error in roi_map.csv and
+        scan_map.csv.
     """
     plan = plans.defaults() if plan is None else plan
     folder, study = plan.pet.dicom_folder, _study_of(adsl, plan)
@@ -170,12 +171,13 @@ def measure_study(
     tasks = make_tasks(
         index, assigned, plan, raw_dir=str(raw_dir), study=study, roi_map=roi_map, entries=entries,
         seeds=seed_rows, reference_regions=region_rows, with_mips=with_mips,
+        lost_seeds={(problem["USUBJID"], problem["AVISIT"]) for problem in lost},
     )  # fmt: skip
     work = partial(measure_scan, rules=plan.pet.to_dict())
     found = fan_out(tasks, work, workers, dask_scheduler, what="scans", report=report)
     results = [_or_failed(task, result) for task, result in zip(tasks, found, strict=True)]
     scan_qc = _scan_table(results, assigned[assigned["CODE"].notna()], problems, study)
-    scan_qc = _flag_mapped(scan_qc, assigned, entries)
+    scan_qc = ledger.flag_scans(scan_qc, _flagged(assigned, entries))
     rows = [row for result in results for row in result.rows]
     adpet = derive_flags(_frame(rows, ADPET_COLUMNS).astype({"AVAL": float}), plan)
     aside, asked = ledger.index_ledger(index, assigned, folder, set(seed_rows))
@@ -260,16 +262,17 @@ def _unique_paths(paths: pd.Series, folder: str) -> list[str]:
     return [path if n == 1 else f"{path}#{n}" for path, n in zip(under, number)]
 
 
-def _flag_mapped(scan_qc: pd.DataFrame, assigned: pd.DataFrame, entries: Mapping[str, Any]) -> pd.DataFrame:
-    """Flag the scans whose subject, visit, group or ROI a person set; one set aside has its code."""
+def _flagged(assigned: pd.DataFrame, entries: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Return the scans a person assigned, and those measured without slices that a DICOMDIR lists.
+
+    A scan that the map sets aside, or that is refused before it is read, has its code.
+    """
     mapped = [uid in entries and entries[uid].use for uid in assigned["SERIESUID"]]
-    paths = set(assigned.loc[mapped, "SCANPATH"])
-    known = scan_qc["FLAGS"].astype(object).where(scan_qc["FLAGS"].notna(), None)
-    flags = [
-        f"{text};{scan_maps.FLAG}" if text and path in paths else scan_maps.FLAG if path in paths else text
-        for text, path in zip(known, scan_qc["PATH"])
-    ]
-    return scan_qc.assign(FLAGS=pd.Series(flags, index=scan_qc.index, dtype=object))
+    short = (assigned["MISSING"] > 0) & assigned["CODE"].isna()
+    return {
+        scan_maps.FLAG: set(assigned.loc[mapped, "SCANPATH"]),
+        ledger.FILES_MISSING: set(assigned.loc[short, "SCANPATH"]),
+    }
 
 
 def _study_of(adsl: pd.DataFrame, plan: plans.Plan) -> str:

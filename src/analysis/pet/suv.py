@@ -25,7 +25,7 @@ from analysis.pet.gates import (
 )
 from analysis.pet.header import PetSlice
 from analysis.pet.injection import administration_instant
-from analysis.pet.record import read_quietly, reference_facts, subject_facts
+from analysis.pet.record import check_clocks, read_quietly, reference_facts, subject_facts
 
 # SUV Type (0054,1006) of an image in g/ml: the body size it was made with.
 _MADE_WITH = {
@@ -118,6 +118,8 @@ def compute_factors(slices: Sequence[PetSlice], normalisation: str, notes: Notes
     elif units == "CNTS":
         factors = _from_counts(slices, normalisation, size, decay, facts, notes, rules)
     else:
+        if decay in {"NONE", "NO"}:
+            notes.flag("SUV_NOT_DECAY_CORRECTED")
         factors = np.full(len(slices), _renormalise(_source(item, units, notes), normalisation, size))
     if normalisation == "lbm_james128":
         _check_james(item, rules)
@@ -149,13 +151,13 @@ def _source(item: PetSlice, units: str, notes: Notes) -> str:
     if units in {"GML", "CM2ML"}:
         raise SeriesRefused(
             "SUV_TYPE_INCONSISTENT",
-            f"Units (0054,1001) {say_code(units)} with SUV Type (0054,1006) {say_code(kind)}: no SUV "
-            "can be told",
+            f"Units (0054,1001) {say_code(units, 'units')} with SUV Type (0054,1006) "
+            f"{say_code(kind, 'suv_type')}: no SUV can be told",
         )
     raise SeriesRefused(
         "UNITS_UNSUPPORTED",
-        f"Units (0054,1001) BQML, GML, CM2ML or Philips CNTS expected, found {say_code(units)}: no SUV "
-        "can be computed",
+        f"Units (0054,1001) BQML, GML, CM2ML or Philips CNTS expected, found "
+        f"{say_code(units, 'units')}: no SUV can be computed",
     )
 
 
@@ -180,7 +182,8 @@ def _from_activity(slices, size, decay, facts, notes, rules) -> np.ndarray:
     moments, kind = timing.distinct_moments(slices)
     reference = _reference(moments, decay, half_life, notes)
     injected = administration_instant(item, reference.first, half_life, notes, rules, reference.offset)
-    facts |= reference_facts(moments, reference, decay, half_life, notes, rules)
+    check_clocks(moments, reference, decay, injected)
+    facts |= reference_facts(moments, reference, decay, half_life, injected, notes, rules)
     facts["injection"] = injected
     elapsed = np.array([(instant - injected).total_seconds() for instant in reference.instants])
     with np.errstate(over="ignore", under="ignore"):  # refused here
@@ -209,7 +212,7 @@ def _reference(slices, decay, half_life, notes) -> timing.Reference:
     raise SeriesRefused(
         "DECAY_CORRECTION_UNKNOWN",
         "Decay Correction (0054,1102) START, ADMIN or NONE expected (Enhanced PET: Decay Corrected "
-        f"(0018,9758) YES or NO), found {say_code(decay)}",
+        f"(0018,9758) YES or NO), found {say_code(decay, 'decay')}",
     )
 
 
@@ -220,16 +223,22 @@ def _from_counts(slices, normalisation, size, decay, facts, notes, rules) -> np.
             "UNITS_UNSUPPORTED", f"Units (0054,1001) 'CNTS' is read from Philips only, found {vendor}"
         )
     activity, suv = (_philips(slices, key, notes) for key in ("philips_activity", "philips_suv"))
-    if activity is not None:
+    if activity is not None and not np.isnan(activity).any():
         per_bqml = _from_activity(slices, size(normalisation), decay, facts, notes, rules)
         with np.errstate(over="ignore", under="ignore"):  # refused here
             factors = activity * per_bqml
         _check_factors(factors)
-        if suv is not None:
+        if suv is not None and not np.isnan(suv).any() and decay != "NONE":  # (7053,xx00) holds no decay then
             made = suv * _renormalise("bw", normalisation, size)
             if not _agree(made, factors, rules.philips_factor_tolerance):
                 notes.flag("PHILIPS_FACTORS_DISAGREE")
         return factors
+    if activity is not None or (suv is not None and np.isnan(suv).any()):
+        raise SeriesRefused(
+            "MIXED_SERIES",
+            "some slices carry Philips' factor (7053,xx09) or (7053,xx00) above 0 and some do not; "
+            "export the series with its private elements",
+        )
     if suv is None:
         raise SeriesRefused(
             "PHILIPS_FACTOR_MISSING",
@@ -262,9 +271,12 @@ def _agree(made: np.ndarray, factors: np.ndarray, tolerance: float) -> bool:
 
 
 def _philips(slices, key, notes) -> np.ndarray | None:
+    """Return the factor of every slice, NaN where it is not usable; None where no slice has one."""
     values = np.array([_float(item.private.get(key, "")) for item in slices])
-    if not np.all(np.isfinite(values) & (values > 0)):
+    usable = np.isfinite(values) & (values > 0)
+    if not usable.any():
         return None
+    values[~usable] = math.nan
     if any(key in item.without_creator for item in slices):
         notes.adapt("PRIVATE_CREATOR_MISSING", "Philips' factor stands without its private creator")
     return values

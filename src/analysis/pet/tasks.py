@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,11 @@ from analysis.pet.reader_tables import Rows
 from analysis.pet.suv import vendor_of
 
 ROI_MAP_COLUMNS = ["USUBJID", "ROINAME", "ROLE"]
+ROLES = ("lesion", "liver", "aorta", "ignore")
+# Problems of the index that leave a scan with less than was drawn on it, or with fewer slices.
+_TAKEN_AWAY = {"ROI_DUPLICATE", "ROI_AMBIGUOUS", "ROI_OF_ANOTHER_PATIENT"}
+_SLICES_AWAY = {"DICOMDIR_FILE_MISSING"}
+_SHOWN = 5
 
 
 def make_tasks(
@@ -28,6 +33,7 @@ def make_tasks(
     entries: Mapping[str, Any] | None = None,
     seeds: Rows | None = None,
     reference_regions: Rows | None = None,
+    lost_seeds: Collection[tuple[str, str]] = (),
     with_mips: bool = True,
 ) -> list[dict[str, Any]]:
     """Make the tasks of a study, one a scan without CODE, in the order of subject and date.
@@ -50,23 +56,26 @@ def make_tasks(
         Series UID -> `analysis.pet.scan_map.Entry`.
     seeds, reference_regions : dict, optional
         As `analysis.pet.reader_tables.rows_by_scan` returns them.
+    lost_seeds : collection of (USUBJID, AVISIT)
+        Scans of which a row of ``seeds.csv`` cannot be used.
     with_mips : bool
         Also project the scans.
 
     Returns
     -------
     list of dict
-        raw_dir path files rois series_uid group scan roi_map height_m mip seeds reference_regions.
+        raw_dir path files rois series_uid group scan roi_map height_m mip seeds reference_regions set_aside
+        (True where a region object, a seed or slices of this scan are lost, so totals are incomplete).
 
     Raises
     ------
     ValueError
-        ROI_MAP_COLUMNS.
+        ROI_MAP_COLUMNS, ROI_MAP_EMPTY, ROI_MAP_ROLE, ROI_MAP_DUPLICATE; rows are named by number only.
     """
     folder = plan.pet.dicom_folder
     rois = index.rois.groupby("SERIESUID")["PATH"].apply(list).to_dict()
     maps = _maps(roi_map)
-    heights = _heights(assigned, plan.pet.height_cm_above)
+    heights = _heights(assigned, plan.pet)
     usable = assigned[assigned["CODE"].isna()].sort_values(["USUBJID", "SCANDT", "PATH"], kind="stable")
     tasks = []
     for row in usable.itertuples(index=False):
@@ -80,10 +89,11 @@ def make_tasks(
                 "group": None if entry is None else entry.group,
                 "rois": [below(folder, name) for name in sorted(rois.get(row.SERIESUID, []))],
                 "roi_map": maps.get(row.USUBJID, {}),
-                "height_m": heights.get(row.USUBJID),
+                "height_m": _other_height(heights.get(row.USUBJID, []), row.SERIESUID),
                 "mip": with_mips,
                 "seeds": (seeds or {}).get(key, []),
                 "reference_regions": (reference_regions or {}).get(key, []),
+                "set_aside": key in lost_seeds or _lost_regions(index, row, entry),
                 "scan": scan_row(row, study),
             }
         )
@@ -119,23 +129,73 @@ def scan_row(row: Any, study: str) -> dict[str, Any]:
     }
 
 
+def _lost_regions(index: Index, row: Any, entry: Any) -> bool:
+    """Tell whether regions or slices of a series were set aside; what a person chose among is no loss."""
+    codes = _SLICES_AWAY if entry is not None and entry.rois else _SLICES_AWAY | _TAKEN_AWAY
+    for problem in index.problems:
+        whose = problem["SERIESUID"] == row.SERIESUID
+        # An object that fits several series of the patient may be of any of them.
+        if problem["CODE"] == "ROI_AMBIGUOUS" and problem["SERIESUID"] is None:
+            whose = problem["PATIENTID"] is not None and problem["PATIENTID"] == row.PATIENTID
+        if whose and problem["CODE"] in codes:
+            return True
+    return False
+
+
 def _maps(roi_map: pd.DataFrame | None) -> dict[str, dict[str, dict[str, Any]]]:
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    lacks = [] if roi_map is None else [name for name in ROI_MAP_COLUMNS if name not in roi_map]
+    """Return subject -> ROI name -> its row of ``roi_map.csv``, all text stripped."""
+    if roi_map is None:
+        return {}
+    lacks = [name for name in ROI_MAP_COLUMNS if name not in roi_map]
     if lacks:
         raise ValueError(
             f"ROI_MAP_COLUMNS: roi_map.csv has no column {', '.join(lacks)}; "
             f"it needs {', '.join(ROI_MAP_COLUMNS)}"
         )
-    for row in [] if roi_map is None else roi_map.to_dict("records"):
-        found.setdefault(row["USUBJID"], {})[row["ROINAME"]] = row
+    rows = [_stripped(row) for row in roi_map.to_dict("records")]
+    numbers: dict[tuple[str, str], list[int]] = {}
+    empty, unknown = [], []
+    for number, row in enumerate(rows, start=1):
+        if not any(row.values()):
+            continue  # spreadsheets end with empty rows
+        row["ROLE"] = (row["ROLE"] or "").lower()
+        empty += [] if row["USUBJID"] and row["ROINAME"] else [number]
+        unknown += [] if row["ROLE"] in ROLES else [number]
+        numbers.setdefault((row["USUBJID"], row["ROINAME"]), []).append(number)
+    several = [same for same in numbers.values() if any(rows[n - 1] != rows[same[0] - 1] for n in same)]
+    _refuse_rows("ROI_MAP_EMPTY", empty, "USUBJID or ROINAME is empty")
+    _refuse_rows("ROI_MAP_ROLE", unknown, f"ROLE must be one of {', '.join(ROLES)}")
+    double = [number for same in several for number in same]
+    _refuse_rows("ROI_MAP_DUPLICATE", double, "several rows for one ROINAME of a subject differ; keep one")
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for (subject, name), same in numbers.items():
+        found.setdefault(subject, {})[name] = rows[same[0] - 1]
     return found
 
 
-def _heights(assigned: pd.DataFrame, above: float) -> dict[str, float]:
-    """Return each subject's height in m from the first scan that states one, baseline first."""
+def _stripped(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if pd.isna(value) else str(value).strip() or None for name, value in row.items()}
+
+
+def _refuse_rows(code: str, numbers: list[int], reason: str) -> None:
+    if numbers:
+        shown = ", ".join(map(str, sorted(numbers)[:_SHOWN]))
+        more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
+        raise ValueError(f"{code}: roi_map.csv row {shown}{more}: {reason}")
+
+
+def _heights(assigned: pd.DataFrame, rules: plans.Section) -> dict[str, list[tuple[str, float]]]:
+    """Return each subject's scans that state a body height, baseline first, with that in m."""
     known = assigned[(assigned["HEIGHTM"] > 0) & assigned["USUBJID"].notna()]
-    metres = known["HEIGHTM"].where(known["HEIGHTM"] <= above, known["HEIGHTM"] / 100)
-    first = known.assign(HEIGHTM=metres, LATER=known["AVISIT"] != BASELINE)
-    first = first.sort_values(["LATER", "SCANDT", "PATH"], kind="stable").drop_duplicates("USUBJID")
-    return dict(zip(first["USUBJID"], first["HEIGHTM"]))
+    metres = known["HEIGHTM"].where(known["HEIGHTM"] <= rules.height_cm_above, known["HEIGHTM"] / 100)
+    known = known.assign(HEIGHTM=metres, LATER=known["AVISIT"] != BASELINE)
+    known = known[known["HEIGHTM"].between(*rules.height_refuse_m)]
+    found: dict[str, list[tuple[str, float]]] = {}
+    for row in known.sort_values(["LATER", "SCANDT", "PATH"], kind="stable").itertuples(index=False):
+        found.setdefault(row.USUBJID, []).append((row.SERIESUID, row.HEIGHTM))
+    return found
+
+
+def _other_height(heights: list[tuple[str, float]], own: str) -> float | None:
+    """Return the first height of another scan: what the scan's own reading refused must not come back."""
+    return next((height for uid, height in heights if uid != own), None)

@@ -140,7 +140,7 @@ def reference_stated(slices: Sequence[PetSlice], notes: Notes) -> Reference:
     Returns
     -------
     Reference
-        The instant, one a frame.
+        The instant, one a frame, and the starts of series and acquisition it may be held against.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def reference_stated(slices: Sequence[PetSlice], notes: Notes) -> Reference:
     instants, offset = _on_series_clock(parsed, slices[0])
     _flag_offset(offset, slices[0], notes)
     rule = "DECAY_CORRECTION_DATETIME"
-    return Reference(instants, rule, {rule: instants}, offset)
+    return Reference(instants, rule, {rule: instants} | _clock_candidates(slices), offset)
 
 
 def reference_not_corrected(
@@ -272,16 +272,23 @@ def _candidates(slices, vendor, half_life_s):
         if not all(instant for instant, _ in parsed):
             continue
         found[name], offset = _on_series_clock(parsed, slices[0])
+    found |= _clock_candidates(slices)
+    back = [_back_computed(item, vendor, half_life_s) for item in slices]
+    if all(back):
+        found["BACK_COMPUTED"] = back
+    return found, offset
+
+
+def _clock_candidates(slices) -> dict[str, list[datetime]]:
+    """Return the starts of series and acquisition, where every slice has them."""
+    found = {}
     series = [series_instant(item) for item in slices]
     if all(series):
         found["SERIES_TIME"] = series
     own = [acquisition_instant(item) for item in slices]
     if all(own):
         found["EARLIEST_ACQUISITION"] = [min(own)] * len(own)
-    back = [_back_computed(item, vendor, half_life_s) for item in slices]
-    if all(back):
-        found["BACK_COMPUTED"] = back
-    return found, offset
+    return found
 
 
 def _on_series_clock(parsed, item: PetSlice) -> tuple[list[datetime], timedelta | None]:

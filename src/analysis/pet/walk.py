@@ -37,6 +37,8 @@ class Walk:
         Series UID -> SOP instance UID -> first file that holds it.
     copies : Counter
         Series UID -> files that repeat another one of the series byte for byte.
+    missing : Counter
+        Series UID -> images of it that a DICOMDIR lists and that are not here.
     rois, problems : list of dict
         ROI objects, and what could not be used.
     objects : set
@@ -55,6 +57,7 @@ class Walk:
         self.members: dict[str, list[str]] = defaultdict(list)
         self.instances: dict[str, dict[str, str]] = defaultdict(dict)
         self.copies: Counter[str] = Counter()
+        self.missing: Counter[str] = Counter()
         self.rois: list[dict[str, Any]] = []
         self.problems: list[dict[str, Any]] = []
         self.damaged: dict[str, str | None] = {}
@@ -223,6 +226,8 @@ class Walk:
             reason = "this DICOMDIR cannot be read; files were found without it, none can be missed by it"
             self.report("DICOMDIR_UNREADABLE", "directory", path, reason)
         for kind, uid, count in missing or []:
+            if kind == SLICE:
+                self.missing[uid] = max(self.missing[uid], count)  # a copied DICOMDIR lists them again
             what = {"other": "files of other kinds"}.get(kind, f"files ({kind}) of one series")
             reason = f"lists {count} {what} that are not here; send them, or a list without them"
             self.report("DICOMDIR_FILE_MISSING", "record", path, reason, SERIESUID=uid)
