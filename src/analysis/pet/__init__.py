@@ -1,12 +1,12 @@
 """PET: DICOM to standardised uptake, regions of interest, lesion metrics, metabolic response.
 
 - one file: `dicomfile`, `plainfile` (walk its bytes), `fastpath`, `header` (planes), `enhanced`, `realworld`,
-  `pixels`
+  `pixels`, `codestream`
 - one series: `series` (``load_pet``), `groups`, `geometry`, `suv`, `timing`, `injection`, `gates`,
   `body_size`, `clock`, `record`
 - regions: `roi` (``load_rois``), `roi_file`, `rtstruct`, `contour_file`, `contour`, `oblique`,
   `segmentation`, `frame_groups`, `nifti`, `masks`, `planes`, `region`, `seeds`, `growing`
-- numbers: `metrics` (``measure``), `peak`, `reference_regions`, `proposals`, `patient_view`,
+- numbers: `metrics` (``measure``), `peak`, `reference_regions`, `proposals`, `torso`, `patient_view`,
   `reference_choice`, `quality`
 - one study: `index`, `walk`, `filekind`, `describe`, `damage`, `dicomdir`, `pairing`, `assign`, `scan_map`,
   `reader_tables`, `tasks`, `scan_regions`, `measurement` (``measure_scan``), `study`, `ledger`
