@@ -234,3 +234,30 @@ def test_what_is_shown_has_keys_for_subjects_and_no_dates(tmp_path):
     shown = opened.show(frame)
     assert list(shown.columns) == ["SUBJECT", "AVAL"] and shown["AVAL"][0] == 1.235
     assert "PEARL" not in shown.to_string()
+
+
+@pytest.fixture
+def simulated_by_mistake(tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/mine.yaml").write_text("study: mine\n")
+    theirs = tmp_path / "data/raw/mine/dicom/slice.dcm"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"a patient")
+    monkeypatch.chdir(tmp_path)
+    return theirs
+
+
+def test_a_real_study_whose_plan_does_not_say_so_is_never_overwritten(simulated_by_mistake):
+    from analysis import dag, plan, virtual_trial
+
+    with pytest.raises(storage.RunError, match="kind: real"):
+        dag.Graph("mine")
+    with pytest.raises(plan.PlanError, match="kind: real"):
+        dag.Graph("mine", data="elsewhere")
+    with pytest.raises(storage.RunError, match="left untouched"):
+        storage.resolve("00", study="mine")
+    with pytest.raises(FileExistsError, match="left untouched"):
+        virtual_trial.write_trial(plan.defaults(), simulated_by_mistake.parents[1])
+    assert simulated_by_mistake.read_bytes() == b"a patient"
+    assert [path.name for path in simulated_by_mistake.parents[1].rglob("*")] == ["dicom", "slice.dcm"]

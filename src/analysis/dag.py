@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analysis import plan
 from analysis.steps import STEPS, writer_of
-from analysis.storage import JSON_TABLES, PRIMARY, load_study_plan
+from analysis.storage import JSON_TABLES, PRIMARY, check_simulated_folder, load_study_plan
 
 # Parts of the package each step computes with; a change there, or in a part every step uses, runs it again.
 EVERY_STEP = ("plan.py", "contracts", "storage.py", "steps.py", "provenance.py")
@@ -50,6 +50,14 @@ class Graph:
         self.raw_dir = Path(data or f"data/raw/{study}")
         self.simulated = self.plan.design.kind == "simulated"
         self.data = data
+        if self.simulated:
+            # Before Snakemake plans a job: it removes what a job is to write before the job runs.
+            if data:
+                raise plan.PlanError(
+                    f"study {study!r} is simulated by its plan, so it takes no DATA; for real data write "
+                    f"'design: {{kind: real}}' in config/{study}.yaml"
+                )
+            check_simulated_folder(study, self.raw_dir)
 
     def scenarios(self) -> list[str]:
         """List the named sensitivity analyses of the plan."""

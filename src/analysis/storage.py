@@ -319,6 +319,22 @@ def load_study_plan(study: str, plan_file: str | None = None) -> plan.Plan:
     return plan.load(study, path)
 
 
+def check_simulated_folder(study: str, folder: Path) -> None:
+    """Refuse to simulate where files lie that no simulation wrote: what it writes has its truth beside it.
+
+    Raises
+    ------
+    RunError
+        If `folder` holds anything and has no folder ``truth``.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "truth").is_dir():
+        raise RunError(
+            f"study {study!r} is simulated by its plan, but its raw folder holds files no simulation wrote: "
+            "they are left untouched. For real data write 'design: {kind: real}' in "
+            f"config/{study}.yaml"
+        )
+
+
 def recorded_overrides(folder: Path) -> dict[str, Any]:
     """Return the overrides that the runs of a scenario folder recorded."""
     path = folder / "scenario.json"
@@ -392,6 +408,7 @@ def _check_own_data(whole: plan.Plan, plan_file: str | None, raw_dir: str | None
 def _check_simulation(whole: plan.Plan, raw_dir: str | None, derived_dir: str | None) -> None:
     if whole.design.kind != "simulated":
         raise RunError(f"study {whole.study!r} is real: its raw data are given, never simulated")
+    check_simulated_folder(whole.study, _resolve(project_root(), raw_dir or f"data/raw/{whole.study}"))
     if whole.overrides and (raw_dir is None or derived_dir is None):
         raise RunError(
             "another seed or size is another data set: give it a raw_dir and a derived_dir of its own"

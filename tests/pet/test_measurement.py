@@ -451,3 +451,21 @@ def test_a_region_in_shares_of_voxels_reports_its_volume_as_drawn(raw, tmp_path,
     found = values(scan(raw, f"{kind}.dcm"), "L1")
     assert found["VOLUME"] == pytest.approx(27 * VOXEL)
     assert found.get("VOLSRC") == (drawn and pytest.approx(drawn * VOXEL))
+
+
+def test_missing_slices_are_asked_about_and_not_only_flagged(tmp_path):
+    write_series(tmp_path / "pet", suv()[:, :, :], positions_mm=[*range(0, 24, 4), *range(28, 52, 4)])
+    task = {"raw_dir": str(tmp_path), "path": "pet", "files": None, "rois": [], "series_uid": None}
+    task |= {
+        "group": None,
+        "roi_map": {},
+        "height_m": None,
+        "mip": False,
+        "seeds": [],
+        "reference_regions": [],
+    }
+    task["scan"] = {"STUDYID": "S", "USUBJID": "S-1", "AVISIT": "D0", "ADT": pd.NaT, "PATH": "pet"}
+    found = measure_scan(task, RULES)
+    assert found.scan["STATUS"] == "OK" and "MISSING_SLICES" in found.scan["FLAGS"]
+    asked = [row for row in found.queries if row["CODE"] == "MISSING_SLICES"]
+    assert [row["ACTION"] for row in asked] == ["send the whole series again"]

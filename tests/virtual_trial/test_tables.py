@@ -290,7 +290,7 @@ def test_the_truth_states_the_planted_effects_beside_the_data(tmp_path, quick_im
 
 
 def test_a_run_that_breaks_leaves_the_old_study_as_it_was(tmp_path, monkeypatch):
-    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "truth").mkdir(parents=True)  # an earlier simulation
     (tmp_path / "tiny" / "old").write_text("kept")
 
     def broken(*_):

@@ -114,7 +114,7 @@ def measure_scan(
     factor, sul_flags = _sul_factor(pet, rules, task.get("height_m"))
     scan = _Scan(pet, factor, rules, result)
     flags += _measure_all(task, scan)
-    _query_adaptations(result, pet)
+    _query_header(result, pet)
     result.scan |= {"ADAPTATIONS": _join(pet.adaptations), "FLAGS": _join([*flags, *sul_flags])}
     if task.get("mip"):
         result.mip = project_coronal(pet, rules)
@@ -387,10 +387,26 @@ def _query(result: ScanResult, code: str, record: str, message: str, action: str
             "RECORD": record, "MESSAGE": message, "ACTION": action}  # fmt: skip
 
 
-def _query_adaptations(result: ScanResult, pet: PetImage) -> None:
+# Flags of a whole scan that a person must look into, not only read: what may be wrong, and what to do.
+_ASKED = {
+    "MISSING_SLICES": (
+        "slices are missing: a lesion there may lack its maximum; peaks and volumes beside it are withheld",
+        "send the whole series again",
+    ),
+    "TREF_CANDIDATES_DISAGREE_LARGE": (
+        "the header gives decay references more than the plan's limit apart; one of them was used",
+        "ask the site which time the image is corrected to",
+    ),
+}
+
+
+def _query_header(result: ScanResult, pet: PetImage) -> None:
+    where = result.scan["AVISIT"]
     for code in pet.adaptations:
         message = "the header was read otherwise than it stands; the scan is measured"
-        result.queries.append(_query(result, code, result.scan["AVISIT"], message, "confirm with the site"))
+        result.queries.append(_query(result, code, where, message, "confirm with the site"))
+    for code in [flag for flag in pet.facts["flags"] if flag in _ASKED]:
+        result.queries.append(_query(result, code, where, *_ASKED[code]))
 
 
 def _join(words: Sequence[str]) -> str | None:
