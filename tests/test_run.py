@@ -261,3 +261,9 @@ def test_a_real_study_whose_plan_does_not_say_so_is_never_overwritten(simulated_
         virtual_trial.write_trial(plan.defaults(), simulated_by_mistake.parents[1])
     assert simulated_by_mistake.read_bytes() == b"a patient"
     assert [path.name for path in simulated_by_mistake.parents[1].rglob("*")] == ["dicom", "slice.dcm"]
+
+
+def test_empty_folders_made_before_a_simulation_do_not_stop_it(simulated_by_mistake):
+    simulated_by_mistake.unlink()
+    storage.check_simulated_folder("mine", simulated_by_mistake.parents[1])
+    storage.check_simulated_folder("mine", simulated_by_mistake.parents[1] / "not there")

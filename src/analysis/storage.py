@@ -325,9 +325,10 @@ def check_simulated_folder(study: str, folder: Path) -> None:
     Raises
     ------
     RunError
-        If `folder` holds anything and has no folder ``truth``.
+        If `folder` holds a file and has no folder ``truth``. Empty folders may be there: Snakemake makes
+        those of the files a job is to write.
     """
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "truth").is_dir():
+    if not (folder / "truth").is_dir() and any(path.is_file() for path in folder.rglob("*")):
         raise RunError(
             f"study {study!r} is simulated by its plan, but its raw folder holds files no simulation wrote: "
             "they are left untouched. For real data write 'design: {kind: real}' in "

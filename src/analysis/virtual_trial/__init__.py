@@ -72,7 +72,7 @@ def write_trial(plan, raw_dir: str | Path, workers: int = 1, *, report=None) -> 
         If `raw_dir` holds files that are no simulated study (it has no folder ``truth``): they may be real.
     """
     raw_dir = Path(raw_dir)
-    if raw_dir.is_dir() and any(raw_dir.iterdir()) and not (raw_dir / "truth").is_dir():
+    if not (raw_dir / "truth").is_dir() and any(path.is_file() for path in raw_dir.rglob("*")):
         raise FileExistsError(f"{raw_dir.name!r} holds files no simulation wrote; they are left untouched")
     folder = raw_dir.with_name(f".{raw_dir.name}.partial")
     shutil.rmtree(folder, ignore_errors=True)
