@@ -21,11 +21,13 @@ wildcard_constraints:
 rule all:
     input:
         graph.report(SCENARIO),
+        graph.privacy(SCENARIO),
 
 
 rule scenarios:
     input:
         [graph.report(name) for name in graph.scenarios()],
+        [graph.privacy(name) for name in graph.scenarios()],
 
 
 rule virtual_trial:
@@ -42,9 +44,24 @@ rule virtual_trial:
         "python -m analysis.run {input.notebook} {log} -p study " + STUDY + " -p workers {threads}"
 
 
+# What the raw files say about persons: every step that writes below reports/ is searched for it.
+rule identifiers:
+    input:
+        graph.raw_files(),
+    output:
+        graph.identifiers(),
+    params:
+        depends=graph.collect_depends,
+        raw=graph.raw_option,
+    threads: workflow.cores
+    shell:
+        "python -m analysis.privacy collect --study " + STUDY + " --workers {threads} {params.raw} --record {output}"
+
+
 rule data_cleaning:
     input:
         graph.reads("01"),
+        identifiers=graph.identifiers(),
         notebook="notebooks/01_data_cleaning.ipynb",
     output:
         graph.writes("01"),
@@ -60,6 +77,7 @@ rule data_cleaning:
 rule pet_quantification:
     input:
         graph.reads("02"),
+        identifiers=graph.identifiers(),
         notebook="notebooks/02_pet_quantification.ipynb",
     output:
         graph.writes("02"),
@@ -76,6 +94,7 @@ rule pet_quantification:
 rule pilot_timepoint:
     input:
         graph.reads("03"),
+        identifiers=graph.identifiers(),
         notebook="notebooks/03_pilot_timepoint.ipynb",
     output:
         graph.writes("03"),
@@ -91,6 +110,7 @@ rule pilot_timepoint:
 rule survival_association:
     input:
         graph.reads("04"),
+        identifiers=graph.identifiers(),
         notebook="notebooks/04_survival_association.ipynb",
     output:
         graph.writes("04"),
@@ -106,6 +126,7 @@ rule survival_association:
 rule biomarkers:
     input:
         graph.reads("05"),
+        identifiers=graph.identifiers(),
         notebook="notebooks/05_biomarkers.ipynb",
     output:
         graph.writes("05"),
@@ -121,6 +142,7 @@ rule biomarkers:
 rule publication:
     input:
         graph.reads("06"),
+        identifiers=graph.identifiers(),
         notebook="notebooks/06_publication.ipynb",
     output:
         graph.writes("06"),
@@ -132,3 +154,20 @@ rule publication:
         NOTEBOOK + "06_publication.ipynb",
     shell:
         RUN
+
+
+# Last: everything of a scenario is searched once more, file by file; without this record nothing may leave.
+rule privacy_gate:
+    input:
+        graph.identifiers(),
+        report="reports/{study}/{scenario}/report.html",
+    output:
+        "reports/{study}/{scenario}/privacy.json",
+    params:
+        depends=graph.gate_depends,
+        raw=graph.raw_option,
+    shell:
+        "python -m analysis.privacy gate reports/{wildcards.study}/{wildcards.scenario} "
+        "--restricted data/derived/{wildcards.study}/{wildcards.scenario} "
+        "--hold data/derived/{wildcards.study}/{wildcards.scenario}/held_back "
+        "--study {wildcards.study} {params.raw} --record {output}"

@@ -82,7 +82,7 @@ def measured(raw: Path, treated: pd.DataFrame):
     ledger = study.exclusions[study.exclusions["ITEM"].eq("scan")]
     assert sorted(refused["CODE"]) == sorted(ledger["CODE"])
     assert len(study.scan_qc) == study.scan_qc["STATUS"].isin(["OK", "REFUSED"]).sum()
-    assert len(study.mips) == len(study.scan_qc) - len(refused)
+    assert len(study.mips) == 2 * (len(study.scan_qc) - len(refused))  # two views
     named = set(study.scan_qc["USUBJID"].dropna()) | set(
         study.exclusions.loc[study.exclusions["CODE"].eq("NO_PET_SCAN"), "USUBJID"]
     )

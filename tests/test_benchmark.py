@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "benchmarks" / "pet"
-PEERS = {"mirp", "zrad", "cerr", "SimpleITK", "radiomics", "rt_utils", "cc3d", "cv2", "dcm2niix"}
+PEERS = {"mirp", "zrad", "cerr", "radiomics", "rt_utils", "cc3d", "cv2", "dcm2niix"}
 
 
 @pytest.fixture

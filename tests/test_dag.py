@@ -1,5 +1,6 @@
 """The whole DAG on the tiny trial, in a copy of the project: it runs, then has nothing to do, then reruns only what must."""
 
+import json
 import os
 import re
 import shutil
@@ -80,7 +81,8 @@ def test_a_changed_value_reruns_only_what_depends_on_it(project):
     plan.write_text(before + "\nfigures: {dpi: 200}\n" if "figures:" not in before else before)
     try:
         assert jobs(snakemake(project, "--dry-run", "--quiet", "progress", "--config", "study=tiny")) == {
-            "publication"
+            "publication",
+            "privacy_gate",
         }
         plan.write_text(before + "\nprimary: {alpha: 0.10}\n")
         assert jobs(snakemake(project, "--dry-run", "--quiet", "progress", "--config", "study=tiny")) == {
@@ -88,6 +90,7 @@ def test_a_changed_value_reruns_only_what_depends_on_it(project):
             "survival_association",
             "biomarkers",
             "publication",
+            "privacy_gate",
         }
     finally:
         plan.write_text(before)
@@ -134,7 +137,29 @@ def test_no_subject_and_no_machine_path_is_in_what_leaves_the_restricted_zone(pr
             assert str(project) not in text and str(ROOT) not in text, file.name
 
 
+def test_everything_was_searched_before_the_run_was_done(project):
+    folder = project / "reports" / "tiny" / "primary"
+    record = json.loads((folder / "privacy.json").read_text())
+    searched = [path for path in folder.rglob("*") if path.is_file() and path.name != "privacy.json"]
+    assert record["findings"] == 0 and sum(record["files"].values()) == len(searched)
+    assert record["searched"]["SUBJECT"] >= 12 and record["restricted_files"]["parquet"] > 10
+
+
+def test_a_result_that_leaks_is_held_back_and_the_run_fails(project):
+    folder = project / "reports" / "tiny" / "primary"
+    subject = pd.read_parquet(project / "data/derived/tiny/primary/adsl.parquet")["USUBJID"].iloc[0]
+    (folder / "tables" / "planted.csv").write_text(f"SUBJECT\n{subject}\n")
+    (folder / "privacy.json").unlink()
+    output = snakemake(project, "--config", "study=tiny", check=False)
+    assert "planted.csv" in output and "SUBJECT" in output and subject not in output
+    assert not (folder / "privacy.json").exists() and not (folder / "tables" / "planted.csv").exists()
+    assert (project / "data/derived/tiny/primary/held_back/tables/planted.csv").is_file()
+    again = snakemake(project, "--quiet", "progress", "--config", "study=tiny")
+    assert jobs(again) == {"privacy_gate"} and (folder / "privacy.json").is_file()
+
+
 def test_two_runs_give_the_same_bytes(project):
-    before = tables(project)
+    record = project / "reports" / "tiny" / "primary" / "privacy.json"
+    before, searched = tables(project), record.read_bytes()
     snakemake(project, "--config", "study=tiny", "--forceall")
-    assert tables(project) == before
+    assert tables(project) == before and record.read_bytes() == searched

@@ -6,6 +6,7 @@ import nbformat
 import pytest
 
 from analysis import run, storage
+from analysis.privacy import gate, identifiers
 from analysis.steps import COMMON_PARAMETERS, STEPS
 
 
@@ -68,6 +69,104 @@ def test_an_executed_notebook_carries_no_times_and_no_paths(notebook, tmp_path):
     content = nbformat.read(out, as_version=4)
     assert content.cells[-1].outputs[0].text == "virtual 15.0 2 None\n"
     assert str(tmp_path) not in out.read_text() and "start_time" not in out.read_text()
+
+
+def leaking(notebook, cell):
+    content = nbformat.read(notebook, as_version=4)
+    content.cells.append(nbformat.v4.new_code_cell(cell))
+    nbformat.write(content, notebook)
+    return notebook
+
+
+def test_an_executed_notebook_that_leaks_reaches_its_place_no_more(notebook, tmp_path, capsys):
+    out = tmp_path / "out.ipynb"
+    out.write_text("an older copy")
+    leaking(notebook, 'print("scanned", "2015" + "0421")')
+    assert run.main([str(notebook), str(out), "-q"]) == 3
+    said = capsys.readouterr().err
+    assert "cell 3 output 0 line 1: DATE (1)" in said and "0421" not in said and "held_back" not in said
+    assert not out.exists()
+
+
+def test_a_notebook_of_no_study_has_no_place_in_reports(notebook, tmp_path, monkeypatch, capsys):
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    assert run.main([str(notebook), "reports/virtual/primary/demo.ipynb", "-q"]) == 2
+    assert "lacks parameters of a study" in capsys.readouterr().err
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A real study of one subject, and a notebook of somebody's own on it."""
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/mine.yaml").write_text("study: mine\ndesign: {kind: real}\n")
+    sdtm = tmp_path / "data/raw/mine/sdtm"
+    sdtm.mkdir(parents=True)
+    (sdtm / "dm.csv").write_text("USUBJID,SEX\nQQ-1077-04,F\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def own_notebook(study):
+    lines = ['study: str = "mine"', *(f"{name}: Optional[str] = None" for name in COMMON_PARAMETERS[1:])]
+    lines[COMMON_PARAMETERS.index("workers")] = "workers: int = 1"
+    cell = nbformat.v4.new_code_cell("\n".join(lines))
+    cell.metadata["tags"] = ["parameters"]
+    content = nbformat.v4.new_notebook()
+    content.cells = [nbformat.v4.new_code_cell("from typing import Optional"), cell]
+    content.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(content, study / "own.ipynb")
+    return study / "own.ipynb"
+
+
+@pytest.mark.parametrize("cell", ['print("QQ-1077-04".lower())', 'raise ValueError("no scan of QQ-1077-04")'])
+def test_a_notebook_with_a_subject_in_an_output_or_a_traceback_is_kept_in_the_restricted_zone(
+    study, own_notebook, capsys, cell
+):
+    out = study / "reports/mine/primary/notebooks/own.ipynb"
+    assert run.main([str(leaking(own_notebook, cell)), str(out), "-q"]) == 3
+    said = capsys.readouterr().err
+    assert "SUBJECT" in said and "1077" not in said and "held_back/own.ipynb" in said
+    assert not out.exists()
+    held = study / "data/derived/mine/primary/held_back"
+    assert "-1077-04" in (held / "own.ipynb").read_text()
+    assert [path.name for path in held.iterdir()] == ["own.ipynb"]
+
+
+def test_a_notebook_that_leaks_no_more_reaches_its_place_and_nothing_stays_held_back(study, own_notebook):
+    out = study / "reports/mine/primary/notebooks/own.ipynb"
+    held = study / "data/derived/mine/primary/held_back"
+    storage.write_bytes(held / "own.ipynb", b"an earlier try")
+    assert run.main([str(own_notebook), str(out), "-q"]) == 0
+    assert out.is_file() and not held.exists()
+
+
+def opened_on(study):
+    return storage.open_run("06", namespace("06", study="mine"))
+
+
+def test_a_report_or_figure_that_leaks_is_not_written_and_its_older_copy_goes(study):
+    from matplotlib.figure import Figure
+
+    opened = opened_on(study)
+    opened.save_report("tables/a.csv", "SUBJECT\nS-1\n")
+    figure = Figure()
+    opened.save_figure(figure, "b", formats=("png", "svg"))
+    with pytest.raises(gate.PrivacyError, match=r"line 2: SUBJECT \(1\)"):
+        opened.save_report("tables/a.csv", "SUBJECT\nQQ-1077-04\n")
+    figure.suptitle("QQ-1077-04")
+    with pytest.raises(gate.PrivacyError, match=r"b\.svg"):
+        opened.save_figure(figure, "b", formats=("png", "svg"))
+    assert [path for path in (study / "reports").rglob("*") if path.is_file()] == []
+
+
+def test_nothing_is_written_while_nobody_knows_what_to_search_for(study):
+    shutil.rmtree(study / "data/raw")
+    with pytest.raises(identifiers.VocabularyMissing, match="NO_VOCABULARY"):
+        opened_on(study).save_report("a.html", "<p>fine</p>")
+    assert not (study / "reports").exists()
 
 
 def namespace(step, **changes):

@@ -25,9 +25,11 @@ MAY_IMPORT = {
     "steps": set(),
     "progress": set(),
     "fanout": {"progress"},
-    "storage": BASE | {"steps"},
+    "privacy": BASE | {"storage", "progress"},  # storage: only its command
+    "storage": BASE | {"steps", "progress", "privacy"},
+    "executed": BASE | {"storage", "steps", "privacy"},
     "provenance": BASE | {"storage", "steps"},
-    "run": {"progress"},
+    "run": BASE | {"progress", "storage", "steps", "privacy", "executed"},
     "dag": BASE | {"steps", "storage"},
     "survival": BASE,
     "clinical": TOP | {"survival"},
@@ -37,6 +39,8 @@ MAY_IMPORT = {
     "figures": BASE | {"tables"},
     "tables": BASE,
     "report": BASE | {"tables"},
+    "quality_pages": BASE | {"tables", "figures", "report"},
+    "quality_report": BASE | {"tables", "figures", "report", "quality_pages", "fanout", "privacy"},
     "portfolio": BASE | {"report", "tables", "storage", "steps"},
 }
 

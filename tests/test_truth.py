@@ -57,7 +57,7 @@ def imaged(tmp_path_factory):
     virtual_trial.write_trial(settings, folder, workers=1)
     sdtm = clinical.read_sdtm(folder / "sdtm", clinical.domains_needed(settings.clinical))
     adsl = clinical.derive_adsl(sdtm, settings)
-    read = {name: name for name in ("roi_map", "scan_map", "reference_regions")}
+    read = {name: name for name in ("roi_map", "scan_map", "reference_regions", "lesion_map")}
     read |= {"decisions": "reader_decisions"}
     read = {name: pd.read_csv(folder / f"{file}.csv", dtype=str) for name, file in read.items()}
     silent = lambda *_: None

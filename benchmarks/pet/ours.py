@@ -45,6 +45,7 @@ def scan_task(folder: Path, roi: str = "seg_sparse/seg.dcm") -> dict[str, Any]:
         "roi_map": known,
         "height_m": None,
         "mip": True,
+        "crop": False,
         "seeds": [],
         "reference_regions": [],
         "scan": scan | dict.fromkeys(("VENDOR", "MODEL", "UNITS", "DECAYCORR")),
@@ -68,7 +69,7 @@ def _check(result) -> None:
     """Refuse to time a scan that was not measured."""
     lesions = {row["LESIONID"] for row in result.rows if row["ROLE"] == "LESION"}
     roles = {row["ROLE"] for row in result.rows}
-    if result.exclusions or len(lesions) != 10 or not {"LIVER", "AORTA"} <= roles or result.mip is None:
+    if result.exclusions or len(lesions) != 10 or not {"LIVER", "AORTA"} <= roles or not result.mips:
         raise RuntimeError(f"the scan is not measured in full: {result.exclusions}, {sorted(lesions)}")
 
 
@@ -153,11 +154,11 @@ def growing(folder: Path) -> Work:
 
 
 def mip(folder: Path) -> Work:
-    """Draw the MIP of a loaded image."""
-    from analysis.pet.measurement import project_coronal
+    """Draw the MIP of a loaded image, from the front and from the side."""
+    from analysis.pet.projection import project
 
     pet, section = _pet(folder), rules()
-    return lambda: project_coronal(pet, section)
+    return lambda: project(pet, rules=section)
 
 
 def proposals(folder: Path) -> Work:

@@ -14,10 +14,22 @@ from analysis.storage import JSON_TABLES, PRIMARY, check_simulated_folder, load_
 
 # Parts of the package each step computes with; a change there, or in a part every step uses, runs it again.
 EVERY_STEP = ("plan.py", "contracts", "storage.py", "steps.py", "provenance.py")
+GATE = ("plan.py", "privacy")
+# What reads the raw files for the audit; a change of the gate's own modules measures nothing again.
+_AUDIT = tuple(
+    f"privacy/{name}.py"
+    for name in (
+        *("audit", "audit_codes", "audit_rules", "collect", "decode", "elements", "found", "plainfiles"),
+        *("series", "tolerant", "values"),
+    )
+)
 CODE = {
     "00": ("virtual_trial",),
     "01": ("clinical",),
-    "02": ("pet", "fanout.py", "progress.py", "figures", "tables"),
+    "02": (
+        *("clinical", "pet", "fanout.py", "progress.py", "figures", "tables"),
+        *("quality_report.py", "quality_pages", *_AUDIT),
+    ),
     "03": ("survival", "pet", "figures", "tables"),
     "04": ("survival", "pet", "figures", "tables"),
     "05": ("biomarkers", "survival", "pet", "figures", "tables"),
@@ -71,6 +83,18 @@ class Graph:
             )
         return f"reports/{self.study}/{scenario}/report.html"
 
+    def privacy(self, scenario: str) -> str:
+        """Return the record that the gate lets out once everything of `scenario` was searched."""
+        return os.path.join(os.path.dirname(self.report(scenario)), "privacy.json")
+
+    def identifiers(self) -> str:
+        """Return the record, in the restricted zone, that the raw files were searched."""
+        return f"data/derived/{self.study}/{PRIMARY}/privacy/identifiers.json"
+
+    def raw_files(self) -> list[str]:
+        """Return the file that stands for all simulated raw files; none for a real study."""
+        return self.simulated_files()[:1]
+
     def reads(self, step: str) -> Callable:
         """Return the input function of `step`: this scenario's own tables, else the primary's."""
 
@@ -103,12 +127,31 @@ class Graph:
         def digest(wildcards):
             """Hash plan, code and raw listing of one scenario."""
             whole = self._plan_of(getattr(wildcards, "scenario", PRIMARY))
-            parts = [whole.digest(STEPS[step].sections), _code_digest(step)]
+            parts = [whole.digest(STEPS[step].sections), _code_digest((*EVERY_STEP, *CODE[step]))]
             if STEPS[step].raw and not self.simulated and step != "00":
                 parts.append(_listing_digest(str(self.raw_dir)))
             return "-".join(parts)
 
         return digest
+
+    def collect_depends(self, wildcards) -> str:
+        """Hash what collecting depends on besides files: its code and, of a real study, the raw listing.
+
+        Not the plan: every step waits for what is collected, and one more word that may pass (`gate_allow`)
+        measures nothing anew. What the plan says of collecting, the collected values know themselves.
+        """
+        return "-".join([_code_digest(_AUDIT), *self._raw_digest()])
+
+    def gate_depends(self, wildcards) -> str:
+        """Hash what the gate depends on besides files: rules, code and, of a real study, the raw listing."""
+        return "-".join([self.plan.digest(["privacy"]), _code_digest(GATE), *self._raw_digest()])
+
+    def _raw_digest(self) -> list[str]:
+        return [] if self.simulated else [_listing_digest(str(self.raw_dir))]
+
+    def raw_option(self, wildcards) -> str:
+        """Return the raw folder as an option of the gate's command, where it is not the default one."""
+        return f"--raw-dir '{self.data}'" if self.data else ""
 
     def raw_parameter(self, wildcards) -> str:
         """Return the raw folder as a parameter of the runner, where it is not the default one."""
@@ -151,9 +194,9 @@ def _file(table: str) -> str:
 
 
 @lru_cache
-def _code_digest(step: str) -> str:
+def _code_digest(names: tuple[str, ...]) -> str:
     package = Path(__file__).parent
-    parts = [package / name for name in (*EVERY_STEP, *CODE[step])]
+    parts = [package / name for name in names]
     files = [file for part in parts for file in ([part] if part.is_file() else part.rglob("*"))]
     hasher = hashlib.sha256()
     for file in sorted(name for name in files if name.suffix in {".py", ".html", ".css", ".yaml"}):

@@ -3,6 +3,8 @@
 Papermill alone only logs an unknown parameter and passes any type. Here both are refused:
 
     pearl-run notebooks/04_survival_association.ipynb out.ipynb -p cut_percent 15
+
+The executed copy is written in the restricted zone, and reaches its place only through the privacy gate.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ from typing import Any
 
 import yaml
 
-from analysis import progress
+from analysis import executed, plan, progress, storage
+from analysis.privacy.gate import PrivacyError
+from analysis.privacy.identifiers import VocabularyMissing
+from analysis.steps import COMMON_PARAMETERS
 
 KINDS = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 
@@ -35,6 +40,15 @@ def notebook_parameters(notebook: str | Path) -> dict[str, tuple[str, ...]]:
     The cell holds annotated literals: ``cut_percent: Optional[float] = None  # percent`` (papermill's own
     reader does not know ``float | None``).
     """
+    found = {}
+    for node in _assignments(notebook):
+        annotation = re.sub(r"^Optional\[(.*)\]$", r"\1 | None", ast.unparse(node.annotation))
+        found[node.target.id] = tuple(part.strip() for part in annotation.split("|"))
+    return found
+
+
+def _assignments(notebook: str | Path) -> list[ast.AnnAssign]:
+    """Return the lines of a notebook's parameters cell."""
     import nbformat
 
     try:
@@ -44,13 +58,11 @@ def notebook_parameters(notebook: str | Path) -> dict[str, tuple[str, ...]]:
     tagged = [cell for cell in content.cells if "parameters" in cell.metadata.get("tags", [])]
     if not tagged:
         raise ParameterError(f"{Path(notebook).name} has no cell tagged 'parameters'")
-    found = {}
-    for node in ast.parse(tagged[0].source).body:
+    body = ast.parse(tagged[0].source).body
+    for node in body:
         if not isinstance(node, ast.AnnAssign):
             raise ParameterError(f"{Path(notebook).name}: a parameter without a type: {ast.unparse(node)}")
-        annotation = re.sub(r"^Optional\[(.*)\]$", r"\1 | None", ast.unparse(node.annotation))
-        found[node.target.id] = tuple(part.strip() for part in annotation.split("|"))
-    return found
+    return body
 
 
 def read_parameters(file: str | Path) -> dict[str, Any]:
@@ -100,32 +112,47 @@ def check_parameters(notebook: str | Path, given: dict[str, Any]) -> dict[str, A
 def run_notebook(
     notebook: str | Path, output: str | Path, given: dict[str, Any] | None = None, quiet: bool = False
 ):
-    """Run `notebook` with checked parameters and write the executed copy to `output`.
+    """Run `notebook` with checked parameters and write the executed copy to `output`, through the gate.
 
     Raises
     ------
-    ParameterError
+    ParameterError, storage.RunError, plan.PlanError
         Before anything runs.
     papermill.PapermillExecutionError
         If a cell raises; the executed copy up to that cell is written.
+    PrivacyError, VocabularyMissing
+        If the executed copy holds what must not leave, or cannot be searched: it is kept in ``held_back/`` of
+        the scenario's derived folder, and an older `output` is removed.
     """
     import papermill
 
     parameters = check_parameters(notebook, given or {})
     output = Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with _ShownProgress(quiet), tempfile.TemporaryDirectory() as sockets:
-            return papermill.execute_notebook(
-                str(notebook),
-                str(output),
-                parameters=parameters,
-                progress_bar=not quiet,
-                kernel_manager_class=_ipc_kernel_manager(sockets),
-            )
-    finally:
-        if output.is_file():
-            strip_run_metadata(output)
+    values = {node.target.id: ast.literal_eval(node.value) for node in _assignments(notebook)} | parameters
+    if not executed.has_study(values) and executed.is_in_reports(output):
+        raise ParameterError(
+            f"{Path(notebook).name} lacks parameters of a study, so nobody knows what its copy must not "
+            f"hold: add {list(COMMON_PARAMETERS)}, or write it elsewhere than below reports/"
+        )
+    opened = executed.open_run(Path(notebook), values)
+    with executed.working_folder(opened) as folder:
+        working = folder / output.name
+        try:
+            with _ShownProgress(quiet), tempfile.TemporaryDirectory() as sockets:
+                return papermill.execute_notebook(
+                    str(notebook),
+                    str(working),
+                    parameters=parameters,
+                    progress_bar=not quiet,
+                    kernel_manager_class=_ipc_kernel_manager(sockets),
+                )
+        except papermill.PapermillExecutionError as error:
+            error.evalue = executed.redact(opened, error.evalue)
+            raise
+        finally:
+            if working.is_file():
+                strip_run_metadata(working)
+                executed.pass_out(opened, working, output)
 
 
 def strip_run_metadata(notebook: str | Path) -> None:
@@ -234,7 +261,15 @@ def main(arguments: list[str] | None = None) -> int:
         given = read_parameters(options.parameters_file) if options.parameters_file else {}
         given.update(dict(options.parameter))
         run_notebook(options.notebook, options.output, given, options.quiet)
-    except (ParameterError, OSError) as error:
+    except (PrivacyError, VocabularyMissing) as error:
+        print(
+            f"{Path(options.notebook).name}: {error}",
+            *getattr(error, "__notes__", ()),
+            sep="\n",
+            file=sys.stderr,
+        )
+        return 3
+    except (ParameterError, storage.RunError, plan.PlanError, OSError) as error:
         print(f"refused: {error}", file=sys.stderr)
         return 2
     except PapermillExecutionError as error:

@@ -70,13 +70,13 @@ STEPS = {
     "02": Step(
         "02_pet_quantification",
         "How much FDG does every lesion take up, and who responds metabolically?",
-        ("design", "visits", "pet", "response"),
+        ("design", "visits", "pet", "response", "privacy", "figures"),
         reads=("adsl",),
         writes=(
-            *("scan_qc", "adpet", "admr", "reference_proposals", "reader_decisions", "mips"),
-            *("exclusions_02", "queries_02"),
+            *("scan_qc", "adpet", "adlesion", "comparability", "admr", "lesion_map", "reference_proposals"),
+            *("reader_decisions", "deid_audit", "exports", "mips", "exclusions_02", "queries_02"),
         ),
-        raw=("dicom",),
+        raw=("dicom", "sdtm"),
         parameters={
             "strict": "pet.strict",
             "new_lesion_is_nonresponse": "response.new_lesion_is_nonresponse",

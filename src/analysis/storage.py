@@ -17,7 +17,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import contracts, plan
+from analysis import contracts, plan, progress
+from analysis.privacy import gate, identifiers
 from analysis.steps import COMMON_PARAMETERS, STEPS, writer_of
 
 PRIMARY = "primary"
@@ -66,7 +67,8 @@ class Run:
     upstream_dir: Path
     workers: int = 1
     dask_scheduler: str | None = None
-    _touched: list[str] = field(default_factory=list)
+    _whole: plan.Plan | None = None
+    _vocabulary: list[Any] = field(default_factory=list, repr=False)
 
     @property
     def is_sensitivity(self) -> bool:
@@ -155,27 +157,80 @@ class Run:
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)
         write_bytes(self.derived_dir / f"{table}.parquet", buffer.getvalue())
-        flat = frame.drop(columns="PIXELS") if "PIXELS" in frame else frame
+        flat = frame.drop(columns=["PIXELS", "LABELS"], errors="ignore")
         text = flat.to_csv(index=False, lineterminator="\n", date_format="%Y-%m-%d")
         return write_bytes(self.derived_dir / f"{table}.csv", text.encode())
 
     # ---- reports
     def save_figure(self, figure, name: str, formats: tuple[str, ...] = ("svg", "png", "pdf")) -> Path:
-        """Save `figure` under ``figures/`` in every format, with the same bytes on every run."""
+        """Save `figure` under ``figures/`` in every format, with the same bytes on every run.
+
+        Raises
+        ------
+        gate.PrivacyError
+            If it holds what must not leave: then no format of it is written, and older ones are removed.
+        """
         metadata = {
             "svg": {"Date": None},
             "pdf": {"CreationDate": None, "ModDate": None, "Producer": None},
             "png": {},
         }
+        files = {}
         for kind in formats:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, metadata=metadata[kind])
-            write_bytes(self.reports_dir / "figures" / f"{name}.{kind}", buffer.getvalue())
-        return self.reports_dir / "figures" / f"{name}.{formats[0]}"
+            files[f"figures/{name}.{kind}"] = buffer.getvalue()
+        return self.pass_out(files)[0]
 
     def save_report(self, name: str, text: str) -> Path:
-        """Save a text (HTML, CSV) under the reports folder."""
-        return write_bytes(self.reports_dir / name, text.encode())
+        """Save a text (HTML, CSV) under the reports folder; raises as `save_figure` does."""
+        return self.pass_out({name: text.encode()})[0]
+
+    def pass_out(self, files: dict[str, bytes]) -> list[Path]:
+        """Write files below the reports folder, all of them or none: the one way out of the restricted zone.
+
+        Parameters
+        ----------
+        files : dict
+            Path below the reports folder -> content.
+
+        Raises
+        ------
+        gate.PrivacyError
+            If one of them holds what must not leave. Older files of these names are removed: a result held
+            back leaves none behind that looks current.
+        identifiers.VocabularyMissing
+            If it is not known what to search for.
+        """
+        paths = [self.reports_dir / name for name in files]
+        try:
+            for name, content in files.items():
+                self.check(name, content)
+        except Exception:  # whatever the reason, what was not searched to the end does not leave
+            for path in paths:
+                path.unlink(missing_ok=True)
+            raise
+        return [write_bytes(path, content) for path, content in zip(paths, files.values())]
+
+    def check(self, name: str, content: bytes) -> None:
+        """Raise as `pass_out` does if `content` may not be written below the reports folder."""
+        gate.check(name, content, self.vocabulary(), self.rules())
+
+    def rules(self) -> plan.Section:
+        """Return the rules of the privacy gate."""
+        return self._whole.privacy
+
+    def vocabulary(self) -> Any:
+        """Return the values of the raw files that outputs are searched for; collected on first need."""
+        if not self._vocabulary:
+            where = (self.raw_dir, self.upstream_dir, self._whole, project_root())
+            self._vocabulary.append(identifiers.load_vocabulary(*where, self.workers, progress.report))
+        return self._vocabulary[0]
+
+    @property
+    def held_back_dir(self) -> Path:
+        """Folder in the restricted zone for what the gate did not let pass."""
+        return self.derived_dir / "held_back"
 
     def show(self, frame: pd.DataFrame, digits: int = 3, rows: int = 12) -> pd.DataFrame:
         """Return `frame` as it may be shown: subjects as keys, no dates, numbers rounded, first `rows`."""
@@ -297,7 +352,8 @@ def resolve(
     own_tree = own_dir is not None and (scenario == PRIMARY or not primary_dir.is_dir())
     upstream = derived if own_tree else primary_dir
     restricted = whole.restrict(STEPS[step].sections)
-    return Run(step, study, scenario, restricted, raw, derived, reports, upstream, workers, dask_scheduler)
+    places = (raw, derived, reports, upstream)
+    return Run(step, study, scenario, restricted, *places, workers, dask_scheduler, _whole=whole)
 
 
 def load_study_plan(study: str, plan_file: str | None = None) -> plan.Plan:

@@ -197,8 +197,22 @@ def demo_mips():
     for subject, falls in (("S01", {"D0": 1, "D14": 0.35, "D28": 0.2}), ("S02", {"D0": 1, "D14": 1.05})):
         for visit, factor in falls.items():
             image = np.clip(body + factor * sum(lesions), 0, 255).astype(np.uint8)
-            frames.append((subject, visit, rows, columns, image.ravel()))
-    return pd.DataFrame(frames, columns=["USUBJID", "AVISIT", "ROWS", "COLUMNS", "PIXELS"])
+            labels = np.zeros((rows, columns), np.uint8)
+            labels[64:77, 56:69], labels[113:128, 37:52], labels[80:86, 30:36] = 1, 2, 3
+            frame = (
+                subject,
+                visit,
+                "CORONAL",
+                rows,
+                columns,
+                4.0,
+                image.ravel(),
+                labels.ravel(),
+                "L1;L2;LIVER",
+            )
+            frames.append(frame)
+    names = ["USUBJID", "AVISIT", "VIEW", "ROWS", "COLUMNS", "PIXELMM", "PIXELS", "LABELS", "LABELNAMES"]
+    return pd.DataFrame(frames, columns=names)
 
 
 def demo_scan_qc():

@@ -66,6 +66,26 @@ def test_group_names_of_any_length_stand_beside_their_numbers(demo, check_readab
     check_readable(kaplan_meier.plot_km(renamed[renamed["GROUP"].notna()], width="page"))
 
 
+def test_projections_outline_and_name_lesions_and_no_reference_region(demo):
+    figure = pet.plot_mips(demo["mips"]())
+    for axes in [axes for axes in figure.axes if axes.images]:
+        assert [text.get_text() for text in axes.texts] == ["L1", "L2"]
+        assert [len(lines.get_segments()) for lines in axes.collections] == [2 * (13 + 13), 2 * (15 + 15)]
+    assert not any(axes.collections for axes in pet.plot_mips(demo["mips"](), outline=False).axes)
+
+
+def test_projections_of_different_height_have_one_scale(demo):
+    mips = demo["mips"]()
+    half = mips.index == 1  # the upper half of the second one was cut
+    mips.loc[half, "ROWS"] = 95
+    for name in ("PIXELS", "LABELS"):
+        mips[name] = [value[95 * 100 :] if cut else value for value, cut in zip(mips[name], half)]
+    shown = [axes for axes in pet.plot_mips(mips).axes if axes.images]
+    pixel = {np.ptp(axes.get_ylim()) / axes.get_position().height for axes in shown}
+    assert max(pixel) == pytest.approx(min(pixel))
+    assert shown[1].get_ylim() == (94.5, 94.5 - 190)  # feet at the bottom, nothing above what was cut
+
+
 @pytest.mark.parametrize("rows", [1, 40])
 def test_a_forest_of_any_length_is_readable(demo, check_readable, rows):
     estimates = pd.concat([demo["estimates"]()] * 5, ignore_index=True).head(rows)
@@ -140,10 +160,6 @@ def test_the_curve_frame_of_the_estimator_is_taken_as_it_is():
     text = kaplan_meier.caption_km(frame, endpoint="Overall survival")
     assert "A n = 2, 1 event and B n = 3, 2 events" in text
     assert kaplan_meier.plot_km(frame).axes
-
-
-def test_the_log_normal_limits_of_a_twelve_percent_cv_are_those_of_qiba():
-    assert [round(limit) for limit in waterfall.repeatability_limits(0.12)] == [-28, 39]
 
 
 def test_a_ln_ratio_of_three_quarters_is_a_fall_of_twenty_five_percent():

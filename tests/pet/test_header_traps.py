@@ -327,3 +327,88 @@ def test_a_name_that_looks_like_a_code_is_not_repeated(tmp_path, name, text):
     with pytest.raises(SeriesRefused, match="an unknown code") as refused:
         load_pet(write_series(tmp_path, edit=change(**{name: text})))
     assert text not in str(refused.value)
+
+
+# ---- how the image was made ----
+
+MADE = ("software", "reconstruction", "kernel", "psf", "time_of_flight")
+
+
+def made(path):
+    pet = load_pet(path)
+    return [pet.facts[key] for key in MADE], [flag for flag in pet.facts["flags"] if flag.startswith("RECON")]
+
+
+@pytest.mark.parametrize(
+    ("method", "psf", "tof"),
+    [
+        ("PSF+TOF 2i21s", "Y", "Y"),
+        ("OSEM3D 4i8s", "N", "N"),
+        ("TrueX", "Y", "N"),
+        ("VPFX", "N", "Y"),
+        ("VPFX-S", "Y", "Y"),
+        ("BLOB-OS-TF", "N", "Y"),
+        ("3D-OSEM-TOF", "N", "Y"),
+        ("TOFU PSFX", "N", "N"),  # words, not letters
+        ("", None, None),
+    ],
+)
+def test_a_reconstruction_says_by_its_name_whether_it_models_resolution_and_flight(
+    tmp_path, method, psf, tof
+):
+    path = write_series(tmp_path, edit=lambda ds, k: setattr(ds, "ReconstructionMethod", method))
+    assert made(path) == ([None, method or None, None, psf, tof], [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["DOE^JANE", "VG51C 20150624", "24.06.2015", "JUN 24", "1.3.12.2.1107.5", "10:22", "x" * 65, "M\xfcller"],
+)
+def test_what_is_no_technical_text_is_dropped_and_said(tmp_path, text):
+    def edit(ds, k):
+        ds.SoftwareVersions, ds.ReconstructionMethod, ds.ConvolutionKernel = (
+            ["VG60A", text],
+            "OSEM",
+            "All-pass",
+        )
+
+    found, flags = made(write_series(tmp_path, edit=edit))
+    assert found == [None, "OSEM", "All-pass", "N", "N"] and flags == ["RECON_TEXT_UNUSUAL"]
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_slices_that_disagree_on_their_making_leave_it_unknown(tmp_path, fast):
+    def edit(ds, k):
+        ds.SoftwareVersions, ds.ReconstructionMethod = "VG60A", "PSF" if k == 2 else "OSEM"
+
+    rules = plan.defaults().override({"pet.fast_path": fast}).pet
+    pet = load_pet(write_series(tmp_path, edit=edit), rules=rules)
+    assert [pet.facts[key] for key in MADE] == ["VG60A", None, None, None, None]
+    assert "RECON_VARIES" in pet.facts["flags"]
+
+
+def test_an_enhanced_image_codes_how_it_was_made(tmp_path):
+    def edit(ds):
+        ds.SoftwareVersions = "3.7.17"
+        group, acquired = Dataset(), Dataset()
+        group.ReconstructionType, group.ReconstructionAlgorithm = "3D", "RAMLA"
+        group.IterativeReconstructionMethod = "YES"
+        group.NumberOfIterations, group.NumberOfSubsets = 3, 21
+        acquired.TimeOfFlightInformationUsed = "YES"
+        shared = ds.SharedFunctionalGroupsSequence[0]
+        shared.PETReconstructionSequence = [group]
+        shared.PETFrameAcquisitionSequence = [acquired]
+
+    assert made(write_enhanced(tmp_path / "e", edit=edit)) == (
+        ["3.7.17", "3D RAMLA 3i21s", None, "N", "Y"],
+        [],
+    )
+
+
+def test_an_image_prints_as_one_line_without_whose_it_is(tmp_path):
+    text = repr(
+        load_pet(
+            write_series(tmp_path, np.ones((4, 5, 6)), edit=lambda ds, k: setattr(ds, "PatientID", "X-1"))
+        )
+    )
+    assert text == "PetImage(4 x 5 x 6 voxels of 4 x 4 x 4 mm, SUV bw in g/ml, adaptations: none)"

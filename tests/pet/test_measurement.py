@@ -190,9 +190,48 @@ def test_both_uptake_times_are_reported(raw):
 
 
 def test_the_projection_has_the_head_up_and_the_plans_white(raw):
-    mip = scan(raw, mip=True).mip
-    assert mip.shape == (12, 14) and mip.dtype == np.uint8
+    coronal, sagittal = scan(raw, mip=True, crop=False).mips
+    assert (coronal["USUBJID"], coronal["AVISIT"]) == ("S1", "D0")
+    assert (coronal["ROWS"], coronal["COLUMNS"], coronal["PIXELMM"]) == (12, 14, 4.0)
+    assert (sagittal["VIEW"], sagittal["ROWS"], sagittal["COLUMNS"]) == ("SAGITTAL", 12, 14)
+    mip = coronal["PIXELS"].reshape(12, 14)
+    assert mip.dtype == np.uint8
     assert mip[12 - 1 - 2, 2] == pytest.approx(6.0 / RULES.mip_suv_max * 255, abs=1.5)
+
+
+def test_a_picture_is_cut_unless_its_task_says_that_it_may_show_all(raw):
+    """No head can be told in these few voxels, so nothing is shown of them."""
+    result = scan(raw, mip=True)
+    assert result.mips == [] and {"MIP_NECK_NOT_FOUND", "MIP_WITHHELD"} <= flags(result)
+
+
+def test_how_the_image_was_made_stands_in_its_row(tmp_path):
+    def edit(ds, k):
+        ds.SoftwareVersions, ds.ReconstructionMethod = ["VG60A", "2.1"], "PSF+TOF 2i21s"
+        ds.ConvolutionKernel = "Gauss5.00"
+
+    write_series(tmp_path / "pet", suv(), edit=edit)
+    row = scan(tmp_path).scan
+    made = {"SOFTWARE": "VG60A; 2.1", "RECON": "PSF+TOF 2i21s", "KERNEL": "Gauss5.00", "PSF": "Y", "TOF": "Y"}
+    made |= {"MATRIX": "14 x 14", "VOXELX": 4.0, "VOXELY": 4.0, "VOXELZ": 4.0, "HARMON": "UNKNOWN"}
+    assert {name: row[name] for name in made} == made
+    assert (row["TREFRULE"], row["TREFSPREAD"]) == ("SERIES_TIME", 0.0)
+    assert row["TREFDIFF"] == pytest.approx(0.0, abs=1e-3)  # times are written to the microsecond
+
+
+def test_the_filter_of_eqpet_changes_the_numbers_and_not_the_picture(raw):
+    entry = {"vendor": "Synthetic", "model": "Phantom", "earl_standard": 1, "eqpet_fwhm_mm": 6.0}
+    rules = {"pet.harmonisation": [entry], "pet.eqpet_apply": True}
+    where = {"STUDYID": "T", "USUBJID": "S1", "AVISIT": "D0", "ADT": pd.NaT, "PATH": "pet"}
+    task = {"mip": True, "crop": False, "scan": where}
+    plain, filtered = (
+        scan(raw, "one.dcm", **task),
+        scan(raw, "one.dcm", **task, rules=DEFAULTS.override(rules).pet),
+    )
+    assert filtered.scan["HARMON"] == "EQPET" and filtered.scan["ADAPTATIONS"] == "EQPET_FILTERED"
+    assert values(filtered, "L1")["SUVMAX"] < values(plain, "L1")["SUVMAX"]
+    assert np.array_equal(filtered.mips[0]["PIXELS"], plain.mips[0]["PIXELS"])
+    assert "EQPET_FILTERED" not in codes(filtered.queries)
 
 
 def test_rules_as_a_plain_dictionary_give_the_same(raw):

@@ -8,7 +8,12 @@ import pydicom
 
 from analysis import plan
 
-SETTINGS = plan.defaults().override({"virtual.voxel_mm": [8.0, 8.0, 8.0]}).virtual
+# On the table as the body is drawn, so that places are those of the phantom.
+SETTINGS = (
+    plan.defaults()
+    .override({"virtual.voxel_mm": [8.0, 8.0, 8.0], "virtual.table_shift_mm": [0.0, 0.0, 0.0]})
+    .virtual
+)
 
 
 def make_spec(vendor="SIEMENS", roi_format="SEG", **changes):

@@ -1,10 +1,11 @@
 """Tables a person adds to the virtual trial: a word on each liver and aorta not drawn, whose a scan is."""
 
+import highdicom as hd
 import numpy as np
 import pandas as pd
 import pydicom
 import pytest
-from scan_factory import SETTINGS, digest, make_spec
+from scan_factory import SETTINGS, digest, make_spec, read_slices
 
 from analysis import plan
 from analysis.virtual_trial import anatomy, reader_tables, scan_specs, simulate_trial, write_trial
@@ -23,7 +24,8 @@ def trial():
 def off(tmp_path_factory):
     """The plan of a study with neither; only a plan file can say null."""
     file = tmp_path_factory.mktemp("plan") / "plain.yaml"
-    file.write_text("study: plain\nvirtual:\n  lesions_only: null\n  hospital_id: null\n")
+    names = ("lesions_only", "hospital_id", "renamed_lesions")
+    file.write_text("study: plain\nvirtual:\n" + "".join(f"  {name}: null\n" for name in names))
     return plan.load("plain", file)
 
 
@@ -106,6 +108,8 @@ def test_one_liver_is_moved_to_a_place_inside_the_right_lobe_and_the_rest_is_acc
     centre = moved[["X", "Y", "Z"]].to_numpy(float)[0]
     scale = anatomy.body_scale(moved["USUBJID"].iloc[0], PLAN.virtual)
     away = np.random.default_rng(1).standard_normal((500, 3))
+    # Coordinates are those of the scan: the patient lies elsewhere on the table.
+    centre = centre - anatomy.table_shift(*moved[["USUBJID", "AVISIT"]].iloc[0], PLAN.virtual)
     surface = centre + 15 * away / np.linalg.norm(away, axis=1, keepdims=True)
     reached = ((surface / scale - lobe["ellipsoid"]) / np.array(lobe["semi"])) ** 2
     assert reached.sum(axis=1).max() < 1
@@ -126,13 +130,82 @@ def test_the_scan_map_names_subject_and_visit_of_the_one_scan_with_another_ident
     ]
 
 
+def test_the_patient_whose_lesions_were_renamed_has_a_word_on_every_region_of_hers(trial, tmp_path):
+    reader_tables.write_lesion_map(trial, tmp_path)
+    table = pd.read_csv(tmp_path / "lesion_map.csv", dtype=str)
+    (subject,) = set(table["USUBJID"])
+    lesions = trial.lesions[trial.lesions["USUBJID"] == subject]
+    assert lesions["NEWVIS"].isna().all() and len(lesions) > 1
+    assert trial.scans.loc[trial.scans["USUBJID"] == subject, "SITEID"].iloc[0] == "04"
+    visits = set(trial.scans.loc[trial.scans["USUBJID"] == subject, "AVISIT"]) - {"D0"}
+    assert set(table["AVISIT"]) == visits != set()
+    for _, rows in table.groupby("AVISIT"):
+        assert set(rows["LESIONID"]) == set(lesions["LESIONID"])
+        assert rows["ROINAME"].is_unique and not set(rows["ROINAME"]) & set(lesions["LESIONID"])
+        assert rows["RELATION"].value_counts()["SPLIT"] == 2
+    assert table[["READER", "DECIDEDDT"]].notna().all(axis=None)
+
+
+def test_a_lesion_drawn_in_two_parts_has_the_voxels_of_the_whole_and_no_voxel_of_the_image_changes(tmp_path):
+    whole, renamed = written(tmp_path, "whole"), written(tmp_path, "renamed", RENAMED="Y")
+    assert region_names(renamed) == ["FU4a", "FU4b", "FU3", "FU2", "FU1", "LIVER", "AORTA"]
+    images = [{k: v for k, v in digest(one).items() if k.startswith("pet")} for one in (whole, renamed)]
+    assert images[0] == images[1]
+    sizes = [voxel_counts(one) for one in (whole, renamed)]
+    assert sizes[0]["L1"] == sizes[1]["FU4a"] + sizes[1]["FU4b"] and min(sizes[1].values()) > 0
+    assert [sizes[0][name] for name in ("L2", "L3", "L4")] == [
+        sizes[1][name] for name in ("FU3", "FU2", "FU1")
+    ]
+
+
+def voxel_counts(folder):
+    seg = hd.seg.segread(folder / "roi" / "seg.dcm")
+    names = {number: seg.get_segment_description(number).segment_label for number in seg.segment_numbers}
+    return {
+        name: int(seg.get_volume(segment_numbers=[number], combine_segments=True).array.astype(bool).sum())
+        for number, name in names.items()
+    }
+
+
+@pytest.mark.parametrize("roi_format", ["SEG", "RTSTRUCT_CT"])
+def test_another_place_on_the_table_moves_image_and_regions_alike_and_changes_no_voxel(tmp_path, roi_format):
+    settings = plan.Section("virtual", {**SETTINGS.to_dict(), "table_shift_mm": [15.0, 10.0, 60.0]})
+    spec = make_spec(roi_format=roi_format)
+    here, there = tmp_path / "here", tmp_path / "there"
+    truths = [
+        write_scan(spec, folder, np.random.default_rng(5), rules)
+        for folder, rules in ((here, SETTINGS), (there, settings))
+    ]
+    shift = anatomy.table_shift(spec["USUBJID"], spec["AVISIT"], settings)
+    assert (np.abs(shift) <= [15, 10, 60]).all() and np.linalg.norm(shift) > 5
+    for first, second in zip(read_slices(here), read_slices(there), strict=True):
+        assert first.PixelData == second.PixelData
+        moved = np.subtract(second.ImagePositionPatient, first.ImagePositionPatient)
+        np.testing.assert_allclose(moved, shift, atol=1e-3)
+    places = [place_of_first_region(one) for one in (here, there)]
+    np.testing.assert_allclose(places[1] - places[0], shift, atol=1e-3)
+    centres = [np.array(rows[0]["CENTER_MM"].split(";"), float) for rows in truths]
+    np.testing.assert_allclose(centres[1] - centres[0], shift, atol=1e-3)
+
+
+def place_of_first_region(folder):
+    (path,) = (folder / "roi").iterdir()
+    ds = pydicom.dcmread(path)
+    if "StructureSetROISequence" in ds:
+        return np.array(ds.ROIContourSequence[0].ContourSequence[0].ContourData[:3], float)
+    return (
+        hd.seg.segread(path).get_volume(segment_numbers=[1], combine_segments=True).affine @ [0, 0, 0, 1]
+    )[:3]
+
+
 def test_neither_draws_a_random_number_and_both_can_be_left_out(trial, off, tmp_path):
     plain = simulate_trial(off)
-    how_sent = ["LESIONSONLY", "PATIENTID"]
+    how_sent = ["LESIONSONLY", "RENAMED", "PATIENTID"]
     for name in ("patients", "lesions", "uptake", "roles"):
         pd.testing.assert_frame_equal(getattr(plain, name), getattr(trial, name))
     pd.testing.assert_frame_equal(plain.scans.drop(columns=how_sent), trial.scans.drop(columns=how_sent))
     reader_tables.write_reference_regions(plain, tmp_path, off.virtual)
+    reader_tables.write_lesion_map(plain, tmp_path)
     reader_tables.write_scan_map(plain, tmp_path)
     assert not list(tmp_path.iterdir())
 

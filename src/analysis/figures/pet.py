@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.figures import style
+from analysis.figures.outlines import draw_outlines
 from analysis.tables import words
 from analysis.tables.format import number
 
@@ -27,6 +28,8 @@ def plot_mips(
     labels: Mapping[str, str] | None = None,
     visits: Sequence[str] | None = None,
     scale: str = "",
+    view: str = "CORONAL",
+    outline: bool = True,
     rules: Any = None,
 ) -> Figure:
     """Draw maximum-intensity projections: a row a patient, a column a visit; high uptake is dark.
@@ -34,13 +37,18 @@ def plot_mips(
     Parameters
     ----------
     mips : DataFrame
-        USUBJID AVISIT ROWS COLUMNS PIXELS (grey values 0-255, row by row; square pixels, head first).
+        Rows of the table mips: USUBJID AVISIT VIEW ROWS COLUMNS PIXELMM PIXELS LABELS LABELNAMES (grey
+        values 0-255, row by row; square pixels, head first).
     labels : mapping, optional
         USUBJID -> text above the row; no subject identifier is printed otherwise.
     visits : sequence of str, optional
         Columns; every visit that occurs, in time order, if absent.
     scale : str
         What white and black stand for, for example ``"SUV 0 (white) to 10 (black)"``.
+    view : {"CORONAL", "SAGITTAL"}
+        Direction of view.
+    outline : bool
+        Outline the lesions and name them; liver and aorta are not drawn.
     rules : Section, optional
         Section ``figures`` of the plan.
 
@@ -52,15 +60,19 @@ def plot_mips(
     Raises
     ------
     ValueError
-        If there is no projection, or PIXELS does not fill ROWS x COLUMNS.
+        If there is no projection, or PIXELS or LABELS does not fill ROWS x COLUMNS.
     """
+    mips = mips[mips["VIEW"] == view]
     if mips.empty:
         raise ValueError("no projection to draw: leave the figure out and say why")
     shown = list(visits or [visit for visit in VISIT_ORDER if visit in set(mips["AVISIT"])])
     people = list(dict.fromkeys(mips["USUBJID"]))
-    images = {(row.USUBJID, row.AVISIT): _image(row) for row in mips.itertuples()}
+    rows = {(row.USUBJID, row.AVISIT): row for row in mips.itertuples()}
+    images = {key: _image(row, row.PIXELS) for key, row in rows.items()}
     head, gap, foot = 11.0, 2.0, 6.0 if scale else 1.0
-    wide = max(MIP_MM * image.shape[1] / image.shape[0] for image in images.values())
+    tall_mm = max(row.ROWS * row.PIXELMM for row in rows.values())
+    wide_mm = max(row.COLUMNS * row.PIXELMM for row in rows.values())
+    wide = MIP_MM * wide_mm / tall_mm
     natural = len(shown) * wide + (len(shown) + 1) * gap
     figure = style.new_figure(max(natural, 50.0), len(people) * (MIP_MM + head) + foot, rules)
     left = max((50.0 - natural) / 2, 0) + gap
@@ -72,6 +84,11 @@ def plot_mips(
         for column, visit in enumerate(shown):
             axes = style.axes_mm(figure, left + column * (wide + gap), bottom, wide, MIP_MM)
             _draw_mip(axes, images.get((person, visit)), style.label_of(visit), rules)
+            if (row := rows.get((person, visit))) is None:
+                continue
+            _set_scale(axes, row, tall_mm, wide_mm)
+            if outline:
+                _outline_lesions(axes, row, tall_mm, rules)
     if scale:
         _write_mm(figure, left, 2.6, scale, rules.small_size_pt, ha="left", color=style.MUTED)
     return figure
@@ -128,17 +145,21 @@ def plot_scan_quality(
     return figure
 
 
-def caption_mips(mips: pd.DataFrame, *, scale: str = "") -> str:
+def caption_mips(mips: pd.DataFrame, *, scale: str = "", outline: bool = True) -> str:
     """Write the caption of the projection panel from what it shows."""
+    mips = mips[mips["VIEW"] == "CORONAL"]
     visits = [style.label_of(visit).lower() for visit in VISIT_ORDER if visit in set(mips["AVISIT"])]
     n = mips["USUBJID"].nunique()
     who = f"{n} patient{'s' if n > 1 else ''} at {style.join_words(visits)}"
     tail = f"; {scale}" if scale else ""
-    return f"Coronal maximum-intensity projections of {who}{tail}. Every projection has the same grey scale."
+    names = " Lesions are outlined; where they overlap, the smaller one is in front." if outline else ""
+    text = f"Coronal maximum-intensity projections of {who}{tail}. Every projection has the same grey scale."
+    return text + names
 
 
 def alt_mips(mips: pd.DataFrame) -> str:
     """Describe the projections for a reader who cannot see them."""
+    mips = mips[mips["VIEW"] == "CORONAL"]
     visits = [style.label_of(visit).lower() for visit in VISIT_ORDER if visit in set(mips["AVISIT"])]
     return (
         f"{len(mips)} coronal FDG-PET projections of {mips['USUBJID'].nunique()} patient(s), side by side: "
@@ -176,8 +197,8 @@ def alt_scan_quality(scan_qc: pd.DataFrame) -> str:
     return "Two panels of points by visit: " + "; ".join(parts) + "."
 
 
-def _image(row: Any) -> np.ndarray:
-    pixels = np.frombuffer(row.PIXELS, np.uint8) if isinstance(row.PIXELS, bytes) else np.asarray(row.PIXELS)
+def _image(row: Any, pixels: Any) -> np.ndarray:
+    pixels = np.frombuffer(pixels, np.uint8) if isinstance(pixels, bytes) else np.asarray(pixels)
     if pixels.size != int(row.ROWS) * int(row.COLUMNS):
         raise ValueError(f"PIXELS holds {pixels.size} values, not {int(row.ROWS)} x {int(row.COLUMNS)}")
     return pixels.reshape(int(row.ROWS), int(row.COLUMNS)).astype(np.uint8)
@@ -192,6 +213,20 @@ def _draw_mip(axes, image: np.ndarray | None, title: str, rules: Any) -> None:
         axes.text(0.5, 0.5, "no scan", transform=axes.transAxes, ha="center", va="center", color=style.MUTED)
     else:
         axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest", aspect="equal")
+
+
+def _set_scale(axes, row: Any, tall_mm: float, wide_mm: float) -> None:
+    """Show every projection at one scale, feet at the bottom: pictures may end at different heights."""
+    axes.set_ylim(row.ROWS - 0.5, row.ROWS - 0.5 - tall_mm / row.PIXELMM)
+    middle, half = (row.COLUMNS - 1) / 2, wide_mm / row.PIXELMM / 2
+    axes.set_xlim(middle - half, middle + half)
+
+
+def _outline_lesions(axes, row: Any, tall_mm: float, rules: Any) -> None:
+    names = row.LABELNAMES.split(";") if isinstance(row.LABELNAMES, str) else []
+    size = rules.small_size_pt - 1
+    line = size * style.MM_PER_POINT * tall_mm / row.PIXELMM / MIP_MM
+    draw_outlines(axes, _image(row, row.LABELS), names, size, line, rules.cycle[1])
 
 
 def _write_mm(figure: Figure, x: float, y: float, text: str, size: float, **options: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -28,32 +27,6 @@ def percent_change(score: pd.Series) -> pd.Series:
     [0.0, -25.0]
     """
     return 100 * np.expm1(score)
-
-
-def repeatability_limits(cv: float) -> tuple[float, float]:
-    """Return the limits, percent, between which 95 of 100 changes lie when nothing but measurement varies.
-
-    Parameters
-    ----------
-    cv : float
-        Within-subject coefficient of variation of one measurement, as a share.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper limit: exp(-+ 1.96 sqrt 2 s) - 1 with s the log-normal standard deviation, percent.
-
-    References
-    ----------
-    QIBA Profile FDG-PET/CT: -28 to +39 % at 12 %.
-
-    Examples
-    --------
-    >>> [round(limit) for limit in repeatability_limits(0.12)]
-    [-28, 39]
-    """
-    reach = NormalDist().inv_cdf(0.975) * np.sqrt(2 * np.log1p(cv**2))
-    return float(100 * np.expm1(-reach)), float(100 * np.expm1(reach))
 
 
 @style.drawn

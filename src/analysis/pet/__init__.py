@@ -3,13 +3,14 @@
 - one file: `dicomfile`, `plainfile` (walk its bytes), `fastpath`, `header` (planes), `enhanced`, `realworld`,
   `pixels`, `codestream`
 - one series: `series` (``load_pet``), `groups`, `geometry`, `suv`, `timing`, `injection`, `gates`,
-  `body_size`, `clock`, `record`
+  `body_size`, `clock`, `record`, `technique`, `harmonisation`
 - regions: `roi` (``load_rois``), `roi_file`, `rtstruct`, `contour_file`, `contour`, `oblique`,
   `segmentation`, `frame_groups`, `nifti`, `masks`, `planes`, `region`, `seeds`, `growing`
 - numbers: `metrics` (``measure``), `peak`, `reference_regions`, `proposals`, `torso`, `patient_view`,
   `reference_choice`, `quality`
 - one study: `index`, `walk`, `filekind`, `describe`, `damage`, `dicomdir`, `pairing`, `assign`, `scan_map`,
-  `reader_tables`, `tasks`, `scan_regions`, `measurement` (``measure_scan``), `study`, `ledger`
+  `reader_tables`, `tasks`, `scan_regions`, `scan_facts`, `measurement` (``measure_scan``), `study`, `ledger`
+- pictures: `projection`, `head` (what is cut of real patients)
 - response: `lesion_pairs`, `response`, `response_rules`
 
 Every refusal, adaptation and flag is a code (`codes`). The names below are imported on first use, so that

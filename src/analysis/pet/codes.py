@@ -126,6 +126,18 @@ class RoiRefused(_Refused):
     """
 
 
+class RegistrationRefused(_Refused):
+    """Two scans of a patient that cannot be laid over each other, so no lesion of one is known on the other.
+
+    Attributes
+    ----------
+    code : str
+        REGISTRATION_FAILED.
+    message : str
+        What was expected, what was found, what to do.
+    """
+
+
 @dataclass
 class Notes:
     """Adaptations and flags gathered while one series is read, each code once and in order of appearance."""

@@ -21,6 +21,7 @@ from analysis.pet.codes import SeriesRefused
 from analysis.pet.dicomfile import sop_class
 from analysis.pet.pixels import stored_frames
 from analysis.pet.realworld import Scaled, apply_maps, unit_code, unit_of
+from analysis.pet.technique import CODED
 
 ENHANCED_PET = "1.2.840.10008.5.1.4.1.1.130"
 LEGACY_CONVERTED = "1.2.840.10008.5.1.4.1.1.128.1"
@@ -45,6 +46,7 @@ _GEOMETRY = {
     "PlanePositionSequence": ("ImagePositionPatient",),
     "PlaneOrientationSequence": ("ImageOrientationPatient",),
 }
+_RECONSTRUCTION = ("PETReconstructionSequence", "PETFrameAcquisitionSequence")
 _TIMES = ("FrameAcquisitionDateTime", "FrameReferenceDateTime", "TemporalPositionIndex")
 _NOT_OF_A_SLICE = ("PixelData", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _PROJECTIONS = {"MAX_IP", "MIN_IP", "MEAN_IP"}
@@ -163,6 +165,10 @@ def _frame_header(where: str, common: pydicom.Dataset, own, shared) -> pydicom.D
     if content is not None:
         _copy(content, _TIMES, header)
         _set_acquisition(header, own.get("UnassignedPerFrameConvertedAttributesSequence"))
+    for keyword in _RECONSTRUCTION:
+        group = _group(own, shared, keyword)
+        if group is not None:
+            _copy(group, CODED, header)
     kind = _group(own, shared, "PETFrameTypeSequence")
     if kind is not None and "FrameType" in kind:
         projection = kind.get("VolumeBasedCalculationTechnique") in _PROJECTIONS

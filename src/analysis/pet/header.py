@@ -24,6 +24,7 @@ from analysis.pet.dicomfile import DamagedFile, read_complete, sop_class
 from analysis.pet.fastpath import SeriesReader, Wanted
 from analysis.pet.pixels import PLAIN_SYNTAX, stored_frames, truncated
 from analysis.pet.plainfile import FORMS
+from analysis.pet.technique import KEYWORDS, read_technique
 
 CLASSIC_PET = "1.2.840.10008.5.1.4.1.1.128"
 ENHANCED_PET = {enhanced.ENHANCED_PET, enhanced.LEGACY_CONVERTED}
@@ -59,6 +60,7 @@ class PetSlice:
     tracer_listed: bool
     nuclide: str
     tracer: tuple[str, ...]
+    technique: dict[str, str]
     stored: np.ndarray
 
 
@@ -105,7 +107,7 @@ _MEANING = {tag_for_keyword(key) for key in (
     "SpecificCharacterSet", "SOPClassUID", "ImageType", "SeriesType", "CorrectedImage", "PixelSpacing",
     "ImageOrientationPatient", "RadiopharmaceuticalInformationSequence", "NumberOfFrames", "SamplesPerPixel",
     "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
-    "PixelRepresentation", *_TEXT, *_NUMBER,
+    "PixelRepresentation", *_TEXT, *_NUMBER, *KEYWORDS,
 )}  # fmt: skip
 # Of these, what may differ from slice to slice in a form that is read without pydicom.
 _WANTED = {
@@ -194,7 +196,8 @@ def _frames(name: str, ds: pydicom.Dataset, rules) -> Iterator[PetSlice]:
         if last is not None:
             text = last.text if item.text == last.text else item.text
             number = last.number if item.number == last.number else item.number
-            item = replace(item, text=text, number=number)
+            technique = last.technique if item.technique == last.technique else item.technique
+            item = replace(item, text=text, number=number, technique=technique)
         yield item
         last = item
 
@@ -242,6 +245,7 @@ def _slice(name: str, ds: pydicom.Dataset, stored: np.ndarray, rules) -> PetSlic
         tracer_listed=listed,
         nuclide=f"{_text(codes[0], 'CodeValue')} {_text(codes[0], 'CodeMeaning')}".strip(),
         tracer=_tracer_names(tracer),
+        technique=read_technique(ds),
         stored=stored,
     )
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from analysis import plan as plans
-from analysis.pet import quality, reference_regions
+from analysis.pet import comparability, lesion_background, reference_regions
+from analysis.pet.comparability import KEY
 from analysis.pet.reference_regions import BASELINE
 
-KEY = ["USUBJID", "AVISIT"]
 ADPET_KEY = ["USUBJID", "AVISIT", "LESIONID", "METRIC"]
 _OWN_SCALE = {"SULPEAK", "SULMAX", "SUVPEAK"}
 
@@ -24,15 +24,21 @@ class Case:
     ----------
     visits : DataFrame
         Indexed by USUBJID, AVISIT (sorted): STUDYID PETDT; BASE_SEEN SEEN (the scan exists), BASE_MEASURED
-        MEASURED (it was computable), REFUSED; NEW (reader-confirmed), NEW_UNCONFIRMED; LESIONS (count at
-        baseline); LONGDIAM_CHANGE TLG_CHANGE (percent); LIVER_F (SULmean, g/ml); COMPARABLE.
+        MEASURED (it was computable), REFUSED; NEW (reader-confirmed), NEW_UNCONFIRMED, INFLAMMATORY; LESIONS
+        (count at baseline); LONGDIAM_CHANGE TLG_CHANGE (percent); SIZE_PROGRESSES; LIVER_F (SULmean, g/ml);
+        COMPARABLE (verdict, missing without a pair of scans).
     pairs : DataFrame
-        One row a baseline lesion and follow-up visit: BASE AVAL (as measured), BEST_BASE FILLED (best case
-        where unknown), UNKNOWN RESOLVED EVALUABLE TARGET (bool), LOAD (baseline load of dominance_volume).
+        One row a baseline lesion and follow-up visit: BASE AVAL (as measured, or imputed from IMPUTED),
+        BEST_BASE FILLED (best case where unknown), UNKNOWN RESOLVED NOT_EVALUABLE EVALUABLE TARGET (bool),
+        LOAD (baseline load of dominance_volume), RANK (baseline value by which lesions are capped), ORGAN.
+    new : DataFrame
+        One row a lesion seen at follow-up alone: USUBJID AVISIT LESIONID STATUS (NEW, NEW_UNCONFIRMED or
+        INFLAMMATORY).
     """
 
     visits: pd.DataFrame
     pairs: pd.DataFrame
+    new: pd.DataFrame
 
 
 def collect(
@@ -53,23 +59,34 @@ def collect(
     """
     _check(adpet, metric)
     decisions = _used_decisions(adpet, decisions)
-    scans = _scan_table(adpet, scans)
+    qc, scans = scans, _scan_table(adpet, scans)
     visits = _expected_visits(plan.design.followup_visits, subjects, scans)
     visits = _add_presence(visits, scans).join(_study(adpet, subjects), on="USUBJID")
     pairs = _pair(adpet, plan, metric, visits, decisions)
-    visits = _add_new_lesions(visits, adpet, decisions)
+    new = _new_lesions(visits, adpet, decisions)
+    at = {word: list(part[KEY].itertuples(index=False, name=None)) for word, part in new.groupby("STATUS")}
+    for word in ("NEW", "NEW_UNCONFIRMED", "INFLAMMATORY"):
+        visits[word] = visits.index.isin(at.get(word, []))
     baseline = adpet[(adpet["AVISIT"] == BASELINE) & (adpet["ROLE"] == "LESION")]
     counts = baseline.groupby("USUBJID")["LESIONID"].nunique()
     visits["LESIONS"] = visits.index.get_level_values("USUBJID").map(counts).fillna(0).astype(int)
-    visits["LONGDIAM_CHANGE"] = _change(adpet, visits, "LONGDIAM", worst=True)
-    visits["TLG_CHANGE"] = _change(adpet, visits, plan.response.percist_tlg_metric, worst=False)
-    return Case(_add_comparability(visits, adpet, scans, plan.response), pairs)
+    visits = _add_sizes(visits, adpet, plan.response)
+    visits["TLG_CHANGE"] = _change_of_sum(adpet, visits, plan.response.percist_tlg_metric)
+    visits["LIVER_F"] = comparability.read_reference(adpet, "LIVER", "SULMEAN").reindex(visits.index)
+    visits["COMPARABLE"] = comparability.judge_pairs(qc, adpet, plan).reindex(visits.index)
+    return Case(visits, pairs, new)
 
 
-def select_set(pairs: pd.DataFrame, which: str, by_load: bool) -> pd.DataFrame:
-    """Select the lesions a rule looks at (all, evaluable, target), with their WEIGHT: 1, or the load."""
+def select_set(pairs: pd.DataFrame, which: str, *, by_load: bool, cap: int | None = None) -> pd.DataFrame:
+    """Select the lesions a rule looks at (all, evaluable, target), with their WEIGHT: 1, or the load.
+
+    With a `cap`, each patient's hottest at baseline (RANK, ties by name); lesions without a RANK come last.
+    """
     keep = {"all": slice(None), "evaluable": pairs["EVALUABLE"], "target": pairs["TARGET"]}[which]
     chosen = pairs.loc[keep]
+    if cap is not None:
+        ranked = chosen.sort_values([*KEY, "RANK", "LESIONID"], ascending=[True, True, False, True])
+        chosen = chosen.loc[(ranked.groupby(KEY).cumcount() < cap).reindex(chosen.index)]
     return chosen.assign(WEIGHT=chosen["LOAD"] if by_load else 1.0)
 
 
@@ -95,12 +112,12 @@ def _used_decisions(adpet: pd.DataFrame, decisions: pd.DataFrame | None) -> pd.D
 
 
 def _scan_table(adpet: pd.DataFrame, scans: pd.DataFrame | None) -> pd.DataFrame:
-    """One row a subject and visit: ADT, MEASURED, UPTAKEMIN."""
-    measured = adpet[[*KEY, "ADT"]].drop_duplicates(KEY).assign(MEASURED=True, UPTAKEMIN=np.nan)
+    """One row a subject and visit: ADT, MEASURED."""
+    measured = adpet[[*KEY, "ADT"]].drop_duplicates(KEY).assign(MEASURED=True)
     if scans is None or scans.empty:
         return measured.set_index(KEY)
     listed = scans[scans["AVISIT"].notna()]
-    listed = listed[[*KEY, "ADT", "UPTAKEMIN"]].assign(MEASURED=listed["STATUS"] == "OK")
+    listed = listed[[*KEY, "ADT"]].assign(MEASURED=listed["STATUS"] == "OK")
     both = pd.concat([listed, measured[~_in(measured, listed)]], ignore_index=True)
     both = both.sort_values([*KEY, "MEASURED"], ascending=[True, True, False], kind="stable")
     return both.drop_duplicates(KEY).set_index(KEY)
@@ -171,10 +188,9 @@ def _pair(
     follow = adpet.loc[adpet["METRIC"] == metric, [*KEY, "LESIONID", "AVAL"]]
     pairs = pairs.merge(follow, on=[*KEY, "LESIONID"], how="left", validate="one_to_one")
     called = _called(pairs, decisions)
-    pairs["RESOLVED"] = called["resolved"]
-    gone = pairs["RESOLVED"] & pairs["AVAL"].isna()
-    pairs["AVAL"] = pairs["AVAL"].mask(gone, _background(adpet, pairs, metric, rules.resolved_background))
-    pairs["AVAL"] = pairs["AVAL"].mask(called["not_evaluable"])
+    pairs["RESOLVED"], pairs["NOT_EVALUABLE"] = called["resolved"], called["not_evaluable"]
+    pairs["AVAL"] = pairs["AVAL"].mask(pairs["NOT_EVALUABLE"])
+    pairs = _impute_gone(pairs, adpet, metric, rules.resolved_background)
     base_bad = ~(np.isfinite(pairs["BASE"]) & (pairs["BASE"] > 0))
     pairs["UNKNOWN"] = base_bad | ~(np.isfinite(pairs["AVAL"]) & (pairs["AVAL"] >= 0))
     pairs["FILLED"] = pairs["AVAL"].mask(pairs["UNKNOWN"], 0.0)
@@ -182,8 +198,18 @@ def _pair(
     return pairs
 
 
+def _impute_gone(pairs: pd.DataFrame, adpet: pd.DataFrame, metric: str, order: list[str]) -> pd.DataFrame:
+    """Give a lesion the reader calls resolved, and did not draw, its background; IMPUTED says from where."""
+    pairs["IMPUTED"] = pd.Series(None, index=pairs.index, dtype=object)
+    gone = pairs[pairs["RESOLVED"] & pairs["AVAL"].isna() & ~pairs["NOT_EVALUABLE"]]
+    if len(gone):
+        value, source = lesion_background.impute_background(adpet, gone, metric, order)
+        pairs.loc[gone.index, "AVAL"], pairs.loc[gone.index, "IMPUTED"] = value, source
+    return pairs
+
+
 def _baseline_lesions(adpet: pd.DataFrame, plan: plans.Plan, metric: str) -> pd.DataFrame:
-    """One row a subject and baseline lesion: BASE LOAD EVALUABLE TARGET ORGAN."""
+    """One row a subject and baseline lesion: BASE LOAD RANK EVALUABLE TARGET ORGAN."""
     rows = adpet[(adpet["AVISIT"] == BASELINE) & (adpet["ROLE"] == "LESION")]
     names = ["USUBJID", "LESIONID"]
     lesions = rows.drop_duplicates(names)[[*names, "ORGAN", "EVALFL", "TARGETFL"]].set_index(names)
@@ -191,6 +217,7 @@ def _baseline_lesions(adpet: pd.DataFrame, plan: plans.Plan, metric: str) -> pd.
     absent = pd.Series(np.nan, index=lesions.index)
     lesions["BASE"] = value.get(metric, absent)
     lesions["LOAD"] = value.get(plan.response.dominance_weight, absent)
+    lesions["RANK"] = value.get(plan.response.target_metric, lesions["BASE"])
     lesions["EVALUABLE"] = lesions["EVALFL"] == "Y"
     lesions["TARGET"] = lesions["TARGETFL"] == "Y"
     if metric in _OWN_SCALE:
@@ -206,71 +233,54 @@ def _called(pairs: pd.DataFrame, decisions: pd.DataFrame) -> dict[str, np.ndarra
     return {w: index.isin(list(rows.itertuples(index=False, name=None))) for w, rows in wanted.items()}
 
 
-def _background(adpet: pd.DataFrame, pairs: pd.DataFrame, metric: str, order: list[str]) -> pd.Series:
-    """Return the scan's background on the metric's scale, NaN for metrics that are no uptake."""
-    scale = metric[:3] if metric[:3] in {"SUV", "SUL"} else None
-    out = pd.Series(np.nan, index=pairs.index)
-    for role in order if scale else []:
-        found = _reference(adpet, role, f"{scale}MEAN").reindex(pd.MultiIndex.from_frame(pairs[KEY]))
-        out = out.fillna(pd.Series(found.to_numpy(float), index=pairs.index))
-    return out
+def _new_lesions(visits: pd.DataFrame, adpet: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:
+    """List lesions that only a follow-up scan shows, as judged; one reader who says new decides."""
+    lesion = ["USUBJID", "LESIONID"]
+    seen = adpet.loc[adpet["ROLE"] == "LESION", [*KEY, "LESIONID"]].drop_duplicates()
+    old = pd.MultiIndex.from_frame(seen.loc[seen["AVISIT"] == BASELINE, lesion])
+    measured = pd.MultiIndex.from_frame(seen[KEY]).isin(visits.index[visits["BASE_MEASURED"]])
+    words = {"new": "NEW", "inflammatory": "INFLAMMATORY"}
+    judged = decisions[decisions["DECISION"].isin(list(words))]
+    judged = judged.assign(STATUS=judged["DECISION"].map(words)).drop(columns="DECISION")
+    found = pd.concat([judged, seen[measured].assign(STATUS="NEW_UNCONFIRMED")], ignore_index=True)
+    found = found[~pd.MultiIndex.from_frame(found[lesion]).isin(old)]
+    found = found[pd.MultiIndex.from_frame(found[KEY]).isin(visits.index)]
+    order = found["STATUS"].map({"NEW": 0, "INFLAMMATORY": 1, "NEW_UNCONFIRMED": 2})
+    found = found.assign(ORDER=order).sort_values([*KEY, "LESIONID", "ORDER"], kind="stable")
+    return found.drop_duplicates([*KEY, "LESIONID"], ignore_index=True).drop(columns="ORDER")
 
 
-def _reference(adpet: pd.DataFrame, role: str, metric: str) -> pd.Series:
-    """Return the reference region's value of every scan; a scan with several of the role has none."""
-    rows = adpet[(adpet["ROLE"] == role) & (adpet["METRIC"] == metric)]
-    return rows.drop_duplicates(KEY, keep=False).set_index(KEY)["AVAL"]
-
-
-def _add_new_lesions(visits: pd.DataFrame, adpet: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:
-    """Mark visits with a reader-confirmed new lesion, and those with one no reader has judged."""
-    confirmed = decisions.loc[decisions["DECISION"] == "new", KEY]
-    lesions = adpet.loc[adpet["ROLE"] == "LESION", [*KEY, "LESIONID"]].drop_duplicates()
-    old = lesions.loc[lesions["AVISIT"] == BASELINE, ["USUBJID", "LESIONID"]]
-    candidate = ~pd.MultiIndex.from_frame(lesions[["USUBJID", "LESIONID"]]).isin(
-        pd.MultiIndex.from_frame(old)
-    )
-    judged = decisions.loc[decisions["DECISION"].isin(["new", "inflammatory"]), [*KEY, "LESIONID"]]
-    open_case = candidate & ~pd.MultiIndex.from_frame(lesions).isin(
-        list(judged.itertuples(index=False, name=None))
-    )
-    unconfirmed = list(lesions.loc[open_case, KEY].itertuples(index=False, name=None))
-    return visits.assign(
-        NEW=visits.index.isin(list(confirmed.itertuples(index=False, name=None))),
-        NEW_UNCONFIRMED=visits.index.isin(unconfirmed) & visits["BASE_MEASURED"],
-    )
-
-
-def _change(adpet: pd.DataFrame, visits: pd.DataFrame, metric: str, *, worst: bool) -> pd.Series:
-    """Percent change of a metric over the lesions of both scans: the largest one, or that of the sum."""
+def _both_scans(adpet: pd.DataFrame, visits: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """One row a baseline lesion and follow-up visit: BASE and AVAL of a metric."""
     rows = adpet.loc[(adpet["ROLE"] == "LESION") & (adpet["METRIC"] == metric), [*KEY, "LESIONID", "AVAL"]]
     base = rows[rows["AVISIT"] == BASELINE].drop(columns="AVISIT").rename(columns={"AVAL": "BASE"})
     both = visits.index.to_frame(index=False).merge(base, on="USUBJID", how="inner")
-    both = both.merge(rows, on=[*KEY, "LESIONID"], how="left", validate="one_to_one")
-    both["RATIO"] = both["AVAL"] / both["BASE"].where(both["BASE"] > 0)
+    return both.merge(rows, on=[*KEY, "LESIONID"], how="left", validate="one_to_one")
+
+
+def _change_of_sum(adpet: pd.DataFrame, visits: pd.DataFrame, metric: str) -> pd.Series:
+    """Percent change of a metric summed over lesions; a sum with an unknown part is unknown."""
+    if not adpet["METRIC"].eq(metric).any():
+        return pd.Series(np.nan, index=visits.index)
+    both = _both_scans(adpet, visits, metric)
+    both["UNKNOWN"] = ~(both["BASE"] > 0) | both["AVAL"].isna()
     groups = both.groupby(KEY)
-    # A sum with an unknown part is unknown; a lesion known to grow is known to grow.
-    total = groups["AVAL"].sum(min_count=1) / groups["BASE"].sum(min_count=1)
-    ratio = (
-        groups["RATIO"].max()
-        if worst
-        else total.mask(groups["RATIO"].agg(lambda r: r.isna().any()).astype(bool))
-    )
-    return (100 * (ratio - 1)).reindex(visits.index).astype(float)
+    ratio = groups["AVAL"].sum(min_count=1) / groups["BASE"].sum(min_count=1)
+    return (100 * (ratio.mask(groups["UNKNOWN"].any()) - 1)).reindex(visits.index).astype(float)
 
 
-def _add_comparability(
-    visits: pd.DataFrame, adpet: pd.DataFrame, scans: pd.DataFrame, rules: plans.Section
-) -> pd.DataFrame:
-    base = pd.MultiIndex.from_arrays([visits.index.get_level_values(0), [BASELINE] * len(visits)], names=KEY)
-    liver = _reference(adpet, "LIVER", "SULMEAN")
-    facts = pd.DataFrame(
-        {
-            "UPTAKE_B": scans["UPTAKEMIN"].reindex(base).to_numpy(float),
-            "UPTAKE_F": scans["UPTAKEMIN"].reindex(visits.index).to_numpy(float),
-            "LIVER_B": liver.reindex(base).to_numpy(float),
-            "LIVER_F": liver.reindex(visits.index).to_numpy(float),
-        },
-        index=visits.index,
+def _add_sizes(visits: pd.DataFrame, adpet: pd.DataFrame, rules: plans.Section) -> pd.DataFrame:
+    """Add LONGDIAM_CHANGE, percent of the lesion that grew most, and SIZE_PROGRESSES: unknown is not."""
+    if not adpet["METRIC"].eq("LONGDIAM").any():
+        return visits.assign(LONGDIAM_CHANGE=np.nan, SIZE_PROGRESSES=False)
+    both, eps = _both_scans(adpet, visits, "LONGDIAM"), rules.comparison_tolerance
+    growth = both["AVAL"] - both["BASE"]
+    both["CHANGE"] = 100 * growth / both["BASE"].where(both["BASE"] > 0)
+    both["GROWS"] = (both["CHANGE"] >= rules.percist_size_percent - eps) & (
+        growth >= rules.percist_size_mm - eps
     )
-    return visits.assign(LIVER_F=facts["LIVER_F"], COMPARABLE=quality.compare_scans(facts, rules))
+    groups = both.groupby(KEY)
+    return visits.assign(
+        LONGDIAM_CHANGE=groups["CHANGE"].max().reindex(visits.index).astype(float),
+        SIZE_PROGRESSES=groups["GROWS"].any().reindex(visits.index).eq(True),
+    )

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from analysis import plan as plans
-from analysis.pet import body_size, quality
+from analysis.pet import harmonisation, quality
 from analysis.pet.codes import RoiRefused, SeriesRefused
+from analysis.pet.lesion_names import LesionNames, assign_lesions, list_drawn
 from analysis.pet.metrics import Voxels, compute_totals, measure_reference, measure_voxels
+from analysis.pet.projection import project_scan
 from analysis.pet.reference_choice import (
     MOVED_SINCE,
     WITHOUT_PLACE,
@@ -22,6 +24,7 @@ from analysis.pet.reference_choice import (
     is_signed,
 )
 from analysis.pet.reference_regions import check_region, percist_threshold
+from analysis.pet.scan_facts import scan_facts, sul_factor
 from analysis.pet.scan_regions import (
     REFERENCES,
     Problem,
@@ -59,18 +62,21 @@ class ScanResult:
         The scan_qc row.
     exclusions, queries : list of dict
         What was set aside, and what a person should look at.
-    mip : ndarray of uint8, shape (rows, columns), optional
-        Coronal maximum intensity projection, head up, isotropic; white is the plan's SUV.
+    mips : list of dict
+        mips rows: two projections, for real patients without the head (`analysis.pet.projection`).
     references : list of dict
         reference_proposals rows: where liver and aorta come from, or why there is none.
+    drawn : list of dict
+        DRAWNID LESIONID FLAGS of every lesion region as it was drawn.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     scan: dict[str, Any] = field(default_factory=dict)
     exclusions: list[dict[str, Any]] = field(default_factory=list)
     queries: list[dict[str, Any]] = field(default_factory=list)
-    mip: np.ndarray | None = None
+    mips: list[dict[str, Any]] = field(default_factory=list)
     references: list[dict[str, Any]] = field(default_factory=list)
+    drawn: list[dict[str, str]] = field(default_factory=list)
 
 
 def measure_scan(
@@ -84,9 +90,11 @@ def measure_scan(
         ``raw_dir`` and, relative to it, ``path`` (folder of the series), ``files`` (its files, or None for
         all of the folder) and ``rois`` (ROI objects); ``series_uid``; ``scan`` (what is known for the
         scan_qc row, with STUDYID USUBJID AVISIT ADT); ``roi_map`` (ROI name -> row of roi_map.csv);
-        ``height_m`` (of another scan of the patient, or None); ``mip`` (bool); optionally ``group`` (name of
-        the group of a split series), ``seeds`` and ``reference_regions`` (rows of the reader's tables for
-        this scan), ``set_aside`` (bool: a region or seed of this scan was set aside before).
+        ``height_m`` (of another scan of the patient, or None); ``mip`` (bool: project it); ``crop`` (bool:
+        cut the pictures below the chin); optionally ``group`` (name of the group of a split series),
+        ``seeds`` and ``reference_regions`` (rows of the reader's tables for this scan), ``lesions`` (name
+        drawn -> lesion), ``aliases`` (lesion a name stands for -> lesion it is) and ``unmatched`` (put before
+        every other name), ``set_aside`` (bool: a region or seed of this scan was set aside before).
     rules : Section or mapping, optional
         Plan section ``pet``.
 
@@ -98,51 +106,34 @@ def measure_scan(
     rules = _as_section(rules)
     result = ScanResult(scan=dict(task["scan"], STATUS="OK", CODE=None, MESSAGE=None))
     try:
-        pet = load_pet(
-            _source(task),
+        sent = load_pet(
+            series_files(task),
             series_uid=task["series_uid"],
             group=task.get("group"),
             strict=rules.strict,
             rules=rules,
         )
-        flags = [*pet.facts["flags"], *quality.check_protocol(pet.facts, rules)]
+        flags = [*sent.facts["flags"], *quality.check_protocol(sent.facts, rules)]
+        facts = scan_facts(sent)
+        pet = harmonisation.filter_for_quantification(sent, result.scan | facts, rules)
     except SeriesRefused as error:
         _refuse(result, error)
         return result
     flags += quality.check_body(pet.values, rules)
-    result.scan |= _scan_facts(pet)
-    factor, sul_flags = _sul_factor(pet, rules, task.get("height_m"))
+    result.scan |= facts
+    result.scan["HARMON"], unknown = harmonisation.state(result.scan, rules)
+    factor, sul_flags = sul_factor(pet, rules, task.get("height_m"))
     scan = _Scan(pet, factor, rules, result)
     flags += _measure_all(task, scan)
-    _query_header(result, pet)
-    result.scan |= {"ADAPTATIONS": _join(pet.adaptations), "FLAGS": _join([*flags, *sul_flags])}
+    _query_header(result, sent)
+    flags += [*sul_flags, *unknown]
     if task.get("mip"):
-        result.mip = project_coronal(pet, rules)
+        seen = {name: region.voxels for (_, name), region in scan.regions.items()}
+        pictures, cut = project_scan(sent, seen, rules, crop=task.get("crop", True))
+        where = {key: result.scan[key] for key in ("USUBJID", "AVISIT")}
+        result.mips, flags = [where | row for row in pictures], [*flags, *cut]
+    result.scan |= {"ADAPTATIONS": _join(pet.adaptations), "FLAGS": _join(flags)}
     return result
-
-
-def project_coronal(pet: PetImage, rules: plans.Section | None = None) -> np.ndarray:
-    """Project the largest SUV along the antero-posterior axis, as an 8-bit picture with the head up.
-
-    Parameters
-    ----------
-    pet : PetImage
-        An axial image.
-    rules : Section, optional
-        Plan section ``pet`` (`mip_step`, `mip_suv_max`).
-
-    Returns
-    -------
-    ndarray of uint8, shape (rows, columns)
-        0 = SUV 0, 255 = `mip_suv_max` and above; pixels are square.
-    """
-    rules = plans.defaults().pet if rules is None else rules
-    towards_head = pet.affine[2, 0] >= 0
-    flat = pet.coronal_mip[::-1] if towards_head else pet.coronal_mip
-    height = max(1, round(flat.shape[0] * pet.spacing_mm[0] / pet.spacing_mm[2]))
-    nearest = (np.arange(height) + 0.5) * flat.shape[0] / height
-    grey = np.clip(flat[nearest.astype(int)] / rules.mip_suv_max, 0, 1) * 255
-    return grey.astype(np.uint8)[:: rules.mip_step, :: rules.mip_step]
 
 
 @dataclass
@@ -151,6 +142,7 @@ class _Scan:
     sul_per_suv: float
     rules: plans.Section
     result: ScanResult
+    regions: Regions = field(default_factory=dict)
 
 
 def _as_section(rules: Any) -> plans.Section:
@@ -159,7 +151,19 @@ def _as_section(rules: Any) -> plans.Section:
     return rules if isinstance(rules, plans.Section) else plans.Section("pet", rules)
 
 
-def _source(task: Mapping[str, Any]) -> Path | list[Path]:
+def series_files(task: Mapping[str, Any]) -> Path | list[Path]:
+    """Return the folder or the files of a task's series, as `load_pet` takes them.
+
+    Parameters
+    ----------
+    task : mapping
+        ``raw_dir``, ``path`` and ``files``, as for `measure_scan`.
+
+    Returns
+    -------
+    Path or list of Path
+        The folder where the task names no files.
+    """
     root = Path(task["raw_dir"])
     return root / task["path"] if task["files"] is None else [root / name for name in task["files"]]
 
@@ -174,43 +178,42 @@ def _aside(result: ScanResult, item: str, code: str, reason: str) -> dict[str, A
     return {**where, "ITEM": item, "CODE": code, "REASON": reason}
 
 
-def _scan_facts(pet: PetImage) -> dict[str, Any]:
-    facts = pet.facts
-    dose = facts.get("injected_activity_bq")
-    return {
-        "VENDOR": facts["vendor"],
-        "MODEL": facts["model"],
-        "UNITS": facts["units"],
-        "DECAYCORR": facts["decay_correction"],
-        "UPTAKEMIN": facts.get("uptake_time_min"),
-        "UPTAKEACQ": facts.get("uptake_time_acquisition_min"),
-        "DOSEMBQ": None if dose is None else dose / 1e6,
-        "WEIGHTKG": facts.get("body_weight_kg"),
-        "HEIGHTM": facts.get("body_height_m"),
-        "NSLICES": facts["n_slices"],
-        "VOXELML": facts["voxel_volume_ml"],
-    }
+def find_regions(
+    task: Mapping[str, Any], pet: PetImage, rules: plans.Section | Mapping[str, Any] | None = None
+) -> Regions:
+    """Find the regions a scan is measured in, in the very way `measure_scan` does.
+
+    Parameters
+    ----------
+    task : mapping
+        As for `measure_scan`.
+    pet : PetImage
+        The image of that scan.
+    rules : Section or mapping, optional
+        Plan section ``pet``.
+
+    Returns
+    -------
+    dict
+        (role, name) -> ScanRegion, what was drawn, grown from points and used as a reference.
+    """
+    scan = _Scan(pet, math.nan, _as_section(rules), ScanResult(scan=dict(task["scan"])))
+    return _gather_regions(task, scan).regions
 
 
-def _sul_factor(pet: PetImage, rules: plans.Section, other_height_m: float | None) -> tuple[float, list[str]]:
-    """Return SUL per SUV (lean over whole body mass), NaN with a flag where it cannot be computed."""
-    weight, height, sex = (pet.facts.get(key) for key in ("body_weight_kg", "body_height_m", "sex"))
-    flags = []
-    if height is None and other_height_m:
-        height, flags = other_height_m, ["HEIGHT_CARRIED"]
-    if weight is None:
-        return np.nan, ["SUL_WEIGHT_MISSING"]
-    if rules.sul_formula == "lbm_james128" and height and body_size.beyond_james_vertex(weight, height, sex):
-        return np.nan, ["JAMES_BEYOND_VERTEX"]
-    try:
-        lean = body_size.normaliser(rules.sul_formula, weight, height, sex)
-    except SeriesRefused as error:
-        return np.nan, [f"SUL_{error.code}"]
-    return lean / body_size.normaliser("bw", weight), flags
+@dataclass
+class _Gathered:
+    """Regions of a scan, its measured references, and what could not be used."""
+
+    regions: Regions
+    references: dict[str, dict[str, Any] | None]
+    threshold: float | None
+    problems: list[Problem]
+    flags: list[str]
 
 
-def _measure_all(task: Mapping[str, Any], scan: _Scan) -> list[str]:
-    """Measure references, then lesions, then totals; return flags that concern the whole scan."""
+def _gather_regions(task: Mapping[str, Any], scan: _Scan) -> _Gathered:
+    """Gather drawn regions, references and what is grown from points; flags concern the whole scan."""
     regions, problems = load_regions(task, scan.pet, scan.rules)
     first, later, unused = split_seeds(regions, task.get("seeds") or ())
     # Proposals keep away from what is grown from points too; only PERCIST's threshold waits for the liver.
@@ -222,13 +225,24 @@ def _measure_all(task: Mapping[str, Any], scan: _Scan) -> list[str]:
     if liver:
         threshold = percist_threshold(liver["suv_mean"], liver["suv_sd"], scan.rules)
     problems += add_seeds(regions, later, scan.pet, scan.rules, threshold)
+    names = LesionNames.of(task)
+    assign_lesions(regions, names)
+    scan.result.drawn += list_drawn(regions, problems, names)
     flag_shared(regions)
+    return _Gathered(regions, found, threshold, problems, flags)
+
+
+def _measure_all(task: Mapping[str, Any], scan: _Scan) -> list[str]:
+    """Measure references, then lesions, then totals; return flags that concern the whole scan."""
+    gathered = _gather_regions(task, scan)
+    regions, problems, flags = gathered.regions, gathered.problems, gathered.flags
+    scan.regions = regions
     scan.result.exclusions += [_aside(scan.result, *problem[:3]) for problem in problems]
     lesions = {name: region for (role, name), region in sorted(regions.items()) if role == "LESION"}
-    for role, values in sorted(found.items()):
+    for role, values in sorted(gathered.references.items()):
         if values:
             flags += _add_reference(scan, role, regions[(role, role)], values, lesions.values())
-    parts = [_measure_lesion(scan, name, region, threshold) for name, region in lesions.items()]
+    parts = [_measure_lesion(scan, name, region, gathered.threshold) for name, region in lesions.items()]
     lost = task.get("set_aside", False) or None in parts or any(problem.lesion for problem in problems)
     if task["rois"] or task.get("seeds"):
         _add_totals(scan, [part for part in parts if part is not None], lost)
@@ -247,7 +261,7 @@ def _choose_references(
     flags = []
     for one in references:
         if one.used and one.status != "GIVEN":
-            regions[(one.name, one.name)] = ScanRegion(one.region, None, list(one.flags))
+            regions[(one.name, one.name)] = ScanRegion(one.region, None, list(one.flags), status=one.status)
             flags += [flag for flag in one.flags if flag in (MOVED_SINCE, WITHOUT_PLACE)]
     _list_references(scan, references)
     return flags

@@ -14,6 +14,27 @@ from analysis.pet.region import Region
 Choice = Callable[[np.ndarray, tuple[int, ...]], tuple[slice, ...]]
 
 
+def body_axes(affine: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
+    """Tell which axis of an image runs along the body, from front to back, and to the left.
+
+    Parameters
+    ----------
+    affine : ndarray, shape (4, 4)
+        (slice, row, column, 1) to patient coordinates (LPS), mm.
+
+    Returns
+    -------
+    order : tuple of int
+        Image axis nearest to head, back and left; one may stand twice in a very oblique image.
+    along : ndarray, shape (3,)
+        Cosine between them, below 0 where the image runs the other way.
+    """
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    patient = directions[::-1]  # rows: z, y, x
+    order = tuple(int(axis) for axis in np.abs(patient).argmax(axis=1))
+    return order, np.array([patient[row, axis] for row, axis in enumerate(order)])
+
+
 @dataclass(frozen=True, eq=False)
 class PatientView:
     """The image in larger voxels, its axes turned towards the head, the back and the patient's left.
@@ -69,10 +90,7 @@ class PatientView:
         RoiRefused
             ``ORIENTATION_OBLIQUE`` for image axes far from the body's; ``IMAGE_TOO_SMALL``.
         """
-        directions = pet.affine[:3, :3] / np.linalg.norm(pet.affine[:3, :3], axis=0)
-        patient = directions[::-1]  # rows: z, y, x
-        order = tuple(int(axis) for axis in np.abs(patient).argmax(axis=1))
-        along = np.array([patient[row, axis] for row, axis in enumerate(order)])
+        order, along = body_axes(pet.affine)
         if len(set(order)) < 3 or np.abs(along).min() < math.cos(math.radians(rules.propose_tilt_degrees)):
             raise RoiRefused("ORIENTATION_OBLIQUE", "a plane along the body's axes expected; draw the region")
         spacing = np.asarray(pet.spacing_mm)[list(order)]

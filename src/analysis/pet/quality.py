@@ -1,4 +1,4 @@
-"""Checks on scans beyond what SUV needs: the protocol's gates, comparable pairs, and readers' decisions."""
+"""Checks on scans beyond what SUV needs: the protocol's gates, and readers' decisions."""
 
 from __future__ import annotations
 
@@ -11,44 +11,8 @@ import pandas as pd
 from analysis import plan as plans
 from analysis.pet.codes import SeriesRefused
 
-ASSESSABLE, NOT_ASSESSABLE, INSUFFICIENT = "ASSESSABLE", "NOT_ASSESSABLE", "INSUFFICIENT_INFORMATION"
 QUERY_COLUMNS = ["CODE", "SEVERITY", "USUBJID", "DOMAIN", "RECORD", "MESSAGE", "ACTION"]
 DECISIONS = ("new", "inflammatory", "resolved", "not_evaluable")
-
-
-def compare_scans(pairs: pd.DataFrame, rules: plans.Section | None = None) -> pd.Series:
-    """Compare the two scans of each pair by PERCIST's blocking criteria.
-
-    Parameters
-    ----------
-    pairs : DataFrame
-        One row a pair: UPTAKE_B UPTAKE_F (minutes from injection), LIVER_B LIVER_F (liver SULmean, g/ml);
-        missing is NaN.
-    rules : Section, optional
-        Plan section ``response`` (`uptake_*`, `liver_difference_*`).
-
-    Returns
-    -------
-    Series of str
-        NOT_ASSESSABLE if one criterion fails, else INSUFFICIENT_INFORMATION if one is unknown, else
-        ASSESSABLE. All limits are inclusive: 15 minutes, 20 % of the larger liver value and 0.3 g/ml are
-        comparable.
-    """
-    rules = plans.defaults().response if rules is None else rules
-    eps = rules.comparison_tolerance
-    uptake = pairs[["UPTAKE_B", "UPTAKE_F"]].to_numpy(float)
-    liver = pairs[["LIVER_B", "LIVER_F"]].to_numpy(float)
-    gap, step = np.abs(uptake[:, 1] - uptake[:, 0]), np.abs(liver[:, 1] - liver[:, 0])
-    failed = (
-        (uptake < rules.uptake_minimum_min - eps).any(axis=1)
-        | (gap > rules.uptake_difference_min + eps)
-        | (step > rules.liver_difference_percent / 100 * liver.max(axis=1) + eps)
-        | (step > rules.liver_difference_sul + eps)
-    )
-    unknown = np.isnan(gap) | np.isnan(step)
-    return pd.Series(
-        np.select([failed, unknown], [NOT_ASSESSABLE, INSUFFICIENT], ASSESSABLE), index=pairs.index
-    )
 
 
 def check_decisions(decisions: pd.DataFrame, adpet: pd.DataFrame, *, baseline: str = "D0") -> pd.DataFrame:

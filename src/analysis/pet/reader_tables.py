@@ -1,4 +1,7 @@
-"""``seeds.csv`` and ``reference_regions.csv``: what a reader pointed at and decided, checked row by row."""
+"""Tables in which a reader pointed and decided, checked row by row.
+
+``seeds.csv``, ``reference_regions.csv`` and ``lesion_map.csv``.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ import pandas as pd
 SEED_METHODS = ("PERCENT41", "PERCENT50", "FIXED", "PERCIST")
 REGIONS = ("LIVER", "AORTA")
 DECISIONS = ("ACCEPT", "MOVE", "REJECT")
+RELATIONS = ("BASELINE", "SAME", "SPLIT", "MERGED", "NEW")
+RESERVED = (*REGIONS, "TOTAL")  # names of the rows of adpet that are no lesion
 _PLACE = ("X", "Y", "Z")
 _NUMBERS = (*_PLACE, "THRESHOLD")
 
@@ -52,7 +57,7 @@ def rows_by_scan(
     table : DataFrame or None
         The table, all text.
     form : ReaderTable
-        `SEEDS` or `REFERENCE_REGIONS`.
+        `SEEDS`, `REFERENCE_REGIONS` or `LESION_MAP`.
     scans : iterable of (USUBJID, AVISIT)
         Scans found, refused ones included.
     subjects : iterable of str
@@ -148,13 +153,61 @@ def _check_region(row: dict[str, Any]) -> str:
     for name, allowed in (("REGION", REGIONS), ("DECISION", DECISIONS)):
         if row[name] not in allowed:
             return f"{name} must be one of {', '.join(allowed)}, found {row[name]!r}"
+    if wrong := _no_date(row):
+        return wrong
+    placed = any(row.get(name) is not None for name in _PLACE)
+    return _no_place(row) if placed or row["DECISION"] == "MOVE" else ""
+
+
+def _no_date(row: dict[str, Any]) -> str:
     if row.get("DECIDEDDT") is not None:
         try:
             date.fromisoformat(row["DECIDEDDT"])
         except ValueError:
             return "DECIDEDDT must be a date as year-month-day, or empty"
-    placed = any(row.get(name) is not None for name in _PLACE)
-    return _no_place(row) if placed or row["DECISION"] == "MOVE" else ""
+    return ""
+
+
+def _check_lesion(row: dict[str, Any]) -> str:
+    if row["LESIONID"] is None:
+        return "LESIONID is empty"
+    if row["LESIONID"] in RESERVED:
+        return f"LESIONID may not be {', '.join(RESERVED)}: names of other rows"
+    if row.get("RELATION") not in (None, *RELATIONS):
+        return f"RELATION must be one of {', '.join(RELATIONS)}, or empty; found {row['RELATION']!r}"
+    return _no_date(row)
+
+
+def signed_rows(rows: Rows, form: ReaderTable) -> tuple[Rows, list[dict[str, Any]]]:
+    """Keep the rows that say who decided and when; the others are not followed.
+
+    Parameters
+    ----------
+    rows : dict
+        As `rows_by_scan` returns it.
+    form : ReaderTable
+        Form of the table, with READER and DECIDEDDT.
+
+    Returns
+    -------
+    rows : dict
+        Those with READER and DECIDEDDT.
+    problems : list of dict
+        Rows of the exclusions ledger, <code>_UNSIGNED.
+    """
+    kept: Rows = {}
+    problems = []
+    for scan, found in rows.items():
+        for row in found:
+            if row.get("READER") and row.get("DECIDEDDT"):
+                kept.setdefault(scan, []).append(row)
+                continue
+            reason = f"{form.file}: {row[form.name]}: lacks READER or DECIDEDDT and is not followed"
+            problems.append(
+                {"USUBJID": scan[0], "AVISIT": scan[1], "ITEM": "record", "CODE": f"{form.code}_UNSIGNED",
+                 "REASON": f"{reason}; say who decided, and when"}
+            )  # fmt: skip
+    return kept, problems
 
 
 SEEDS = ReaderTable(
@@ -164,4 +217,8 @@ SEEDS = ReaderTable(
 REFERENCE_REGIONS = ReaderTable(
     "reference_regions.csv", "REFERENCE_REGION", ("USUBJID", "AVISIT", "REGION", "DECISION"),
     (*_PLACE, "READER", "DECIDEDDT"), "REGION", _check_region,
+)  # fmt: skip
+LESION_MAP = ReaderTable(
+    "lesion_map.csv", "LESION_MAP", ("USUBJID", "AVISIT", "ROINAME", "LESIONID"),
+    ("RELATION", "READER", "DECIDEDDT"), "ROINAME", _check_lesion,
 )  # fmt: skip

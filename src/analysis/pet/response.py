@@ -17,11 +17,25 @@ import numpy as np
 import pandas as pd
 
 from analysis import plan as plans
-from analysis.pet import lesion_pairs, response_rules
+from analysis.pet import lesion_pairs, response_flags, response_rules
+from analysis.pet.comparability import ASSESSABLE, WARNED
+from analysis.pet.lesion_changes import change_lesions, tabulate_by_lesion_count
 from analysis.pet.response_rules import RULE_TABLES
 
+__all__ = [
+    "ADMR_COLUMNS",
+    "change_lesions",
+    "classify",
+    "classify_grid",
+    "cut_in_force",
+    "decide",
+    "in_force",
+    "tabulate_by_lesion_count",
+    "with_asked",
+]
+
 ADMR_COLUMNS = ["STUDYID", "USUBJID", "AVISIT", "METRIC", "RULE", "CUT", "AVALC", "MRESP", "SCORE", "NLESION"]
-ADMR_COLUMNS += ["PETDT", "NEREAS", "ONBOUND"]
+ADMR_COLUMNS += ["PETDT", "NEREAS", "ONBOUND", "DECIDED", "COMPARE", "PPFL", "FLAGS"]
 
 
 def classify(
@@ -34,6 +48,7 @@ def classify(
     subjects: pd.DataFrame | None = None,
     scans: pd.DataFrame | None = None,
     decisions: pd.DataFrame | None = None,
+    lesion_cap: int | None = None,
 ) -> pd.DataFrame:
     """Classify metabolic response of every subject at every follow-up visit by one rule.
 
@@ -44,23 +59,32 @@ def classify(
     plan : Plan, optional
         Sections ``response``, ``pet``, ``primary`` and ``design`` are read.
     rule, cut_percent, metric : optional
-        Default: the primary analysis of the plan. ``dominance_*``, ``eortc`` and ``percist`` have cuts of
-        their own, ``percist`` a metric of its own: for these the argument is not used and the columns CUT
-        and METRIC state what was.
+        Default: the primary analysis of the plan. ``dominance_*``, ``eortc``, ``percist`` and ``percist5``
+        have cuts of their own, the last two a metric of their own: for these the argument is not used and
+        the columns CUT and METRIC state what was.
     subjects : DataFrame, optional
         USUBJID, and PILOTFL if known: a pilot patient is expected at every follow-up visit, so that a scan
         that was never made is a row too. Without it, whoever is in `adpet` or `scans`.
     scans : DataFrame, optional
-        ``scan_qc``: scan dates, refused scans and uptake times. Without it only what `adpet` holds is known.
+        ``scan_qc``: scan dates, refused scans and what makes two scans comparable. Without it only what
+        `adpet` holds is known.
     decisions : DataFrame, optional
         Readers' decisions: USUBJID AVISIT LESIONID DECISION.
+    lesion_cap : int, optional
+        Read at most so many of the rule's lesions, the hottest at baseline by the plan's `target_metric`;
+        default: the plan's.
 
     Returns
     -------
     DataFrame
         One row a subject and follow-up visit, sorted; columns ``ADMR_COLUMNS``. SCORE is the ln ratio of
         follow-up to baseline that belongs to the rule, NaN where any lesion of the rule is unknown; larger
-        is worse.
+        is worse. DECIDED is the row of the decision table that decided, or ``scan_refused`` or
+        ``lesion_unknown`` where that row could not be trusted. COMPARE is the verdict on the pair of scans
+        (`comparability`), missing without a pair. PPFL is Y where both scans were measured and are
+        comparable, with warnings or without; visit windows need no test here, since a scan has the name of
+        a visit because it lies in its window (or a reader's ``scan_map.csv`` says so). FLAGS: see
+        `response_flags.name_flags`.
 
     Raises
     ------
@@ -73,7 +97,8 @@ def classify(
         raise ValueError(f"UNKNOWN_RULE: {rule!r} is none of {', '.join(RULE_TABLES)}")
     metric = _metric_in_force(plan, rule, metric)
     case = lesion_pairs.collect(adpet, plan, metric, subjects=subjects, scans=scans, decisions=decisions)
-    return _apply(case, plan.response, rule, cut_in_force(plan, rule, cut_percent), metric)
+    setting = _setting(plan, rule, cut_in_force(plan, rule, cut_percent), metric)
+    return _apply(case, setting, plan.response.lesion_cap if lesion_cap is None else lesion_cap)
 
 
 def classify_grid(
@@ -107,7 +132,8 @@ def classify_grid(
     # Where every scan was refused, every subject is not evaluable: a result, with its reason in the ledger.
     held = set(adpet["METRIC"]) if len(adpet) else set(metrics)
     cases = {m: lesion_pairs.collect(adpet, plan, m, **known) for m in metrics if m in held}
-    parts = [_apply(cases[m], plan.response, r, c, m) for m, r, c in wanted if m in cases]
+    cap = plan.response.lesion_cap
+    parts = [_apply(cases[m], _setting(plan, r, c, m), cap) for m, r, c in wanted if m in cases]
     if not parts:
         raise ValueError(f"METRIC_MISSING: none of {', '.join(metrics)} is in adpet")
     return pd.concat(parts, ignore_index=True)
@@ -171,7 +197,7 @@ def cut_in_force(plan: plans.Plan, rule: str, cut_percent: float | None = None) 
         return rules.dominance_cut
     if rule == "eortc":
         return rules.eortc_pmr_cut[rules.eortc_phase]
-    if rule == "percist":
+    if RULE_TABLES.get(rule) == "percist_table":
         return rules.percist_cut
     return float(plan.primary.cut_percent if cut_percent is None else cut_percent)
 
@@ -212,7 +238,7 @@ def decide(conditions: pd.DataFrame, table: Sequence[Sequence[str]]) -> pd.DataF
 
 
 def _metric_in_force(plan: plans.Plan, rule: str, metric: str | None) -> str:
-    if rule == "percist":
+    if RULE_TABLES.get(rule) == "percist_table":
         return plan.response.percist_metric
     return plan.primary.metric if metric is None else metric
 
@@ -221,31 +247,51 @@ def _cuts(plan: plans.Plan, rule: str) -> Sequence[float | None]:
     return plan.response.cuts_percent if RULE_TABLES.get(rule) == "percent_table" else [None]
 
 
-def _apply(case: lesion_pairs.Case, rules: plans.Section, rule: str, cut: float, metric: str) -> pd.DataFrame:
-    setting = response_rules.Setting(rules, rule, cut)
-    visits = case.visits
-    lesions = lesion_pairs.select_set(case.pairs, rules.lesion_sets[rule], setting.rule == "dominance_volume")
+def _setting(plan: plans.Plan, rule: str, cut: float, metric: str) -> response_rules.Setting:
+    first = next(iter(plan.design.followup_visits), None)
+    return response_rules.Setting(plan.response, rule, metric, float(cut), first)
+
+
+def _apply(case: lesion_pairs.Case, setting: response_rules.Setting, cap: int | None) -> pd.DataFrame:
+    visits, rules, rule = case.visits, setting.rules, setting.rule
+    by_load = rule == "dominance_volume"
+    lesions = lesion_pairs.select_set(case.pairs, rules.lesion_sets[rule], by_load=by_load, cap=cap)
     lesions = lesions.assign(CHANGE=100 * (lesions["FILLED"] / lesions["BEST_BASE"] - 1))
     measured = response_rules.summarise(lesions, setting).reindex(visits.index)
     measured["NLESION"] = measured["NLESION"].fillna(0).astype(int)
     unknown = measured["UNKNOWN"].eq(True)
     conditions = response_rules.CONDITIONS[RULE_TABLES[rule]](visits, lesions, measured, setting).eq(True)
-    decided = decide(conditions, getattr(rules, RULE_TABLES[rule]))
-    favourable = decided["AVALC"].isin(rules.responder_classes) & (decided["ROW"] != "resolved")
-    undecided = (unknown & favourable) | (visits["REFUSED"] & ~decided["ROW"].isin(["new_lesion", "no_pair"]))
-    avalc = decided["AVALC"].mask(undecided, "NE")
+    decided = _withhold(decide(conditions, getattr(rules, RULE_TABLES[rule])), visits, unknown, rules)
+    avalc, reasons = decided["AVALC"], response_flags.name_reasons(decided["ROW"], visits, measured)
     responds = np.where(avalc.isin(rules.responder_classes), "RESPONDER", "NON-RESPONDER")
+    on_boundary = response_flags.find_boundary(lesions, measured, setting).reindex(visits.index).eq(True)
+    comparable = (
+        visits["COMPARABLE"].isin([ASSESSABLE, WARNED]) & visits["MEASURED"] & visits["BASE_MEASURED"]
+    )
     admr = visits[["STUDYID", "PETDT"]].assign(
-        METRIC=metric,
+        METRIC=setting.metric,
         RULE=rule,
-        CUT=float(cut),
+        CUT=setting.cut,
         AVALC=avalc,
         MRESP=np.where(avalc == "NE", "NE", responds),
         SCORE=measured["SCORE"].mask(unknown | visits["REFUSED"]),
         NLESION=measured["NLESION"],
-        NEREAS=response_rules.name_reasons(decided["ROW"], visits, measured).where(avalc == "NE", None),
-        ONBOUND=np.where(
-            response_rules.find_boundary(lesions, measured, setting).reindex(visits.index).eq(True), "Y", "N"
-        ),
+        NEREAS=reasons.where(avalc == "NE", None),
+        ONBOUND=np.where(on_boundary, "Y", "N"),
+        DECIDED=decided["ROW"],
+        COMPARE=visits["COMPARABLE"].where(visits["COMPARABLE"].notna(), None),
+        PPFL=np.where(comparable, "Y", "N"),
+        FLAGS=response_flags.name_flags(visits, lesions, measured, decided, setting),
     )
     return admr.reset_index()[ADMR_COLUMNS]
+
+
+def _withhold(
+    decided: pd.DataFrame, visits: pd.DataFrame, unknown: pd.Series, rules: plans.Section
+) -> pd.DataFrame:
+    """Make NE what rests on a refused scan, or responds only if an unknown lesion did."""
+    avalc, row = decided["AVALC"], decided["ROW"]
+    refused = visits["REFUSED"] & ~row.isin(["new_lesion", "no_pair"])
+    open_case = ~refused & unknown & avalc.isin(rules.responder_classes) & (row != "resolved")
+    row = row.mask(refused, "scan_refused").mask(open_case, "lesion_unknown")
+    return pd.DataFrame({"AVALC": avalc.mask(refused | open_case, "NE"), "ROW": row})

@@ -21,6 +21,7 @@ RULE_TABLES = {
     "dominance_volume": "dominance_table",
     "eortc": "eortc_table",
     "percist": "percist_table",
+    "percist5": "percist_table",
 }
 
 
@@ -56,11 +57,25 @@ def compute_weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Setting:
-    """What one classification needs besides its lesions: the plan's section, the rule, its cut in percent."""
+    """What one classification needs besides its lesions.
+
+    Attributes
+    ----------
+    rules : Section
+        Plan section ``response``.
+    rule, metric : str
+        The rule and the quantity it reads.
+    cut : float
+        Its cut, percent.
+    first_visit : str or None
+        The first follow-up visit of the study.
+    """
 
     rules: plans.Section
     rule: str
+    metric: str
     cut: float
+    first_visit: str | None = None
 
     @property
     def eps(self) -> float:
@@ -74,32 +89,32 @@ def summarise(lesions: pd.DataFrame, setting: Setting) -> pd.DataFrame:
     out = pd.DataFrame({"NLESION": groups.size(), "UNKNOWN": groups["UNKNOWN"].any()})
     summary = setting.rules.summaries[setting.rule]
     with np.errstate(divide="ignore", invalid="ignore"):
-        out["B"], out["F"] = _SUMMARIES[summary](lesions, groups)
+        out["B"], out["F"] = _SUMMARIES[summary](lesions, groups, setting.rules)
         out["RATIO"] = out["F"] / out["B"]
         out["SCORE"] = np.log(out["RATIO"].astype(float)).replace([np.inf, -np.inf], np.nan)
     out["CHANGE"] = 100 * (out["RATIO"] - 1)
     return out
 
 
-def _hottest(lesions: pd.DataFrame, groups) -> tuple[pd.Series, pd.Series]:
+def _hottest(lesions: pd.DataFrame, groups, rules) -> tuple[pd.Series, pd.Series]:
     return groups["BEST_BASE"].max(), groups["FILLED"].max()
 
 
-def _sum(lesions: pd.DataFrame, groups) -> tuple[pd.Series, pd.Series]:
+def _sum(lesions: pd.DataFrame, groups, rules) -> tuple[pd.Series, pd.Series]:
     return groups["BEST_BASE"].sum(), groups["FILLED"].sum()
 
 
-def _worst(lesions: pd.DataFrame, groups) -> tuple[pd.Series, pd.Series]:
+def _worst(lesions: pd.DataFrame, groups, rules) -> tuple[pd.Series, pd.Series]:
     ratio = (lesions["FILLED"] / lesions["BEST_BASE"]).groupby([lesions[k] for k in KEY]).max()
     return pd.Series(1.0, index=ratio.index), ratio
 
 
-def _geometric_mean(lesions: pd.DataFrame, groups) -> tuple[pd.Series, pd.Series]:
+def _geometric_mean(lesions: pd.DataFrame, groups, rules) -> tuple[pd.Series, pd.Series]:
     logs = np.log(lesions["FILLED"] / lesions["BEST_BASE"]).groupby([lesions[k] for k in KEY]).mean()
     return pd.Series(1.0, index=logs.index), np.exp(logs)
 
 
-def _median(lesions: pd.DataFrame, groups) -> tuple[pd.Series, pd.Series]:
+def _median(lesions: pd.DataFrame, groups, rules) -> tuple[pd.Series, pd.Series]:
     logs = lesions.assign(LOG=np.log(lesions["FILLED"] / lesions["BEST_BASE"]))
     middle = {key: compute_weighted_median(part["LOG"].to_numpy(), part["WEIGHT"].to_numpy())
               for key, part in logs.groupby(KEY, sort=True)}  # fmt: skip
@@ -108,8 +123,38 @@ def _median(lesions: pd.DataFrame, groups) -> tuple[pd.Series, pd.Series]:
     return pd.Series(1.0, index=index), np.exp(median)
 
 
+def _sum_of_hottest(lesions: pd.DataFrame, groups, rules) -> tuple[pd.Series, pd.Series]:
+    """Sum the hottest lesions of each scan: measurable ones at baseline, as many of any at follow-up.
+
+    As many and no more, or lesions too faint to count at baseline would make every sum grow.
+    """
+    room = rules.max_targets + 0 * groups.size()
+    base = _pick_hottest(lesions[lesions["EVALUABLE"]], "BEST_BASE", room, rules)
+    base = base.reindex(lesions.index, fill_value=False)
+    by = [lesions[k] for k in KEY]
+    follow = _pick_hottest(lesions, "FILLED", base.groupby(by).sum(), rules)
+    follow = follow.reindex(lesions.index, fill_value=False)
+    sums = [
+        lesions[column].where(chosen).groupby(by).sum(min_count=1)
+        for column, chosen in (("BEST_BASE", base), ("FILLED", follow))
+    ]
+    return sums[0], sums[1]
+
+
+def _pick_hottest(lesions: pd.DataFrame, column: str, room: pd.Series, rules: plans.Section) -> pd.Series:
+    """Mark each visit's hottest lesions, ties by name: few of one organ, no more than it has `room` for."""
+    ranked = lesions.sort_values([*KEY, column, "LESIONID"], ascending=[True, True, False, True])
+    # An organ that nobody named is its own for each lesion, so it limits nothing.
+    organ = ranked["ORGAN"].where(ranked["ORGAN"].notna(), "of " + ranked["LESIONID"].astype(str))
+    by = [ranked[k] for k in KEY]
+    ranked = ranked[ranked.groupby([*by, organ]).cumcount() < rules.max_targets_per_organ]
+    allowed = room.reindex(pd.MultiIndex.from_frame(ranked[KEY])).to_numpy()
+    return ranked.groupby(KEY).cumcount() < allowed
+
+
 _SUMMARIES: dict[str, Callable] = {
     "hottest": _hottest,
+    "sum_of_hottest": _sum_of_hottest,
     "sum": _sum,
     "worst": _worst,
     "geometric_mean": _geometric_mean,
@@ -132,7 +177,9 @@ def _shared_conditions(visits: pd.DataFrame, measured: pd.DataFrame, new_counts:
 def _percent_conditions(visits, lesions, measured, setting: Setting) -> pd.DataFrame:
     rules = setting.rules
     out = _shared_conditions(visits, measured, rules.new_lesion_is_nonresponse)
-    out["falls"] = is_fall(measured["CHANGE"], setting.cut, inclusive=rules.cut_inclusive, eps=setting.eps)
+    change, inclusive = measured["CHANGE"], rules.cut_inclusive
+    out["falls"] = is_fall(change, setting.cut, inclusive=inclusive, eps=setting.eps)
+    out["rises"] = is_rise(change, setting.cut, inclusive=inclusive, eps=setting.eps)
     return out
 
 
@@ -178,13 +225,19 @@ def _percist_conditions(visits, lesions, measured, setting: Setting) -> pd.DataF
     out["glycolysis_rises"] = is_rise(
         visits["TLG_CHANGE"], rules.percist_tlg_percent, inclusive=False, eps=eps
     ) & (change >= -eps)
-    below_liver = measured["F"] < visits["LIVER_F"]
-    out["resolved"] = lesions.groupby(KEY)["RESOLVED"].all().reindex(visits.index).eq(True) & below_liver
+    read, below = cmr_gates(visits, lesions)
+    out["resolved"] = read & below
     other = is_rise(lesions["CHANGE"], cut, inclusive=False, eps=eps).groupby([lesions[k] for k in KEY]).any()
     falls = is_fall(change, cut, inclusive=True, eps=eps) & (drop >= rules.percist_floor_sul - eps)
-    # RECIST-progressing size would block PMR too; sizes are not part of this table (PFS reads them from TR).
-    out["falls"] = falls & ~other.reindex(visits.index).eq(True)
+    out["falls"] = falls & ~other.reindex(visits.index).eq(True) & ~visits["SIZE_PROGRESSES"]
     return out
+
+
+def cmr_gates(visits: pd.DataFrame, lesions: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return PERCIST's gates of CMR: the reader called every lesion resolved; the hottest is below liver."""
+    groups = lesions.groupby(KEY)
+    read = groups["RESOLVED"].all().reindex(visits.index).eq(True)
+    return read, groups["FILLED"].max().reindex(visits.index) < visits["LIVER_F"]
 
 
 CONDITIONS: dict[str, Callable] = {
@@ -193,38 +246,3 @@ CONDITIONS: dict[str, Callable] = {
     "eortc_table": _eortc_conditions,
     "percist_table": _percist_conditions,
 }
-
-
-def find_boundary(lesions: pd.DataFrame, measured: pd.DataFrame, setting: Setting) -> pd.Series:
-    """Tell which visits have a deciding change within the plan's tolerance of a cut."""
-    rules, kind = setting.rules, RULE_TABLES[setting.rule]
-    near = rules.boundary_tolerance_percent + setting.eps
-    if kind == "dominance_table" or rules.summaries[setting.rule] == "worst":
-        cuts = [-setting.cut] + ([rules.dominance_progression] if kind == "dominance_table" else [])
-        change = lesions["CHANGE"].where(~lesions["UNKNOWN"])
-        hit = np.logical_or.reduce([(change - cut).abs() <= near for cut in cuts])
-        return pd.Series(hit, index=lesions.index).groupby([lesions[k] for k in KEY]).any()
-    rise = {"eortc_table": [rules.eortc_pmd_cut], "percist_table": [setting.cut]}.get(kind, [])
-    hit = np.logical_or.reduce([(measured["CHANGE"] - cut).abs() <= near for cut in [-setting.cut, *rise]])
-    if kind == "percist_table":
-        floor = (measured["B"] - measured["F"]).abs() - rules.percist_floor_sul
-        hit = hit | (floor.abs() <= rules.boundary_tolerance_sul + setting.eps).to_numpy()
-    return pd.Series(hit, index=measured.index)
-
-
-def name_reasons(row: pd.Series, visits: pd.DataFrame, measured: pd.DataFrame) -> pd.Series:
-    """Name why a visit is NE: the first cause that holds, scans before lesions."""
-    causes = {
-        "BASELINE_REFUSED": visits["BASE_SEEN"] & ~visits["BASE_MEASURED"],
-        "NO_BASELINE_SCAN": ~visits["BASE_SEEN"],
-        "NO_FOLLOWUP_SCAN": ~visits["SEEN"],
-        "SCAN_REFUSED": ~visits["MEASURED"],
-        "NO_LESION": visits["LESIONS"] == 0,
-        "NOT_FDG_EVALUABLE": (measured["NLESION"] == 0) | (row == "not_measurable"),
-        "SCANS_NOT_COMPARABLE": (row == "not_comparable") & (visits["COMPARABLE"] == "NOT_ASSESSABLE"),
-        "COMPARABILITY_UNKNOWN": row == "not_comparable",
-        "NEW_UNCONFIRMED": row == "new_unconfirmed",
-        "NO_BASELINE_LOAD": row == "not_computable",
-    }
-    held = [mask.to_numpy(bool) for mask in causes.values()]
-    return pd.Series(np.select(held, list(causes), "LESION_NOT_EVALUABLE"), index=visits.index, dtype=object)

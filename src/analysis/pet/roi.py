@@ -59,6 +59,11 @@ class RoiSet(Mapping[str, np.ndarray]):
     def __contains__(self, name: object) -> bool:
         return name in self.voxels
 
+    def __repr__(self) -> str:
+        """Count the regions; their names, which people wrote, are its keys."""
+        voxels = sum(region.n_voxels for region in self.voxels.values())
+        return f"RoiSet({len(self)} regions of {voxels} voxels, {len(self.refused)} refused)"
+
     def put(self, name: str, placed: Placed) -> None:
         """Add a region; its name must be new."""
         self._check_new(name)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from analysis import plan as plans
 from analysis.pet.codes import RoiRefused
+from analysis.pet.reader_tables import RESERVED
 from analysis.pet.reference_regions import assign_role
 from analysis.pet.region import Region
 from analysis.pet.roi import find_shared, load_rois
@@ -17,7 +18,6 @@ from analysis.pet.seeds import grow_seeds
 
 Regions = dict[tuple[str, str], "ScanRegion"]
 REFERENCES = ("LIVER", "AORTA")
-_RESERVED = (*REFERENCES, "TOTAL")  # names of the rows of adpet that are no lesion
 _NEEDS_LIVER = "PERCIST"
 
 
@@ -30,12 +30,15 @@ class Problem(NamedTuple):
         As in the exclusions ledger.
     lesion : bool
         Whether a lesion may be missing from the totals for it.
+    drawn : tuple of str, optional
+        Name a lesion was drawn under, and the lesion that name stands for, where that is what cannot be used.
     """
 
     item: str
     code: str
     reason: str
     lesion: bool = True
+    drawn: tuple[str, str] | None = None
 
 
 @dataclass(eq=False)
@@ -54,6 +57,10 @@ class ScanRegion:
         Its volume as drawn, ml, where that is on another grid or in shares of voxels.
     seed : bool
         Whether it was grown from a point.
+    parts : dict
+        Name it was drawn under -> that part of it; one for most.
+    status : str or None
+        Of a reference region that nobody drew: ACCEPTED, MOVED or PROPOSED, as in reference_proposals.
     """
 
     voxels: Region
@@ -61,6 +68,8 @@ class ScanRegion:
     flags: list[str] = field(default_factory=list)
     source_ml: float | None = None
     seed: bool = False
+    parts: dict[str, ScanRegion] = field(default_factory=dict)
+    status: str | None = None
 
 
 def load_regions(task: Mapping[str, Any], pet, rules: plans.Section) -> tuple[Regions, list[Problem]]:
@@ -92,22 +101,23 @@ def load_regions(task: Mapping[str, Any], pet, rules: plans.Section) -> tuple[Re
             problems.append(Problem("record", error.code, f"{path}: {error.message}"))
             continue
         for name, why in rois.refused.items():
-            role = assign_role(name, task["roi_map"], rules.roi_roles)[0]
+            role, lesion, _ = assign_role(name, task["roi_map"], rules.roi_roles)
             reason = f"{path}: {name}: {why.message}"
-            problems.append(Problem("lesion", why.code, reason, role in (None, "lesion")))
+            drawn = (name, lesion) if role == "lesion" else None
+            problems.append(Problem("lesion", why.code, reason, role in (None, "lesion"), drawn))
         for name, voxels in rois.voxels.items():
             role, lesion, organ = assign_role(name, task["roi_map"], rules.roi_roles)
             if role is None:
                 reason = f"{path}: region {name!r} is in no map; add it to roi_map.csv or to pet.roi_roles"
                 problems.append(Problem("lesion", "ROI_UNMAPPED", reason))
-            elif role == "lesion" and lesion in _RESERVED:
+            elif role == "lesion" and lesion in RESERVED:
                 problems.append(_reserved(lesion, f"{path}: region {name!r}", "roi_map.csv"))
             elif role != "ignore":
                 organ = organ or rois.regions.get(name)
                 flags = list(rois.flags.get(name, []))
                 differs = {"ROI_OTHER_GRID", "ROI_FRACTIONAL_OCCUPANCY"} & set(flags)
                 source_ml = rois.source_ml.get(name) if differs else None
-                _put(regions, (role.upper(), lesion), ScanRegion(voxels, organ, flags, source_ml))
+                put_region(regions, (role.upper(), lesion), ScanRegion(voxels, organ, flags, source_ml), name)
     return regions, problems + _name_references(regions)
 
 
@@ -116,17 +126,26 @@ def _reserved(lesion: str, where: str, table: str) -> Problem:
     return Problem("lesion", "LESION_NAME_RESERVED", reason)
 
 
-def _put(regions: Regions, key: tuple[str, str], region: ScanRegion) -> None:
+def put_region(regions: Regions, key: tuple[str, str], region: ScanRegion, drawn: str) -> None:
+    """Add a region under the name it was drawn under; parts of one lesion are joined."""
+    parts = {drawn: region}
     if key in regions:
         first = regions[key]
-        volumes = (first.source_ml, region.source_ml)
-        region = ScanRegion(
-            first.voxels | region.voxels,
-            first.organ or region.organ,
-            [*first.flags, *region.flags, "PARTS_JOINED"],
-            None if None in volumes else sum(volumes),
-        )
-    regions[key] = region
+        same = first.parts.get(drawn)  # one name in two files: one drawing
+        parts = first.parts | {drawn: region if same is None else _joined(same, region)}
+        region = _joined(first, region)
+    regions[key] = replace(region, parts=parts)
+
+
+def _joined(first: ScanRegion, other: ScanRegion) -> ScanRegion:
+    volumes = (first.source_ml, other.source_ml)
+    return ScanRegion(
+        first.voxels | other.voxels,
+        first.organ or other.organ,
+        [*first.flags, *other.flags, "PARTS_JOINED"],
+        None if None in volumes else sum(volumes),
+        first.seed and other.seed,
+    )
 
 
 def _name_references(regions: Regions) -> list[Problem]:
@@ -173,7 +192,7 @@ def split_seeds(
         elif count[name] > 1:
             reason = f"{name}: several seeds of one scan share this LESIONID; keep one"
             problems.append(Problem("lesion", "ROI_DUPLICATE_NAME", reason))
-        elif name in _RESERVED:
+        elif name in RESERVED:
             problems.append(_reserved(name, "a seed", "seeds.csv"))
         else:
             free.append(row)
@@ -212,8 +231,12 @@ def add_seeds(
     grown = grow_seeds(pet, seeds, rules, percist_threshold=threshold)
     for name, voxels in grown.voxels.items():
         flags = list(grown.flags[name])
-        regions[("LESION", name)] = ScanRegion(voxels, grown.regions.get(name), flags, seed=True)
-    return [Problem("lesion", why.code, f"{name}: {why.message}") for name, why in grown.refused.items()]
+        region = ScanRegion(voxels, grown.regions.get(name), flags, seed=True)
+        put_region(regions, ("LESION", name), region, name)
+    return [
+        Problem("lesion", why.code, f"{name}: {why.message}", drawn=(name, name))
+        for name, why in grown.refused.items()
+    ]
 
 
 def flag_shared(regions: Regions) -> None:

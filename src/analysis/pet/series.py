@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from analysis.pet.enhanced import SAID
 from analysis.pet.geometry import Grid, build_grid
 from analysis.pet.header import PetSlice, positive
 from analysis.pet.suv import compute_factors, vendor_of
+from analysis.pet.technique import technique_facts
 
 _SERIES_TEXT = [
     "PatientID",
@@ -76,6 +78,15 @@ class PetImage:
     grid: Grid
     coronal_mip: np.ndarray
     normalisation: str = "bw"
+
+    def __repr__(self) -> str:
+        """Describe the image in a line, without its voxels and without whose it is."""
+        size = " x ".join(str(n) for n in self.values.shape)
+        voxel = " x ".join(f"{mm:.4g}" for mm in self.spacing_mm)
+        unit = "cm2/ml" if self.normalisation == "bsa" else "g/ml"
+        adapted = ", ".join(self.adaptations) or "none"
+        kind = f"SUV {self.normalisation} in {unit}"
+        return f"PetImage({size} voxels of {voxel} mm, {kind}, adaptations: {adapted})"
 
     @property
     def slice_volumes_ml(self) -> np.ndarray:
@@ -136,7 +147,9 @@ def load_pet(
     uptake = compute_factors(ordered, normalisation, notes, rules)
     if slices[0].number["NumberOfSlices"] not in (None, len(ordered)):
         notes.flag("SLICE_COUNT_DIFFERS")
-    facts = _facts(ordered, grid, passed_over) | uptake.facts | {"flags": notes.flags}
+    facts = _facts(ordered, grid, passed_over) | uptake.facts
+    facts |= technique_facts(_distinct(item.technique for item in ordered), notes, rules)
+    facts["flags"] = notes.flags
     values, coronal_mip = _to_suv(ordered, uptake.factors, rules)
     return PetImage(
         values=values,
@@ -312,8 +325,15 @@ def _facts(ordered: Sequence[PetSlice], grid: Grid, passed_over: dict[str, int])
         "model": keep_model(text["ManufacturerModelName"]),
         "series_date": parse_date(text["SeriesDate"]),
         "n_slices": len(ordered),
+        "matrix": ordered[0].stored.shape,
         "voxel_volume_ml": float(np.prod(grid.spacing_mm) / 1000),
         "slopes": (min(slopes), max(slopes)),
+        # Of every slice: what messages call its file and frame, and SUV-free units per stored value; NaN
+        # where a table or several ranges made them.
+        "sources": [item.where for item in ordered],
+        "stored_slopes": [
+            s if item.stored.dtype.kind in "iu" else math.nan for item, s in zip(ordered, slopes)
+        ],
         "slices_beside_gap": np.flatnonzero(grid.next_to_gap).tolist(),
         "passed_over": passed_over,
         "patient_id": text["PatientID"],

@@ -17,12 +17,12 @@ import pandas as pd
 
 from analysis import plan as plans
 from analysis.fanout import Failure, fan_out
-from analysis.pet import ledger, quality
+from analysis.pet import harmonisation, ledger, lesion_links, lesion_proposals, quality
 from analysis.pet import scan_map as scan_maps
 from analysis.pet.assign import assign_subjects_and_visits
 from analysis.pet.index import Index, index_tree
 from analysis.pet.measurement import ScanResult, measure_scan
-from analysis.pet.reader_tables import REFERENCE_REGIONS, SEEDS, rows_by_scan
+from analysis.pet.reader_tables import LESION_MAP, REFERENCE_REGIONS, SEEDS, rows_by_scan, signed_rows
 from analysis.pet.reference_regions import BASELINE, LESION_KEY, derive_evaluable, select_targets
 from analysis.pet.tasks import make_tasks, scan_row
 
@@ -51,6 +51,7 @@ QC_TEXT = [
     "CODE",
 ]
 QC_TEXT += ["MESSAGE", "ADAPTATIONS", "FLAGS"]
+QC_TEXT += ["FASTING", "SOFTWARE", "RECON", "KERNEL", "PSF", "TOF", "MATRIX", "TREFRULE", "HARMON"]
 QC_NUMBER = [
     "UPTAKEMIN",
     "UPTAKEACQ",
@@ -63,6 +64,7 @@ QC_NUMBER = [
     "LIVERMEAN",
     "LIVERSD",
 ]
+QC_NUMBER += ["OFFDRUG7", "VOXELX", "VOXELY", "VOXELZ", "TREFSPREAD", "TREFDIFF"]
 PROPOSAL_NUMBERS = ["X", "Y", "Z", "SUVMEAN", "SUVSD", "CV", "N_VOXELS"]
 PROPOSAL_COLUMNS = [
     "USUBJID",
@@ -86,9 +88,13 @@ class Study:
     adpet, scan_qc, exclusions, queries : DataFrame
         Tables of these names (``analysis.contracts``); every PET series found has one row in `scan_qc`.
     mips : DataFrame
-        USUBJID AVISIT ROWS COLUMNS PIXELS: coronal projections, 8 bit, row by row.
+        Table of this name: two projections of every measured scan (`analysis.pet.projection`).
     reference_proposals : DataFrame
         Table of this name: where liver and aorta of every measured scan come from.
+    lesion_map : DataFrame
+        Table of this name: which lesion every drawn region is.
+    tasks : list of dict
+        Inputs every scan was measured by, for `analysis.pet.export`.
     files : Counter
         Files below the DICOM folder by what they are; every file counts once.
     """
@@ -100,6 +106,8 @@ class Study:
     mips: pd.DataFrame
     reference_proposals: pd.DataFrame = field(default_factory=pd.DataFrame)
     files: Counter = field(default_factory=Counter)
+    lesion_map: pd.DataFrame = field(default_factory=pd.DataFrame)
+    tasks: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
 
 def measure_study(
@@ -114,6 +122,7 @@ def measure_study(
     scan_map: pd.DataFrame | None = None,
     seeds: pd.DataFrame | None = None,
     reference_regions: pd.DataFrame | None = None,
+    lesion_map: pd.DataFrame | None = None,
     step: str = "02",
     with_mips: bool = True,
     report: Callable[[str, int, int], None] | None = None,
@@ -135,8 +144,8 @@ def measure_study(
     scan_map : DataFrame, optional
         ``scan_map.csv``: whose and which visit a series is, whether to use it, and with which ROI object; it
         wins over everything (`analysis.pet.scan_map`).
-    seeds, reference_regions : DataFrame, optional
-        ``seeds.csv`` and ``reference_regions.csv`` (`analysis.pet.reader_tables`).
+    seeds, reference_regions, lesion_map : DataFrame, optional
+        ``seeds.csv``, ``reference_regions.csv`` and ``lesion_map.csv`` (`analysis.pet.reader_tables`).
     step : str
         Number of the notebook, for the ledger.
     with_mips : bool
@@ -154,10 +163,11 @@ def measure_study(
     FileNotFoundError
         NO_DATA_FOLDER; NO_PET_SERIES if the folder holds not one.
     ValueError
-        SEEDS_COLUMNS, REFERENCE_REGIONS_COLUMNS; ROI_MAP_* and SCAN_MAP_* for an error in roi_map.csv and
-        scan_map.csv.
+        SEEDS_COLUMNS, REFERENCE_REGIONS_COLUMNS, LESION_MAP_COLUMNS; ROI_MAP_* and SCAN_MAP_* for an error
+        in roi_map.csv and scan_map.csv; HARMONISATION_* for one in the plan (`analysis.pet.harmonisation`).
     """
     plan = plans.defaults() if plan is None else plan
+    harmonisation.read_entries(plan.pet)  # an error of the plan, not of every scan
     folder, study = plan.pet.dicom_folder, _study_of(adsl, plan)
     index = index_tree(Path(raw_dir) / folder, report)
     _check_found(index, folder)
@@ -168,22 +178,29 @@ def measure_study(
     scans = list(zip(assigned["USUBJID"], assigned["AVISIT"]))
     seed_rows, lost = rows_by_scan(seeds, SEEDS, scans, adsl["USUBJID"])
     region_rows, also_lost = rows_by_scan(reference_regions, REFERENCE_REGIONS, scans, adsl["USUBJID"])
+    said, unread = rows_by_scan(lesion_map, LESION_MAP, scans, adsl["USUBJID"])
+    said, unsigned = signed_rows(said, LESION_MAP)
     tasks = make_tasks(
         index, assigned, plan, raw_dir=str(raw_dir), study=study, roi_map=roi_map, entries=entries,
-        seeds=seed_rows, reference_regions=region_rows, with_mips=with_mips,
+        seeds=seed_rows, reference_regions=region_rows, lesion_map=said, with_mips=with_mips,
         lost_seeds={(problem["USUBJID"], problem["AVISIT"]) for problem in lost},
     )  # fmt: skip
     work = partial(measure_scan, rules=plan.pet.to_dict())
+    run = partial(fan_out, workers=workers, dask_scheduler=dask_scheduler, report=report)
+    tasks, proposals = lesion_proposals.propose_links(tasks, plan, run)
     found = fan_out(tasks, work, workers, dask_scheduler, what="scans", report=report)
     results = [_or_failed(task, result) for task, result in zip(tasks, found, strict=True)]
     scan_qc = _scan_table(results, assigned[assigned["CODE"].notna()], problems, study)
     scan_qc = ledger.flag_scans(scan_qc, _flagged(assigned, entries))
-    rows = [row for result in results for row in result.rows]
+    links = lesion_links.link_lesions(tasks, results, proposals, plan, run, said=said, decisions=decisions)
+    rows = [*(row for result in results for row in result.rows), *links.rows]
     adpet = derive_flags(_frame(rows, ADPET_COLUMNS).astype({"AVAL": float}), plan)
     aside, asked = ledger.index_ledger(index, assigned, folder, set(seed_rows))
-    exclusions = [*aside, *problems, *lost, *also_lost, *(row for r in results for row in r.exclusions)]
+    aside += [*problems, *lost, *also_lost, *unread, *unsigned, *links.exclusions]
+    exclusions = [*aside, *(row for r in results for row in r.exclusions)]
     exclusions += ledger.not_evaluable(adpet) + ledger.without_scan(adsl, assigned)
-    queries = ledger.merge_queries([*asked, *(row for result in results for row in result.queries)])
+    asked += harmonisation.check_study(scan_qc)
+    queries = ledger.merge_queries([*asked, *links.queries, *(row for r in results for row in r.queries)])
     parts = [queries, quality.check_subjects(scan_qc, plan.pet)]
     if decisions is not None and len(decisions):
         parts.append(quality.check_decisions(decisions, adpet))
@@ -191,7 +208,8 @@ def measure_study(
     queries.insert(0, "STEP", step)
     set_aside = pd.DataFrame(exclusions, columns=EXCLUSION_COLUMNS).assign(STEP=step)
     counts = Counter(index.fate.values())
-    return Study(adpet, scan_qc, set_aside, queries, _mips(results), _proposals(results), counts)
+    pictures, references = _mips(results), _proposals(results)
+    return Study(adpet, scan_qc, set_aside, queries, pictures, references, counts, links.lesion_map, tasks)
 
 
 def derive_flags(adpet: pd.DataFrame, plan: plans.Plan | None = None) -> pd.DataFrame:
@@ -310,12 +328,8 @@ def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
 
 
 def _mips(results: list[ScanResult]) -> pd.DataFrame:
-    rows = [
-        (result.scan["USUBJID"], result.scan["AVISIT"], *map(float, result.mip.shape), result.mip.ravel())
-        for result in results
-        if result.mip is not None
-    ]
-    return pd.DataFrame(rows, columns=["USUBJID", "AVISIT", "ROWS", "COLUMNS", "PIXELS"])
+    columns = ["USUBJID", "AVISIT", "VIEW", "ROWS", "COLUMNS", "PIXELMM", "PIXELS", "LABELS", "LABELNAMES"]
+    return pd.DataFrame([row for result in results for row in result.mips], columns=columns)
 
 
 def _proposals(results: list[ScanResult]) -> pd.DataFrame:

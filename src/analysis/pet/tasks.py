@@ -12,6 +12,7 @@ from analysis.pet.assign import BASELINE
 from analysis.pet.index import Index
 from analysis.pet.ledger import below
 from analysis.pet.reader_tables import Rows
+from analysis.pet.reference_regions import assign_role
 from analysis.pet.suv import vendor_of
 
 ROI_MAP_COLUMNS = ["USUBJID", "ROINAME", "ROLE"]
@@ -33,6 +34,7 @@ def make_tasks(
     entries: Mapping[str, Any] | None = None,
     seeds: Rows | None = None,
     reference_regions: Rows | None = None,
+    lesion_map: Rows | None = None,
     lost_seeds: Collection[tuple[str, str]] = (),
     with_mips: bool = True,
 ) -> list[dict[str, Any]]:
@@ -54,7 +56,7 @@ def make_tasks(
         ``roi_map.csv``.
     entries : mapping, optional
         Series UID -> `analysis.pet.scan_map.Entry`.
-    seeds, reference_regions : dict, optional
+    seeds, reference_regions, lesion_map : dict, optional
         As `analysis.pet.reader_tables.rows_by_scan` returns them.
     lost_seeds : collection of (USUBJID, AVISIT)
         Scans of which a row of ``seeds.csv`` cannot be used.
@@ -64,8 +66,10 @@ def make_tasks(
     Returns
     -------
     list of dict
-        raw_dir path files rois series_uid group scan roi_map height_m mip seeds reference_regions set_aside
-        (True where a region object, a seed or slices of this scan are lost, so totals are incomplete).
+        raw_dir path files rois series_uid group scan roi_map height_m mip crop seeds reference_regions
+        lesions (name drawn -> lesion a reader said) aliases (lesion a name stands for -> lesion it is)
+        set_aside (True where a region object, a seed or slices of this scan are lost, so totals are
+        incomplete).
 
     Raises
     ------
@@ -80,6 +84,7 @@ def make_tasks(
     tasks = []
     for row in usable.itertuples(index=False):
         entry, key = (entries or {}).get(row.SERIESUID), (row.USUBJID, row.AVISIT)
+        mapped = maps.get(row.USUBJID, {})
         tasks.append(
             {
                 "raw_dir": raw_dir,
@@ -88,16 +93,37 @@ def make_tasks(
                 "series_uid": row.SERIESUID,
                 "group": None if entry is None else entry.group,
                 "rois": [below(folder, name) for name in sorted(rois.get(row.SERIESUID, []))],
-                "roi_map": maps.get(row.USUBJID, {}),
+                "roi_map": mapped,
                 "height_m": _other_height(heights.get(row.USUBJID, []), row.SERIESUID),
                 "mip": with_mips,
+                "crop": _crops(plan),
                 "seeds": (seeds or {}).get(key, []),
                 "reference_regions": (reference_regions or {}).get(key, []),
+                "lesions": _lesions(lesion_map, key),
+                "aliases": _aliases(lesion_map, row.USUBJID, mapped, plan.pet),
                 "set_aside": key in lost_seeds or _lost_regions(index, row, entry),
                 "scan": scan_row(row, study),
             }
         )
     return tasks
+
+
+def _lesions(lesion_map: Rows | None, scan: tuple[str, str]) -> dict[str, str]:
+    return {row["ROINAME"]: row["LESIONID"] for row in (lesion_map or {}).get(scan, [])}
+
+
+def _aliases(
+    lesion_map: Rows | None, subject: str, mapped: Mapping[str, Any], rules: plans.Section
+) -> dict[str, str]:
+    """Return what the reader's word on baseline regions makes of their names at every other visit.
+
+    Where names are identities, a region of the same name is the same lesion; `match` takes none of it.
+    """
+    if rules.lesion_identity != "names":
+        return {}
+    said = _lesions(lesion_map, (subject, BASELINE))
+    own = {assign_role(name, mapped, rules.roi_roles)[1]: lesion for name, lesion in said.items()}
+    return {name: lesion for name, lesion in own.items() if name != lesion}
 
 
 def scan_row(row: Any, study: str) -> dict[str, Any]:
@@ -127,6 +153,12 @@ def scan_row(row: Any, study: str) -> dict[str, Any]:
         "DECAYCORR": row.DECAYCORR,
         "PATH": row.SCANPATH,
     }
+
+
+def _crops(plan: plans.Plan) -> bool:
+    """Tell whether pictures must show no face: those of real patients, unless the plan knows of no head."""
+    known = "design" in plan.sections() and plan.design.kind == "simulated"
+    return plan.pet.crop_head != "never" and not known
 
 
 def _lost_regions(index: Index, row: Any, entry: Any) -> bool:

@@ -8,6 +8,8 @@ GROUPS = {
     "all": "All patients",
     "RESPONDER": "Responder",
     "NON-RESPONDER": "Non-responder",
+    "STABLE": "Stable",
+    "PROGRESSOR": "Progressor",
     "NE": "Not evaluable",
     "CMR": "Complete metabolic response",
     "PMR": "Partial metabolic response",
@@ -31,6 +33,10 @@ METRICS = {
     "SULMAX": "SULmax",
     "SULMEAN": "SULmean",
     "SULPEAK": "SULpeak",
+    "SUVMAXG": "SUVmax (glucose-corrected)",
+    "SUVPEAKG": "SUVpeak (glucose-corrected)",
+    "TLRMAX": "SUVmax over liver",
+    "TLRPEAK": "SUVpeak over liver",
     "MTV41": "MTV (41 %)",
     "TLG41": "TLG (41 %)",
     "MTVP": "MTV (PERCIST threshold)",
@@ -53,6 +59,7 @@ RULES = {
     "dominance_volume": "dominance by volume",
     "eortc": "EORTC",
     "percist": "PERCIST",
+    "percist5": "PERCIST, up to five lesions",
     "per_doubling": "per doubling",
     "median_split": "split at the median",
 }
@@ -77,6 +84,7 @@ REASONS = {
     "COMPARABILITY_UNKNOWN": "comparability unknown",
     "NEW_UNCONFIRMED": "new lesion not confirmed",
     "NO_BASELINE_LOAD": "no baseline load",
+    "OFF_DRUG": "off the drug before the scan",
     "LESION_NOT_EVALUABLE": "a lesion not evaluable",
 }
 _ALL = GROUPS | METRICS | VISITS | RULES | REASONS

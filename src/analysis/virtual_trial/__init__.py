@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 
 from analysis.virtual_trial.outcomes import VirtualTrial, add_image_noise, simulate_outcomes
-from analysis.virtual_trial.reader_tables import scan_folder, write_reference_regions, write_scan_map
+from analysis.virtual_trial.reader_tables import (
+    scan_folder,
+    write_lesion_map,
+    write_reference_regions,
+    write_scan_map,
+)
 from analysis.virtual_trial.tables import write_biomarkers, write_reading, write_sdtm, write_truth
 
 __all__ = [
@@ -83,6 +88,7 @@ def write_trial(plan, raw_dir: str | Path, workers: int = 1, *, report=None) -> 
     write_biomarkers(trial, folder / "biomarkers", stream(settings.seed, BIOMARKERS), settings)
     write_reading(trial, folder)
     write_reference_regions(trial, folder, settings)
+    write_lesion_map(trial, folder)
     write_scan_map(trial, folder)
     images = write_scans(trial, folder / "dicom", settings, workers, report=report)
     write_truth(trial, images, folder / "truth")

@@ -35,6 +35,11 @@ class Grid:
     spacing_mm: tuple[float, float, float]
     origin_mm: tuple[float, float, float]
 
+    def shifted(self, shift_mm: Sequence[float]) -> Grid:
+        """Return the grid moved by a shift (x, y, z in mm)."""
+        origin = np.add(self.origin_mm, np.asarray(shift_mm, float)[::-1])
+        return Grid(self.shape, self.spacing_mm, tuple(float(np.round(value, 4)) for value in origin))
+
     @property
     def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the voxel centres along z, y and x in mm."""
@@ -122,6 +127,15 @@ def _lay_out(ratio: Sequence[float], settings: Any) -> Grid:
         -d * (n - 1) / 2 for n, d in zip(shape[1:], spacing[1:])
     )
     return Grid(shape, spacing, tuple(float(np.round(value, 4)) for value in origin))
+
+
+def table_shift(subject: str, visit: str, settings: Any) -> np.ndarray:
+    """Return how far a scan's coordinates lie from the drawn body's (x, y, z in whole mm, LPS).
+
+    The patient lies elsewhere on the table at every visit; the frame of reference is another one, too.
+    """
+    reach = np.asarray(settings.table_shift_mm, float)
+    return np.rint(subject_rng(subject, f"table {visit}").uniform(-reach, reach))
 
 
 def draw_uptake(spec: Mapping[str, Any], rng: np.random.Generator, settings: Any) -> dict[str, float]:

@@ -101,6 +101,7 @@ def simulate_outcomes(settings=None, n: int | None = None, rng=None, *, design=N
     lesions = pet_scans.add_new_lesions(settings, course.lesions, patients, roles, rng)
     assessments = schedule.list_assessments(settings, patients, lesions, course.visits, roles, rng)
     scans = pet_scans.list_scans(settings, patients, roles, rng)
+    scans = pet_scans.rename_lesions(settings, scans, lesions)
     uptake = pet_scans.list_uptake(settings, scans, lesions, rng)
     failures = schedule.list_screen_failures(settings, patients, rng)
     effects = planted_effects(settings)

@@ -1,4 +1,4 @@
-"""Write the tables a person adds to raw data: a reader's word on liver and aorta, and whose a scan is."""
+"""Write the tables a person adds to raw data: a reader's word on regions and lesions, and whose a scan is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.virtual_trial.anatomy import body_scale, reference_places
+from analysis.virtual_trial.anatomy import body_scale, reference_places, table_shift
+from analysis.virtual_trial.renaming import renamed_lesions
 from analysis.virtual_trial.tables import write_csv
 
 READER = "READER"
@@ -31,7 +32,7 @@ def write_reference_regions(trial, folder: str | Path, settings) -> None:
     folder : path
         Raw folder of the study.
     settings : plan section
-        Section ``virtual`` (`lesions_only`, `body_scale_spread`).
+        Section ``virtual`` (`lesions_only`, `body_scale_spread`, `table_shift_mm`).
     """
     scans = trial.scans[trial.scans["LESIONSONLY"] == "Y"]
     if scans.empty:
@@ -43,9 +44,27 @@ def write_reference_regions(trial, folder: str | Path, settings) -> None:
     liver = (table["REGION"] == "LIVER") & (table["AVISIT"] == settings.lesions_only["MOVED"])
     for row in table.index[liver][:1]:
         scale = body_scale(table.loc[row, "USUBJID"], settings)
-        table.loc[row, ["X", "Y", "Z"]] = reference_places(scale)["liver"].round(1)
+        shift = table_shift(table.loc[row, "USUBJID"], table.loc[row, "AVISIT"], settings)
+        table.loc[row, ["X", "Y", "Z"]] = reference_places(scale)["liver"].round(1) + shift
         table.loc[row, ["DECISION", "COMMENT"]] = ["MOVE", "to the side of the right lobe"]
     write_csv(table[REGION_COLUMNS], Path(folder) / "reference_regions.csv")
+
+
+def write_lesion_map(trial, folder: str | Path) -> None:
+    """Write ``lesion_map.csv``: the reader's word on which lesion a region with another name is.
+
+    Parameters
+    ----------
+    trial : VirtualTrial
+        Scans with RENAMED = Y have a row for every region; no such scan, no file.
+    folder : path
+        Raw folder of the study.
+    """
+    table = renamed_lesions(trial)
+    if table.empty:
+        return
+    table = table.assign(READER=READER, DECIDEDDT=table["SCANDT"] + pd.Timedelta(days=1))
+    write_csv(table.drop(columns=["ORGAN", "SCANDT"]), Path(folder) / "lesion_map.csv")
 
 
 def write_scan_map(trial, folder: str | Path) -> None:

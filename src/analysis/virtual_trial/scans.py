@@ -111,6 +111,7 @@ def list_scans(settings, patients: pd.DataFrame, roles: pd.DataFrame, rng) -> pd
         **_faults(table, roles),
         NAC=np.where(_has_uncorrected(settings, patients, table), "Y", "N"),
         LESIONSONLY=np.where(_lesions_alone(settings, table), "Y", "N"),
+        RENAMED="N",
         PATIENTID=_patient_ids(settings, table),
     )
 
@@ -136,6 +137,22 @@ def _lesions_alone(settings, scans: pd.DataFrame) -> np.ndarray:
     """Mark the scans of the site at which nobody draws liver and aorta."""
     rule = settings.lesions_only
     return np.zeros(len(scans), bool) if rule is None else (scans["SITEID"] == rule["SITEID"]).to_numpy()
+
+
+def rename_lesions(settings, scans: pd.DataFrame, lesions: pd.DataFrame) -> pd.DataFrame:
+    """Mark the follow-up scans of one patient, on which another reader numbered the lesions anew.
+
+    The first patient of the plan's site with several lesions, none of which appeared on treatment, and with a
+    follow-up scan; RENAMED is Y on those.
+    """
+    rule = settings.renamed_lesions
+    if rule is None:
+        return scans
+    count = lesions.groupby("ROW")["LESIONID"].size()
+    several = count.index[(count > 1) & ~lesions["NEWVIS"].notna().groupby(lesions["ROW"]).any()]
+    later = (scans["SITEID"] == rule["SITEID"]) & (scans["AVISIT"] != "D0") & scans["ROW"].isin(several)
+    first = scans.loc[later, "ROW"].head(1)
+    return scans.assign(RENAMED=np.where(later & scans["ROW"].isin(first), "Y", "N"))
 
 
 def _patient_ids(settings, scans: pd.DataFrame) -> pd.Series:

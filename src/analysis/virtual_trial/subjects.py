@@ -25,6 +25,7 @@ ADVERSE_EVENTS = (
     "ANAEMIA",
     "COUGH",
 )
+_FASTING = (1, 1)  # below the stream of the SDTM tables
 SUBSEQUENT = ("CAPECITABINE", "PACLITAXEL", "FULVESTRANT", "VINORELBINE")
 
 
@@ -46,7 +47,7 @@ def build_subject_domains(trial, rng: np.random.Generator, settings) -> dict[str
         "cm": _medication(trial, rng, settings.medication),
         "qs": _performance(trial.patients),
         "ss": _survival_status(trial, course, rng, settings.follow_up_calls),
-        "lb": _glucose(trial.scans),
+        "lb": _glucose(trial.scans, settings),
         "sv": _visits(trial),
     }
 
@@ -281,7 +282,10 @@ def _survival_status(trial, course: pd.DataFrame, rng, rules) -> pd.DataFrame:
     return table[["USUBJID", "SSTESTCD", "SSTEST", "SSORRES", "SSSTRESC", "SSDTC", "DAY"]]
 
 
-def _glucose(scans: pd.DataFrame) -> pd.DataFrame:
+def _glucose(scans: pd.DataFrame, settings) -> pd.DataFrame:
+    """Build LB; who was not fasting has a stream of its own, so that nothing else moves with it."""
+    own = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=_FASTING))
+    fasting = np.where(own.random(len(scans)) < settings.not_fasting_share, "N", "Y")
     value = scans["GLUCOSE_MMOLL"].map("{:.1f}".format)
     return pd.DataFrame(
         {
@@ -293,6 +297,7 @@ def _glucose(scans: pd.DataFrame) -> pd.DataFrame:
             "LBSTRESC": value,
             "LBSTRESN": value,
             "LBSTRESU": "mmol/L",
+            "LBFAST": fasting,
             "VISITNUM": scans["AVISIT"].map(VISIT_NUMBERS),
             "VISIT": scans["AVISIT"].map(VISIT_NAMES),
             "DAY": scans["DAY"],

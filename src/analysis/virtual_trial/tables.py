@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis import plan as analysis_plan
 from analysis.virtual_trial.biomarkers import write_biomarkers
+from analysis.virtual_trial.renaming import renamed_lesions
 from analysis.virtual_trial.subjects import build_subject_domains, iso
 from analysis.virtual_trial.tumours import build_tumour_domains
 
@@ -99,7 +100,8 @@ def write_reading(trial, folder: str | Path) -> None:
         pd.DataFrame({"USUBJID": subjects, "ROINAME": name, "ROLE": name.lower(), "ORGAN": organ})
         for name, organ in (("LIVER", "liver"), ("AORTA", "aorta"))
     ]
-    table = pd.concat([rois, *references], ignore_index=True)
+    renamed = renamed_lesions(trial)[["USUBJID", "ROINAME", "ORGAN"]].drop_duplicates().assign(ROLE="lesion")
+    table = pd.concat([rois, renamed, *references], ignore_index=True)
     write_csv(table.sort_values("USUBJID", kind="stable"), folder / "roi_map.csv")
     write_csv(_decisions(trial), folder / "reader_decisions.csv")
 
@@ -122,7 +124,7 @@ def write_truth(trial, images: list[dict], folder: str | Path) -> None:
         uptake = uptake.merge(shown, on=["USUBJID", "AVISIT", "LESIONID"], how="left", validate="one_to_one")
     write_csv(trial.patients.drop(columns=["ROW", "NUMBER", "SITE"]), folder / "patients.csv")
     write_csv(trial.lesions.drop(columns=["ROW", "NUMBER"]), folder / "lesions.csv")
-    how_sent = ["LESIONSONLY", "PATIENTID"]  # the reader's tables say it
+    how_sent = ["LESIONSONLY", "RENAMED", "PATIENTID"]  # the reader's tables say it
     write_csv(trial.scans.drop(columns=["ROW", "SITE", *how_sent]), folder / "scans.csv")
     write_csv(trial.assessments.drop(columns="ROW"), folder / "assessments.csv")
     write_csv(uptake, folder / "uptake.csv")

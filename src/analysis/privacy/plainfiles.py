@@ -1,0 +1,176 @@
+"""Identifying values of files that are not DICOM: tables, key-value text, JSON, NIfTI headers."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from analysis.privacy.values import UID, iso_date, moment
+
+READ, UNREADABLE, OPAQUE = "READ", "UNREADABLE", "OPAQUE"
+_SEPARATED = (".csv", ".tsv")
+_TABLES = {".xpt": "read_xport", ".sas7bdat": "read_sas7bdat"}
+_NIFTI = {"db_name": (14, 18), "descrip": (148, 80), "aux_file": (228, 24), "intent_name": (328, 16)}
+_NIFTI_HEADER, _TEXT_SHARE = 352, 0.02
+
+
+def cells(path: str) -> tuple[str, Iterator[tuple[str, str]]]:
+    """Tell whether a file can be read, and go through its texts.
+
+    Parameters
+    ----------
+    path : str
+        Any file that is not DICOM.
+
+    Returns
+    -------
+    str
+        READ; OPAQUE for pictures, archives and other bytes that are not looked into; UNREADABLE for a table
+        or an image that should be readable.
+    iterator of (str, str)
+        Column (or key) and text.
+    """
+    name = path.lower()
+    try:
+        if name.endswith((".nii", ".nii.gz")):
+            return READ, iter(_nifti(path))
+        suffix = Path(name).suffix
+        if suffix in _TABLES or suffix == ".parquet":
+            return READ, iter(_frame_cells(path, suffix))
+        text = _text(Path(path).read_bytes())
+        if text is None:
+            return (UNREADABLE if suffix in (".csv", ".tsv", ".txt", ".json", ".dcm") else OPAQUE), iter(())
+        return READ, iter(
+            list(_json_cells(json.loads(text)) if suffix == ".json" else _table_cells(text, suffix))
+        )
+    except Exception:  # many readers, many errors: each means that the file says what we do not know
+        return UNREADABLE, iter(())
+
+
+def _text(data: bytes) -> str | None:
+    """Return the text of a file, None where it is none."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16")
+    if b"\0" in data:
+        return None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", "replace")
+    odd = sum(not (c.isprintable() or c.isspace()) for c in text[:4096])
+    return text if odd <= _TEXT_SHARE * len(text[:4096]) else None
+
+
+def _table_cells(text: str, suffix: str) -> Iterator[tuple[str, str]]:
+    """Go through a table, or through lines ``key: value``; lines that begin with # are comments."""
+    lines = text.splitlines(keepends=True)
+    for line in lines:
+        if line.startswith("#"):
+            yield "COMMENT LINE", line.strip("# \t\r\n")
+    body = [line for line in lines if line.strip() and not line.startswith("#")]
+    if not body:
+        return
+    delimiter = max("\t,;|", key=body[0].count)
+    if suffix not in _SEPARATED and not body[0].count(delimiter):
+        for line in body:
+            key, colon, value = line.partition(":")
+            yield (key.strip(), value.strip()) if colon else ("TEXT LINE", line.strip())
+        return
+    csv.field_size_limit(1 << 30)
+    rows = csv.reader(io.StringIO("".join(body), newline=""), delimiter=delimiter)
+    header = [column.strip() for column in next(rows)]
+    for row in rows:
+        for position, cell in enumerate(row):
+            if cell:
+                yield header[position] if position < len(header) else "TEXT LINE", cell
+
+
+def _json_cells(content: Any, key: str = "TEXT LINE") -> Iterator[tuple[str, str]]:
+    if isinstance(content, Mapping):
+        columns = content.get("columns")
+        if isinstance(columns, list) and isinstance(content.get("rows"), list):  # Dataset-JSON
+            names = [str(column.get("name", "")) for column in columns]
+            for row in content["rows"]:
+                for name, cell in zip(names, row):
+                    yield from _json_cells(cell, name)
+        for name, value in content.items():
+            if name not in ("rows", "columns") or not isinstance(columns, list):
+                yield from _json_cells(value, str(name))
+    elif isinstance(content, list):
+        for value in content:
+            yield from _json_cells(value, key)
+    elif isinstance(content, str) and content:
+        yield key, content
+
+
+def _frame_cells(path: str, suffix: str) -> list[tuple[str, str]]:
+    """List the texts and dates of a table of SAS or Parquet."""
+    import pandas as pd
+    import pyreadstat
+
+    if suffix == ".parquet":
+        frame = pd.read_parquet(path)
+    else:
+        frame = getattr(pyreadstat, _TABLES[suffix])(path)[0]
+    columns = [column for column in frame.columns if not pd.api.types.is_numeric_dtype(frame[column])]
+    return [(str(column), str(cell)) for column in columns for cell in frame[column].dropna() if str(cell)]
+
+
+def _nifti(path: str) -> list[tuple[str, str]]:
+    opened = gzip.open if path.lower().endswith(".gz") else open
+    with opened(path, "rb") as stream:
+        head = stream.read(_NIFTI_HEADER)
+    if len(head) < _NIFTI_HEADER - 4:
+        raise EOFError
+    fields = {name: head[at : at + size].partition(b"\0")[0] for name, (at, size) in _NIFTI.items()}
+    return [(name, raw.decode("latin-1")) for name, raw in fields.items() if raw.strip()]
+
+
+class Columns:
+    """Which columns of tables identify, by the plan's list of patterns.
+
+    Parameters
+    ----------
+    rules : mapping
+        Plan section ``privacy``.
+    """
+
+    def __init__(self, rules: Mapping[str, Any]):
+        self._rules = [
+            (re.compile(pattern, re.IGNORECASE), kind)
+            for kind, patterns in rules["identifier_columns"].items()
+            for pattern in patterns
+        ]
+        self.kind = lru_cache(maxsize=10_000)(self._kind)
+
+    def _kind(self, column: str) -> str:
+        return next((kind for pattern, kind in self._rules if pattern.fullmatch(column)), "")
+
+    def kind_of(self, column: str, text: str) -> str:
+        """Return the kind of identity of a cell: its column's, else what the text itself looks like.
+
+        Parameters
+        ----------
+        column, text : str
+            Column and cell.
+
+        Returns
+        -------
+        str
+            One of `values.KINDS`; empty where it does not identify.
+        """
+        kind = self.kind(column)
+        if kind and kind != "CODED":
+            return kind
+        if UID.fullmatch(text):
+            return "UID"
+        if "-" in text[:5] and (iso_date(text) or moment(text)):
+            return "DATETIME"
+        return ""

@@ -1,0 +1,78 @@
+"""Who belongs to the plan's population; trial.md section 4 and pet.md 2.3."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import plan as plans
+from analysis.survival.study import apply_population
+
+
+def admr():
+    return pd.DataFrame(
+        {
+            "USUBJID": ["S1", "S2", "S3", "S4"], "AVISIT": "D14", "AVALC": ["RESPONDER", "STABLE", "STABLE", "NE"],
+            "MRESP": ["RESPONDER", "NON-RESPONDER", "NON-RESPONDER", "NE"],
+            "NEREAS": [None, None, None, "SCAN_REFUSED"], "PPFL": ["Y", "N", "Y", "N"],
+            "FLAGS": [None, None, "FLARE", None],
+        }
+    )  # fmt: skip
+
+
+def adpet():
+    rows = {"USUBJID": ["S1", "S2", "S3"], "AVISIT": "D0", "ROLE": "LESION", "EVALFL": ["Y", "N", "Y"]}
+    return pd.DataFrame(rows)
+
+
+def scans(*days, visit="D14"):
+    return pd.DataFrame({"USUBJID": ["S1", "S2", "S3"], "AVISIT": visit, "OFFDRUG7": days})
+
+
+def population(name, **given):
+    plan = plans.defaults().override({"primary.population": name})
+    before = admr()
+    found = apply_population(before, adpet(), plan, **given)
+    pd.testing.assert_frame_equal(before, admr())
+    return found.set_index("USUBJID")
+
+
+def test_all_scans_keeps_every_class():
+    pd.testing.assert_frame_equal(population("all_scans"), admr().set_index("USUBJID"))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "reason"),
+    [
+        ("fdg_evaluable", {}, "NOT_FDG_EVALUABLE"),
+        ("comparable", {}, "SCANS_NOT_COMPARABLE"),
+        ("on_drug", {"scans": scans(3.0, 4.0, 0.0)}, "OFF_DRUG"),
+    ],
+)
+def test_who_is_outside_is_not_evaluable_with_the_reason_and_nobody_is_lost(name, given, reason):
+    found = population(name, **given)
+    assert found["MRESP"].tolist() == ["RESPONDER", "NE", "NON-RESPONDER", "NE"]
+    assert found["AVALC"].tolist() == ["RESPONDER", "NE", "STABLE", "NE"]
+    # whoever was not evaluable before keeps her own reason
+    assert found["NEREAS"].tolist() == [None, reason, None, "SCAN_REFUSED"]
+
+
+def test_unknown_days_off_drug_stay_in_and_are_counted_by_their_flag():
+    found = population("on_drug", scans=scans(np.nan, 7.0, np.nan))
+    assert found["MRESP"].tolist() == ["RESPONDER", "NE", "NON-RESPONDER", "NE"]
+    assert found["FLAGS"].tolist() == ["OFF_DRUG_UNKNOWN", None, "FLARE;OFF_DRUG_UNKNOWN", None]
+
+
+def test_days_off_drug_are_those_before_the_scan_of_that_visit():
+    early = scans(0.0, 0.0, 0.0)
+    later = scans(7.0, 7.0, 7.0, visit="D28")
+    assert (
+        population("on_drug", scans=pd.concat([early, later]))["MRESP"].tolist() == admr()["MRESP"].tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    "given", [None, scans(1, 1, 1).drop(columns="OFFDRUG7"), scans(np.nan, np.nan, np.nan)]
+)
+def test_a_population_nothing_is_known_of_is_refused(given):
+    with pytest.raises(ValueError, match="POPULATION_UNKNOWN"):
+        population("on_drug", scans=given)
