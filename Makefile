@@ -20,7 +20,8 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/.cache/ipython
 export JUPYTER_PLATFORM_DIRS := 1
 
-.PHONY: help reproduce scenarios figures lab test golden recovery fuzz real lint lock environment clean benchmark-pet oracle
+.PHONY: help reproduce scenarios figures lab privacy test golden recovery response-truth fuzz real lint lock environment clean benchmark-pet \
+        oracle validate-exports
 
 help:            ## what can be done here
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\): .*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -37,6 +38,9 @@ figures: $(READY)    ## the figures and tables of the paper, again from the deri
 	@$(SNAKEMAKE) --forcerun publication
 	@echo "The figures are in reports/$(STUDY)/$(SCENARIO)/figures"
 
+privacy: $(READY)    ## search the results of STUDY once more for what must not leave
+	@$(SNAKEMAKE) --forcerun privacy_gate
+
 lab: $(READY)        ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks $(LABFLAGS)
 
@@ -51,6 +55,12 @@ golden: $(READY)     ## renew the golden notebooks of the tiny trial (a changed 
 
 recovery: $(READY)   ## slow proof: is what was planted found again, over 60 fresh simulated trials (6 minutes)
 	$(BIN)/python tests/recovery.py --workers $(WORKERS)
+
+response-truth: $(READY)  ## slow proof: metabolic response from the images of the virtual trial against what was planted, rule by rule (1 minute, after make reproduce)
+	$(BIN)/python tests/response_truth.py
+
+validate-exports: $(READY)  ## slow proof: DICOM SEG, SR and value maps of every dialect through dciodvfy (dicom3tools, fetched with apt-get, no root)
+	$(BIN)/python tests/validate_exports.py
 
 fuzz: $(READY)       ## slow proof: 5,000 mutated scans, region files and trees; each ends in a result with flags or a coded refusal (2 minutes)
 	$(BIN)/python tests/fuzz.py

@@ -21,12 +21,14 @@ wildcard_constraints:
 rule all:
     input:
         graph.report(SCENARIO),
+        graph.tables(SCENARIO),
         graph.privacy(SCENARIO),
 
 
 rule scenarios:
     input:
         [graph.report(name) for name in graph.scenarios()],
+        [graph.tables(name) for name in graph.scenarios()],
         [graph.privacy(name) for name in graph.scenarios()],
 
 

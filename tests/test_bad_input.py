@@ -490,27 +490,61 @@ def run_step(project: Path, step: str, study: str = "tiny") -> int:
     return run.main([str(notebook), str(out), "-p", "study", study, "-q"])
 
 
-def test_notebook_01_without_data_says_where_they_belong_and_its_copy_holds_no_folder_of_this_machine(
-    project, capsys
-):
-    assert run_step(project, "01") == 1
-    said = capsys.readouterr().err
+def test_notebook_01_without_data_says_where_they_belong_before_it_runs(project, capsys):
+    assert run_step(project, "01") == 2
     assert (
-        "no raw data for study 'tiny': the folder 'data/raw/tiny' does not exist. Put the files there" in said
+        "no raw data for study 'tiny': the folder 'data/raw/tiny' does not exist. Put the files there"
+        in capsys.readouterr().err
     )
-    copied = (project / "reports/tiny/primary/notebooks/01_data_cleaning.ipynb").read_text()
-    assert str(project) not in copied and str(ROOT) not in copied
-    assert "no raw data" in copied and not (project / "data").exists()
+    assert not (project / "data").exists() and not (project / "reports").exists()
 
 
-def test_notebooks_01_and_02_go_on_with_bad_scans_and_say_each_in_the_ledger(project, raw, trial):
-    shutil.copytree(raw, project / "data" / "raw" / "tiny")
+def test_a_notebook_that_stops_says_why_and_its_copy_holds_no_folder_of_this_machine(project, raw, capsys):
     home = project / "data" / "raw" / "tiny"
+    shutil.copytree(raw, home)
+    shutil.rmtree(home / "sdtm")
+    assert run_step(project, "01") == 1
+    said, copied = capsys.readouterr().err, "reports/tiny/primary/notebooks/01_data_cleaning.ipynb"
+    assert "01_data_cleaning.ipynb stopped: SdtmError" in said and "NO_FOLDER SDTM" in said and copied in said
+    written = (project / copied).read_text()
+    assert str(project) not in written and str(ROOT) not in written and "NO_FOLDER SDTM" in written
+    assert not (project / "data/derived/tiny/primary/held_back").exists()
+
+
+def spoil_two_scans(home: Path, trial: Path) -> None:
+    """Take the weight out of one scan, cut a slice of another short."""
     shutil.copytree(trial / "dicom" / "001", home / "dicom" / "001")
     shutil.copy(trial / "scan_map.csv", home)  # the D14 of this patient bears the hospital's identifier
     edit_headers(pet_of(home), lambda ds: setattr(ds, "PatientWeight", None))
     file = first_file(home / "dicom" / "001" / "D14" / "pet")
     file.write_bytes(file.read_bytes()[:-500])
+
+
+def accept_unreadable(project: Path, study: str) -> None:
+    """Let the plan say that somebody looked at the raw files that cannot be read to the end."""
+    with (project / "config" / f"{study}.yaml").open("a") as file:
+        file.write('\nprivacy: {gate_unreadable: {value: accept, reason: "a slice cut short; looked at"}}\n')
+
+
+def test_where_a_raw_file_cannot_be_searched_nothing_leaves_and_the_copy_is_named(
+    project, raw, trial, capsys
+):
+    home = project / "data" / "raw" / "tiny"
+    shutil.copytree(raw, home)
+    spoil_two_scans(home, trial)
+    assert run_step(project, "01") == 3
+    said = capsys.readouterr().err
+    assert "RAW_UNREADABLE: 1 raw file(s)" in said and "gate_unreadable: accept" in said
+    held = "data/derived/tiny/primary/held_back/01_data_cleaning.ipynb"
+    assert f"kept as {held}" in said and (project / held).is_file()
+    assert not (project / "reports").exists()
+
+
+def test_notebooks_01_and_02_go_on_with_bad_scans_and_say_each_in_the_ledger(project, raw, trial):
+    home = project / "data" / "raw" / "tiny"
+    shutil.copytree(raw, home)
+    spoil_two_scans(home, trial)
+    accept_unreadable(project, "tiny")
     assert run_step(project, "01") == 0 and run_step(project, "02") == 0
     derived = project / "data" / "derived" / "tiny" / "primary"
     scans = pd.read_parquet(derived / "scan_qc.parquet")
@@ -520,6 +554,8 @@ def test_notebooks_01_and_02_go_on_with_bad_scans_and_say_each_in_the_ledger(pro
     assert len(scans) == 5 and scans["STATUS"].eq("OK").sum() == 3
     report = (project / "reports/tiny/primary/notebooks/02_pet_quantification.ipynb").read_text()
     assert "5 scans were found, 2 refused" in report and "PEARL-01" not in report
+    audit = pd.read_parquet(derived / "deid_audit.parquet")
+    assert audit["CODE"].eq("DEID_UNREADABLE").sum() == 1
 
 
 # ---- real data
@@ -560,6 +596,7 @@ def test_twelve_sarcoma_patients_one_of_them_cut_short_go_through_01_02_04_and_0
     file.write_bytes(file.read_bytes()[:-500])
     table = pd.read_csv(shared_data / "sarcoma" / "clinical.csv", dtype=str)
     table[table["patient_id"].isin(names)].to_csv(home / "clinical.csv", index=False)
+    accept_unreadable(project, "sarcoma")
     assert [run_step(project, step, "sarcoma") for step in ("01", "02", "04", "06")] == [0, 0, 0, 0]
     derived = project / "data" / "derived" / "sarcoma" / "primary"
     scans = pd.read_parquet(derived / "scan_qc.parquet").set_index("USUBJID")["CODE"].to_dict()

@@ -46,21 +46,26 @@ def jobs(output: str) -> set[str]:
     return set(re.findall(r"^(?:local)?rule (\w+):", output, flags=re.M)) - {"all"}
 
 
-def tables(project: Path, scenario: str = "primary") -> dict[str, bytes]:
+def tables(project: Path, scenario: str = "primary", study: str = "tiny") -> dict[str, bytes]:
     """Return name -> bytes of every derived table."""
-    folder = project / "data" / "derived" / "tiny" / scenario
+    folder = project / "data" / "derived" / study / scenario
     return {file.name: file.read_bytes() for file in sorted(folder.glob("*.*")) if file.is_file()}
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("project")
+def copy_code(folder: Path) -> Path:
+    """Copy what a project consists of, without data and results."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
         else:
             shutil.copy(source, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = copy_code(tmp_path_factory.mktemp("project"))
     snakemake(folder, "--config", "study=tiny")
     return folder
 
@@ -78,9 +83,10 @@ def test_running_again_does_nothing(project):
 def test_a_changed_value_reruns_only_what_depends_on_it(project):
     plan = project / "config" / "tiny.yaml"
     before = plan.read_text()
-    plan.write_text(before + "\nfigures: {dpi: 200}\n" if "figures:" not in before else before)
+    plan.write_text(before + "\nbiomarkers: {fdr_level: 0.2}\n")
     try:
         assert jobs(snakemake(project, "--dry-run", "--quiet", "progress", "--config", "study=tiny")) == {
+            "biomarkers",
             "publication",
             "privacy_gate",
         }
@@ -153,7 +159,9 @@ def test_a_result_that_leaks_is_held_back_and_the_run_fails(project):
     output = snakemake(project, "--config", "study=tiny", check=False)
     assert "planted.csv" in output and "SUBJECT" in output and subject not in output
     assert not (folder / "privacy.json").exists() and not (folder / "tables" / "planted.csv").exists()
-    assert (project / "data/derived/tiny/primary/held_back/tables/planted.csv").is_file()
+    held = project / "data/derived/tiny/primary/held_back/tables/planted.csv"
+    assert held.is_file()
+    held.unlink()  # no step writes it again
     again = snakemake(project, "--quiet", "progress", "--config", "study=tiny")
     assert jobs(again) == {"privacy_gate"} and (folder / "privacy.json").is_file()
 
@@ -163,3 +171,120 @@ def test_two_runs_give_the_same_bytes(project):
     before, searched = tables(project), record.read_bytes()
     snakemake(project, "--config", "study=tiny", "--forceall")
     assert tables(project) == before and record.read_bytes() == searched
+
+
+# ---- a study whose reading centre only sent numbers
+
+# METRIC of adpet or column of scan_qc -> code, unit and number of a record for one unit of the table.
+SENT = {
+    "LESION": {"SUVMAX": ("SUVMAX", "1", 1.0), "SULPEAK": ("SULPEAK", "g/mL", 1.0), "MTV41": ("MTV41", "mm3", 1e3)},
+    "LIVER": {"SUVMEAN": ("SUVMEAN", "g/mL", 1.0), "SUVSD": ("SUVSD", "g/mL", 1.0), "SULMEAN": ("SULMEAN", "1", 1.0),
+              "SULSD": ("SULSD", "1", 1.0)},
+    "scan": {"UPTAKEMIN": ("UPTKTM", "h", 1 / 60), "DOSEMBQ": ("INJDOSE", "mCi", 1 / 37), "HEIGHTM": ("HEIGHT", "cm", 100.0),
+             "WEIGHTKG": ("WEIGHT", "kg", 1.0)},
+}  # fmt: skip
+
+
+def records_of(adpet: pd.DataFrame, scans: pd.DataFrame) -> pd.DataFrame:
+    """Write what was measured as records of TR, in the units of `SENT`."""
+    facts = scans[scans["STATUS"].eq("OK")].melt(["USUBJID", "ADT"], list(SENT["scan"]), "METRIC", "AVAL")
+    rows = []
+    for row in pd.concat([adpet, facts.assign(ROLE="scan")]).dropna(subset="AVAL").itertuples():
+        code, unit, factor = SENT.get(row.ROLE, {}).get(row.METRIC, (None, None, None))
+        if code:
+            link = {"LESION": row.LESIONID, "LIVER": "LIVER"}.get(row.ROLE, "")
+            rows.append(
+                dict(USUBJID=row.USUBJID, TRLNKID=link, TRTESTCD=code, TRTEST=code, TRORRESU=unit,
+                     TRORRES=repr(row.AVAL * factor), TRGRPID={"LIVER": "REFERENCE"}.get(row.ROLE, ""),
+                     TRDTC=row.ADT.strftime("%Y-%m-%d"))
+            )  # fmt: skip
+    table = pd.DataFrame(rows).assign(STUDYID="PEARL", DOMAIN="TR", TRMETHOD="FDG-PET/CT")
+    return table.assign(TRSEQ=(1000 + table.groupby("USUBJID").cumcount()).astype(str))
+
+
+@pytest.fixture(scope="module")
+def numbers(project, tmp_path_factory):
+    """The tiny trial as a real study without images: its own measurements, sent as records of TR."""
+    folder = copy_code(tmp_path_factory.mktemp("numbers"))
+    given, derived = project / "data" / "raw" / "tiny", project / "data" / "derived" / "tiny" / "primary"
+    raw = folder / "data" / "raw" / "numbers"
+    for name in ("sdtm", "biomarkers"):
+        shutil.copytree(given / name, raw / name)
+    shutil.copy(given / "reader_decisions.csv", raw)
+    sent = records_of(
+        pd.read_parquet(derived / "adpet.parquet"), pd.read_parquet(derived / "scan_qc.parquet")
+    )
+    recist = pd.read_csv(raw / "sdtm" / "tr.csv", dtype=str, keep_default_na=False)
+    pd.concat([recist, sent]).fillna("").to_csv(raw / "sdtm" / "tr.csv", index=False)
+    (folder / "config" / "numbers.yaml").write_text(
+        'study: numbers\ndesign:\n  kind: real\n  pilot_n: {value: 8, reason: "as in the tiny trial"}\n'
+    )
+    snakemake(folder, "--config", "study=numbers")
+    return folder
+
+
+def test_numbers_without_images_give_the_same_classes_and_a_report_without_pictures(project, numbers):
+    images, folder = (home / "data" / "derived" / home_study / "primary"
+                      for home, home_study in ((project, "tiny"), (numbers, "numbers")))  # fmt: skip
+    key = ["USUBJID", "AVISIT", "LESIONID", "METRIC"]
+    before, after = (pd.read_parquet(place / "adpet.parquet") for place in (images, folder))
+    sent = before[[row.METRIC in SENT.get(row.ROLE, ()) for row in before.itertuples()]].dropna(subset="AVAL")
+    both = sent.set_index(key)[["AVAL", "UNIT"]].join(after.set_index(key)[["AVAL", "UNIT"]], rsuffix="_IN")
+    assert both["AVAL_IN"].tolist() == pytest.approx(both["AVAL"].tolist(), rel=1e-12)
+    assert both["UNIT_IN"].tolist() == both["UNIT"].tolist() and len(both) > 100
+    which = "METRIC == 'SUVMAX' and RULE == 'any_resistant' and CUT == 25"
+    classes = [pd.read_parquet(place / "admr.parquet").query(which).set_index(["USUBJID", "AVISIT"])["MRESP"]
+               for place in (images, folder)]  # fmt: skip
+    assert classes[0].to_dict() == classes[1].to_dict() and set(classes[0]) >= {"RESPONDER", "NON-RESPONDER"}
+    for name in ("mips", "exports", "reference_proposals"):
+        assert pd.read_parquet(folder / f"{name}.parquet").empty, name
+    reports = numbers / "reports" / "numbers" / "primary"
+    pages = sorted((reports / "quality").glob("S-*.html"))
+    assert len(pages) == len(pd.read_parquet(folder / "scan_qc.parquet")) > 20
+    assert not any("<img" in page.read_text() for page in pages)
+    report = (reports / "report.html").read_text()
+    assert "imulated" not in report and not list((reports / "figures").glob("mip*"))
+    assert json.loads((reports / "privacy.json").read_text())["findings"] == 0
+
+
+AFTER_02 = {"pilot_timepoint", "survival_association", "biomarkers", "publication", "privacy_gate"}
+
+
+def asked(project: Path) -> set[str]:
+    """Return the rules that the next run of the study of numbers would run."""
+    return jobs(snakemake(project, "--dry-run", "--quiet", "progress", "--config", "study=numbers"))
+
+
+def stop_once(project: Path, name: str, cell: str) -> str:
+    """Run with `cell` before the last one of a notebook, then put the notebook back as it was."""
+    notebook = project / "notebooks" / name
+    whole, times = notebook.read_text(), os.stat(notebook)
+    content = json.loads(whole)
+    content["cells"].insert(-1, {**content["cells"][-1], "source": [cell], "id": "stop"})
+    notebook.write_text(json.dumps(content))
+    output = snakemake(project, "--config", "study=numbers", check=False)
+    notebook.write_text(whole)
+    os.utime(notebook, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return output
+
+
+def test_after_a_notebook_held_back_a_step_that_stopped_and_a_table_gone_the_next_run_makes_all(numbers):
+    before, derived = tables(numbers, study="numbers"), numbers / "data" / "derived" / "numbers" / "primary"
+    subject = pd.read_parquet(derived / "adsl.parquet")["USUBJID"].iloc[0]
+    copied = Path("notebooks") / "04_survival_association.ipynb"
+    output = stop_once(numbers, copied.name, f"print({subject!r})")
+    assert "SUBJECT" in output and "held_back/04_" in output and subject not in output
+    assert (derived / "held_back" / copied.name).is_file() and not (derived / "estimates.parquet").exists()
+    # Snakemake leaves an empty file where a log is missing.
+    assert (numbers / "reports" / "numbers" / "primary" / copied).read_bytes() == b""
+    assert asked(numbers) == {"survival_association", "publication", "privacy_gate"}
+
+    assert "stop here" in stop_once(numbers, "03_pilot_timepoint.ipynb", "raise ValueError('stop here')")
+    assert not (derived / "decision.json").exists()
+    assert asked(numbers) == AFTER_02
+
+    (derived / "comparability.parquet").unlink()  # no step reads it
+    assert asked(numbers) == {"pet_quantification", *AFTER_02}
+    snakemake(numbers, "--config", "study=numbers")
+    assert tables(numbers, study="numbers") == before and not (derived / "held_back").exists()
+    assert "Nothing to be done" in snakemake(numbers, "--config", "study=numbers")

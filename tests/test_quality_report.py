@@ -12,6 +12,8 @@ import pytest
 from analysis import plan
 from analysis.contracts import codes
 from analysis.quality_report import Setting, name_pages, render_codes, render_scan, write_quality_report
+from analysis.tables.lesion_quality import Notes, describe_matching
+from analysis.tables.scan_quality import describe_pair
 
 PET = Path(__file__).resolve().parents[1] / "src" / "analysis" / "pet"
 SETTING = Setting("Demo trial", True, limits=(-28.2, 39.3), scale="SUV 0 (white) to 10 (black)")
@@ -201,9 +203,12 @@ def test_every_single_lesion_change_stands_beside_the_limits_of_repeatability(ta
     ]
     lesions = {row[0]: row for row in rows if row and re.fullmatch(r"L\d+", row[0])}
     assert list(lesions) == ["L2", "L3", "L10"]
-    assert lesions["L2"][10:12] == ["−15 %", "inside"] and lesions["L10"][10:12] == ["−45 %", "fall beyond"]
+    assert lesions["L2"][10:12] == ["−15.2 %", "inside"] and lesions["L10"][10:12] == [
+        "−45.0 %",
+        "fall beyond",
+    ]
     assert lesions["L3"][10:12] == ["not evaluable", "–"]
-    assert "Against −28 % to +39 %" in text_of(page)
+    assert "Against −28.2 % to +39.3 %" in text_of(page)
 
 
 def test_flags_are_numbered_once_and_explained(tables):
@@ -215,16 +220,94 @@ def test_flags_are_numbered_once_and_explained(tables):
 
 def test_checks_that_are_the_same_become_a_sentence(tables):
     page = text_of(page_of(tables, "D14"))
-    assert "Uptake difference 60 80 20.00 at most 15 min fails (blocking)" in page
+    assert "Uptake time, difference 60 min 80 min 20.0 min at most 15 min fails (blocking)" in page
     assert "Passes, the same at both: model (Discovery)" in page
     assert "the two scans are not comparable" in page
+
+
+def pair(check, result, impact, verdict, base=None, now=None):
+    return {"USUBJID": SUBJECT, "AVISIT": "D14", "CHECK": check, "BASEC": base, "AVALC": now, "DIFF": np.nan,
+            "LIMIT": "the same", "RESULT": result, "IMPACT": impact, "VERDICT": verdict}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verdict", "unknown_is"), [("ASSESSABLE", None), ("INSUFFICIENT_INFORMATION", {"kernel": "noted"})]
+)
+def test_an_unknown_that_the_plan_only_notes_does_not_look_blocking(tables, verdict, unknown_is):
+    rows = pd.DataFrame([pair("kernel", "UNKNOWN", "BLOCKING", verdict)])
+    found = describe_pair(rows, unknown_is)
+    assert found["rows"] == [] and found["unknown"] == "kernel"
+
+
+def test_an_unknown_that_leaves_no_verdict_is_a_row():
+    rows = pd.DataFrame([pair("uptake_difference", "UNKNOWN", "BLOCKING", "INSUFFICIENT_INFORMATION", "60")])
+    (row,) = describe_pair(rows, {"uptake_difference": "insufficient"})["rows"]
+    assert (row["base"], row["now"], row["said"]) == ("60 min", "–", "unknown (no verdict without it)")
+
+
+def test_letters_of_the_table_are_words_on_the_page():
+    rows = [pair("time_of_flight", "PASS", "BLOCKING", "ASSESSABLE", "Y", "Y"),
+            pair("vendor", "PASS", "WARNING", "ASSESSABLE", "SIEMENS", "SIEMENS")]  # fmt: skip
+    said = describe_pair(pd.DataFrame(rows))["same"]
+    assert said == "time of flight (yes), maker (Siemens)"
+
+
+def matched(lesion, drawn, status, source):
+    return {"USUBJID": SUBJECT, "AVISIT": "D14", "LESIONID": lesion, "DRAWNID": drawn, "STATUS": status,
+            "SOURCE": source, "FLAGS": None}  # fmt: skip
+
+
+def test_a_page_says_how_lesions_were_matched(tables):
+    rows = [matched("L2", "FU1", "SAME", "READER"), matched("L10", "FU2", "SAME", "READER"),
+            matched("L1", "FU7a", "SPLIT", "READER"), matched("L1", "FU7b", "SPLIT", "READER"),
+            matched("L5", "L5", "NEW", "NAME"), matched("L6", "L6", "SAME", "NAME")]  # fmt: skip
+    assert describe_matching(pd.DataFrame(rows), Notes()) == [
+        "L1: split, 2 regions joined (says a reader)",
+        "L2, L10: drawn under another name (says a reader)",
+        "L5: not there at baseline (by the lesions' names)",
+    ]
+
+
+def test_a_visit_that_is_not_compared_is_no_fault(tables):
+    late = scan(AVISIT="PROG", ADT=pd.Timestamp("2019-06-01"), PATH="dicom/777/PROG/pet")
+    tables["scan_qc"] = pd.concat([tables["scan_qc"], pd.DataFrame([late])], ignore_index=True)
+    run = Saved()
+    write_quality_report(run, tables)
+    page = text_of(run.files["quality/S-abc123_PROG.html"])
+    assert "Not a visit of comparison with baseline" in page and "Not compared with baseline" not in page
+
+
+def test_lesions_whose_names_may_tell_who_she_is_are_renamed_alike_on_all_pages(tables):
+    """A region named by a person is numbered; plain names, totals and references stay."""
+    named = {"L2": "mrs smith axilla"}
+    for name in ("adpet", "adlesion"):
+        tables[name]["LESIONID"] = tables[name]["LESIONID"].replace(named)
+    tables["mips"]["LABELNAMES"] = "mrs smith axilla"
+    tables["lesion_map"] = pd.DataFrame([matched("mrs smith axilla", "mrs smith axilla", "SAME", "NAME")])
+    base = tables["adpet"].iloc[[1]].assign(AVISIT="D0")
+    tables["adpet"] = pd.concat([tables["adpet"], base], ignore_index=True)
+    run = Saved()
+    write_quality_report(run, tables)
+    assert not [name for name, page in run.files.items() if "smith" in page.casefold()]
+    for visit in ("D0", "D14"):
+        assert "Lesion 1" in run.files[f"quality/S-abc123_{visit}.html"]
+    page = text_of(run.files["quality/S-abc123_D14.html"])
+    assert "L10" in page and "L3" in page and "Liver" in page
+    assert "another name" not in page
+
+
+def test_a_scan_whose_lesions_were_not_measured_does_not_say_that_none_was_drawn(tables):
+    total = lesion("D0", "TOTAL", "TMTV", np.nan, ROLE="TOTAL", FLAGS="TOTAL_INCOMPLETE")
+    tables["adpet"] = pd.concat([tables["adpet"], pd.DataFrame([total])], ignore_index=True)
+    page = text_of(page_of(tables, "D0"))
+    assert "No lesion of this scan was measured" in page and "TOTAL_INCOMPLETE" in page
 
 
 def test_a_refused_scan_says_why_and_what_to_do(tables):
     page = text_of(page_of(tables, "D28"))
     assert "DOSE_MISSING : the header has no injected activity." in page
     assert "What to do: send it, in a corrected header." in page
-    assert "No lesion was drawn" not in page
+    assert "No lesion of this scan" not in page
 
 
 def test_pages_of_one_subject_and_visit_are_numbered():
@@ -237,8 +320,11 @@ class Saved:
     """A run that keeps what is saved."""
 
     def __init__(self):
-        whole = plan.load("virtual", Path(__file__).resolve().parents[1] / "config" / "virtual.yaml")
-        self.plan, self.files = whole.restrict(("design", "pet", "response")), {}
+        self.whole = plan.load("virtual", Path(__file__).resolve().parents[1] / "config" / "virtual.yaml")
+        self.plan, self.files = self.whole.restrict(("design", "pet", "response")), {}
+
+    def rules(self):
+        return self.whole.privacy
 
     def subject_key(self, name):
         return {SUBJECT: "S-abc123"}[name]

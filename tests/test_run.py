@@ -129,10 +129,23 @@ def test_a_notebook_with_a_subject_in_an_output_or_a_traceback_is_kept_in_the_re
     assert run.main([str(leaking(own_notebook, cell)), str(out), "-q"]) == 3
     said = capsys.readouterr().err
     assert "SUBJECT" in said and "1077" not in said and "held_back/own.ipynb" in said
+    assert ("own.ipynb stopped: ValueError: no scan of ***" in said) == cell.startswith("raise")
     assert not out.exists()
     held = study / "data/derived/mine/primary/held_back"
     assert "-1077-04" in (held / "own.ipynb").read_text()
     assert [path.name for path in held.iterdir()] == ["own.ipynb"]
+
+
+@pytest.mark.parametrize(("below", "shown"), [("data/raw/given", "data/raw/given"), ("", ".../raw")])
+def test_a_raw_folder_given_with_its_whole_path_is_not_named_in_the_copy(
+    study, own_notebook, tmp_path_factory, below, shown
+):
+    given = study / below if below else tmp_path_factory.mktemp("elsewhere") / "raw"
+    shutil.copytree(study / "data/raw/mine", given)
+    out = study / "reports/mine/primary/notebooks/own.ipynb"
+    assert run.main([str(own_notebook), str(out), "-p", "raw_dir", str(given), "-q"]) == 0
+    assert f'raw_dir = "{shown}"' in nbformat.read(out, as_version=4).cells[2].source
+    assert str(given) not in out.read_text()
 
 
 def test_a_notebook_that_leaks_no_more_reaches_its_place_and_nothing_stays_held_back(study, own_notebook):

@@ -87,6 +87,16 @@ class Graph:
         """Return the record that the gate lets out once everything of `scenario` was searched."""
         return os.path.join(os.path.dirname(self.report(scenario)), "privacy.json")
 
+    def tables(self, scenario: str) -> list[str]:
+        """List the tables that the steps of `scenario` write: one that nothing reads is asked for, too."""
+        again = self._rerun_in(scenario)
+        return [
+            self._path(table, scenario)
+            for step in self.steps()
+            if step in again
+            for table in STEPS[step].writes
+        ]
+
     def identifiers(self) -> str:
         """Return the record, in the restricted zone, that the raw files were searched."""
         return f"data/derived/{self.study}/{PRIMARY}/privacy/identifiers.json"

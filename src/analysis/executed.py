@@ -87,6 +87,7 @@ def pass_out(opened: storage.Run | None, working: Path, output: Path) -> None:
         An older copy at `output` is removed; a note on the error says where the new one is kept.
     """
     content = working.read_bytes()
+    _drop_record(output)
     try:
         if opened is None:
             empty = vocabulary.Vocabulary({})
@@ -100,8 +101,17 @@ def pass_out(opened: storage.Run | None, working: Path, output: Path) -> None:
             error.add_note(f"the executed copy is kept as {os.path.relpath(held, storage.project_root())}")
         raise
     if opened is not None:
-        (opened.held_back_dir / output.name).unlink(missing_ok=True)
+        for folder in (opened.held_back_dir, opened.held_back_dir / output.parent.name):
+            (folder / output.name).unlink(missing_ok=True)
     storage.write_bytes(output, content)
+
+
+def _drop_record(output: Path) -> None:
+    """Remove the gate's record of the scenario whose reports a copy is written to."""
+    reports = storage.project_root().resolve() / "reports"
+    for folder in output.resolve().parents:
+        if reports in folder.parents:
+            (folder / storage.RECORD).unlink(missing_ok=True)
 
 
 def redact(opened: storage.Run | None, text: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.fanout import Failure, fan_out
+from analysis.figures.pet import uptake_window
 from analysis.privacy.values import is_plain_region
 from analysis.quality_pages import Setting
 from analysis.quality_pages.overview import render_overview
@@ -109,11 +110,19 @@ def write_quality_report(
         if isinstance(text, Failure):
             raise ValueError(f"PAGE_FAILED: {page}: {text.code}, {text.message}")
     links = [page if keep else "" for page, keep in zip(pages, wanted)]
+    named = [page for page, keep in zip(pages, wanted) if keep]
     overview = render_overview({**tables, "scan_qc": scan_qc}, keys, links, setting)
     written = [run.save_report(f"{FOLDER}/index.html", overview)]
+    _remove_stale(written[0].parent, {"index.html", "codes.html", *named})
     written.append(run.save_report(f"{FOLDER}/codes.html", render_codes(setting)))
-    named = [page for page, keep in zip(pages, wanted) if keep]
     return written + [run.save_report(f"{FOLDER}/{page}", text) for page, text in zip(named, texts)]
+
+
+def _remove_stale(folder: Path, names: set[str]) -> None:
+    """Remove the pages of an earlier run that this one does not write: their scans are no longer there."""
+    for page in folder.glob("*.html"):
+        if page.name not in names:
+            page.unlink()
 
 
 def rename_lesions(
@@ -124,7 +133,7 @@ def rename_lesions(
     Parameters
     ----------
     tables : mapping
-        Tables of one subject; LESIONID and LABELNAMES are renamed alike in all of them.
+        Tables of one subject; LESIONID, DRAWNID and LABELNAMES are renamed alike in all of them.
     is_plain : callable
         Name -> whether it holds no identity and stays.
 
@@ -140,8 +149,9 @@ def rename_lesions(
     new = {name: f"Lesion {number}" for number, name in enumerate(names, start=1)}
     renamed = {}
     for table, frame in tables.items():
-        if "LESIONID" in frame:
-            frame = frame.assign(LESIONID=frame["LESIONID"].replace(new))
+        for column in ("LESIONID", "DRAWNID"):
+            if column in frame:
+                frame = frame.assign(**{column: frame[column].replace(new)})
         if "LABELNAMES" in frame:
             labels = frame["LABELNAMES"].fillna("").str.split(";")
             frame = frame.assign(LABELNAMES=[";".join(new.get(name, name) for name in row) for row in labels])
@@ -178,27 +188,19 @@ def _tasks(
 def _setting_of(run: Any, limits: tuple[float, float] | None) -> Setting:
     """Return what the pages share, from the sections of the plan that the run has."""
     design, pet = run.plan.design, run.plan.pet
-    has_figures = "figures" in run.plan.sections()
+    has_figures, has_response = (name in run.plan.sections() for name in ("figures", "response"))
+    checks = run.plan.response.comparability_checks if has_response else {}
     return Setting(
         study=design.title,
         simulated=design.kind == "simulated",
         limits=limits,
         scale=f"SUV 0 (white) to {number(pet.mip_suv_max, 0)} (black)",
         harmonisation_limits=_recovery(pet.harmonisation_earl1_recovery),
-        windows={"UPTAKEMIN": _uptake_window(run), "LIVERSUL": tuple(pet.liver_sul_range)},
+        windows={"UPTAKEMIN": uptake_window(run.plan), "LIVERSUL": tuple(pet.liver_sul_range)},
         rules=run.plan.figures if has_figures else None,
+        unknown_is={name: check["unknown_is"] for name, check in checks.items()},
+        compared=tuple(design.followup_visits),
     )
-
-
-def _uptake_window(run: Any) -> tuple[float, float]:
-    """Return the window of the standard that pairs are held against, else the trial's own."""
-    rules = run.plan.response if "response" in run.plan.sections() else None
-    if rules is not None:
-        limit = rules.comparability_checks.get("uptake_window", {}).get("limits", {})
-        within = limit.get(rules.comparability_standard, {}).get("within")
-        if within:
-            return tuple(within)
-    return tuple(run.plan.pet.protocol_uptake_flag_min)
 
 
 def _recovery(limits: Mapping[str, Sequence[float]]) -> pd.DataFrame:
@@ -207,5 +209,5 @@ def _recovery(limits: Mapping[str, Sequence[float]]) -> pd.DataFrame:
     for title, name in (("Mean above half of the maximum (A50)", "a50"), ("Maximum", "max")):
         ends = zip(limits["sphere_mm"], limits[f"{name}_min"], limits[f"{name}_max"], strict=True)
         spheres = {f"{size} mm": f"{number(low, 2)}–{number(high, 2)}" for size, low, high in ends}
-        rows.append({"EARL standard 1, sphere": title, **spheres})
+        rows.append({"Sphere": title, **spheres})
     return pd.DataFrame(rows)

@@ -27,6 +27,8 @@ from analysis.privacy.gate import PrivacyError
 from analysis.privacy.identifiers import VocabularyMissing
 from analysis.steps import COMMON_PARAMETERS
 
+# An absolute path given as a parameter: its last part tells enough.
+_ABSOLUTE = re.compile(r"""(["'])(/|[A-Za-z]:[\\/])(?:[^"'\n]*[\\/])?([^"'\n]*)\1""")
 KINDS = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 
 
@@ -165,6 +167,8 @@ def strip_run_metadata(notebook: str | Path) -> None:
     for number, cell in enumerate(content.cells):
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.source = _ABSOLUTE.sub(r"\1.../\3\1", _relative(cell.source))
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 output.traceback = [_relative(line) for line in output.traceback]
@@ -262,12 +266,12 @@ def main(arguments: list[str] | None = None) -> int:
         given.update(dict(options.parameter))
         run_notebook(options.notebook, options.output, given, options.quiet)
     except (PrivacyError, VocabularyMissing) as error:
-        print(
-            f"{Path(options.notebook).name}: {error}",
-            *getattr(error, "__notes__", ()),
-            sep="\n",
-            file=sys.stderr,
-        )
+        name, stopped = Path(options.notebook).name, error.__context__
+        lines = [f"{name}: {error}", *getattr(error, "__notes__", ())]
+        # What it stopped at is not lost with its copy.
+        if isinstance(stopped, PapermillExecutionError) and stopped.ename != VocabularyMissing.__name__:
+            lines.insert(0, f"{name} stopped: {stopped.ename}: {stopped.evalue}")
+        print(*lines, sep="\n", file=sys.stderr)
         return 3
     except (ParameterError, storage.RunError, plan.PlanError, OSError) as error:
         print(f"refused: {error}", file=sys.stderr)

@@ -24,6 +24,8 @@ from analysis.steps import COMMON_PARAMETERS, STEPS, writer_of
 PRIMARY = "primary"
 DEFAULT_STUDY = "virtual"
 JSON_TABLES = ("decision", "values")
+RECORD = "privacy.json"  # of the gate's last search; whatever is written beside it afterwards was not in it
+list_raw = identifiers.list_raw
 
 
 class RunError(ValueError):
@@ -203,6 +205,7 @@ class Run:
             If it is not known what to search for.
         """
         paths = [self.reports_dir / name for name in files]
+        (self.reports_dir / RECORD).unlink(missing_ok=True)
         try:
             for name, content in files.items():
                 self.check(name, content)
@@ -210,6 +213,8 @@ class Run:
             for path in paths:
                 path.unlink(missing_ok=True)
             raise
+        for name in files:
+            (self.held_back_dir / name).unlink(missing_ok=True)
         return [write_bytes(path, content) for path, content in zip(paths, files.values())]
 
     def check(self, name: str, content: bytes) -> None:

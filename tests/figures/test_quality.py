@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from analysis.figures import quality
+from analysis import plan
+from analysis.figures import pet, pilot, quality
 from analysis.figures.projection import draw_projection, encode_png, trace
 
 LABELS = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 0, 2]], np.uint8)
@@ -135,3 +136,55 @@ def test_nothing_to_draw_is_refused():
         quality.plot_sites(empty)
     with pytest.raises(ValueError, match="no liver to draw"):
         quality.plot_liver_drift(empty)
+
+
+def test_the_uptake_axis_is_filled_by_the_points_and_not_by_a_wide_window():
+    scans = pd.DataFrame({"AVISIT": "D0", "VENDOR": "GE", "STATUS": "OK", "UPTAKEMIN": [55.0, 60.0, 65.0],
+                          "LIVERMEAN": [2.0, 2.1, 2.2]})  # fmt: skip
+    wide, near = (
+        pet.plot_scan_quality(scans, uptake_window_min=window).axes[0].get_ylim()
+        for window in ((30.0, 180.0), (52.0, 68.0))
+    )
+    assert 50 < wide[0] < 55 and 65 < wide[1] < 70
+    assert near[0] < 52 and near[1] > 68
+
+
+@pytest.mark.parametrize(
+    ("sections", "standard", "expected"),
+    [
+        (("pet", "response"), "percist", (50.0, 70.0)),
+        (("pet", "response"), "eanm", (55.0, 75.0)),
+        (("pet",), "percist", (30.0, 180.0)),
+    ],
+)
+def test_the_expected_uptake_time_is_that_of_the_standard_of_comparison(sections, standard, expected):
+    whole = plan.defaults().override({"response.comparability_standard": standard})
+    assert pet.uptake_window(whole.restrict(sections)) == expected
+
+
+def test_the_agreement_of_two_days_shows_bias_and_limits():
+    # Differences 0, 10 and 20: mean 10, SD 10, limits 10 -+ 19.6.
+    days = pd.DataFrame({"D14": [0.0, -10.0, -30.0], "D28": [0.0, 0.0, -10.0]})
+    given = {"cut_percent": 25, "agreement": {"bias": 10.0, "lower": -9.6, "upper": 29.6}}
+    lines = [line.get_ydata()[0] for line in pilot.plot_agreement(days, **given).axes[1].lines]
+    for expected in (10.0, -9.6, 29.6):
+        assert min(abs(value - expected) for value in lines) < 0.001
+    caption = pilot.caption_agreement(days, **given)
+    assert "mean difference (10.0 points), dashed: 95 % limits of agreement (−9.6 to 29.6)" in caption
+
+
+def test_one_patient_has_no_limits_of_agreement():
+    days = pd.DataFrame({"D14": [0.0], "D28": [5.0]})
+    given = {"cut_percent": 25, "agreement": {"bias": 5.0, "lower": np.nan, "upper": np.nan}}
+    assert len(pilot.plot_agreement(days, **given).axes[1].lines) == 3  # zero, the bias, and the point
+    assert "limits of agreement" not in pilot.caption_agreement(days, **given)
+
+
+def test_the_caption_of_the_sites_names_the_panels_that_are_drawn():
+    scans = pd.DataFrame({"SITEID": ["01"], "AVISIT": ["D0"], "STATUS": ["OK"], "UPTAKEMIN": [60.0],
+                          "DOSEMBQ": [250.0], "LIVERSUL": [np.nan]})  # fmt: skip
+    caption = quality.caption_sites(scans, {"LIVERSUL": (1.0, 3.5)})
+    assert caption == (
+        "Uptake time and injected activity of 1 scan by site and visit. "
+        "A bar is the median of a visit (D0: baseline)."
+    )

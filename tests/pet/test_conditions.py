@@ -174,6 +174,50 @@ def test_an_incomplete_record_leaves_the_count_open(row):
     assert np.isnan(value) and asked == ["DRUG_RECORD_INCOMPLETE"]
 
 
+def test_strength_beside_the_name_is_the_drug_and_a_placebo_is_not():
+    known = drug("2024-03-01", "2024-03-09")
+    assert off_drug(known | {"EXTRT": "EVEROLIMUS 10 MG"}) == (5.0, [])  # 10 to 14 March
+    placebo = drug("2024-03-10", "2024-06-01", EXTRT="PLACEBO FOR EVEROLIMUS")
+    assert off_drug(known, placebo) == (5.0, [])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [drug("2024-03-01", "2024-03-31"), drug("2024-03-08", "2024-03-14", "0")],
+        [drug("2024-03-01", "2024-03-31"), drug("2024-03-12", None, "0")],
+        [drug("2024-03-20", "2024-03-01")],
+        [drug("2024-02-01", "2024-02-10"), drug("2024-03-20", "2024-03-01")],
+    ],
+    ids=["0 mg within", "0 mg without end", "end before start", "one of them turned"],
+)
+def test_records_that_contradict_each_other_are_asked_about(rows):
+    value, asked = off_drug(*rows)
+    assert np.isnan(value) and asked == ["DRUG_RECORD_CONFLICT"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "days"),
+    [
+        (
+            [drug("2024-03-01", "2024-03-11"), drug("2024-03-11", "2024-03-20", "0")],
+            3,
+        ),  # last dose on 11 March
+        ([drug("2024-03-01", "2024-03-31"), drug("2024-03-16", "2024-03-20", "0")], 0),  # after the scan
+        (
+            [
+                drug("2024-03-01", "2024-03-05"),
+                drug("2024-03-06", None, "0"),
+                drug("2024-03-08", "2024-06-01"),
+            ],
+            0,
+        ),
+    ],
+)
+def test_a_pause_that_fits_its_neighbours_is_no_contradiction(rows, days):
+    assert off_drug(*rows) == (float(days), [])
+
+
 def test_an_incomplete_record_does_not_matter_where_another_covers_the_week():
     assert off_drug(drug("2024-03-01", "2024-03-14"), drug("2024-03-15", None)) == (0.0, [])
 
@@ -214,6 +258,14 @@ def test_where_the_factor_is_unknown_there_is_no_row_and_it_is_counted():
     counts = tabulate_corrected(found, PLAN).set_index(["METRIC", "AVISIT"])
     assert counts.loc[("SUVMAXG", "D0")].tolist() == [1, 1, 0]
     assert counts.loc[("SUVMAXG", "D14")].tolist() == [1, 0, 1]
+
+
+def test_a_lesion_without_a_value_is_not_counted():
+    lost = measured(("A", "D0", "L2", "SUVMAX", "LESION", np.nan))
+    found = add_corrected_metrics(pd.concat([ADPET, lost], ignore_index=True), QC, PLAN)
+    pd.testing.assert_frame_equal(
+        tabulate_corrected(found, PLAN), tabulate_corrected(add_corrected_metrics(ADPET, QC, PLAN), PLAN)
+    )
 
 
 def test_correcting_twice_changes_nothing():

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from response_factory import PLAN, adpet_of, decisions_of, lesions_of, row_of, scans_of
+from response_factory import PLAN, adpet_of, decisions_of, lesions_of, regions, row_of, scans_of
 
 from analysis.contracts import pet as contracts
+from analysis.pet.lesion_changes import ADLESION_COLUMNS
 from analysis.pet.response import change_lesions, classify, tabulate_by_lesion_count
 
 
@@ -80,9 +81,29 @@ def test_a_change_from_nothing_is_unknown():
     assert np.isnan(row["PCHG"]) and np.isnan(row["LNRATIO"]) and row["STATUS"] == "MEASURED"
 
 
-def test_a_study_without_any_of_the_metrics_is_refused():
-    with pytest.raises(ValueError, match="METRIC_MISSING: adpet has none of SUVMAX"):
-        change_lesions(adpet_of({"L1": (1.0, 1.0)}, metric="VOLUME"))
+def test_a_study_without_any_of_the_metrics_has_no_rows_unless_one_was_asked_for():
+    volumes = adpet_of({"L1": (1.0, 1.0)}, metric="VOLUME")
+    for adpet in (volumes, regions()):
+        found = change_lesions(adpet)
+        assert found.empty and list(found) == ADLESION_COLUMNS
+    with pytest.raises(ValueError, match="METRIC_MISSING: adpet has no 'SUVMAX'"):
+        change_lesions(volumes, metrics=["SUVMAX"])
+
+
+def test_the_primary_metric_is_always_among_the_changes():
+    plan = PLAN.override({"primary.metric": "SULMAX"})
+    found = change_lesions(adpet_of({"L1": (8.0, 4.0)}, metric="SULMAX"), plan)
+    assert found[["METRIC", "PCHG"]].to_numpy().tolist() == [["SULMAX", -50.0]]
+
+
+def test_a_lesion_not_measured_at_baseline_keeps_its_row_without_change_or_flags():
+    lost = row_of("S1", "D0", "L2", "SUVMAX", np.nan, FLAGS="NOT_MEASURED", EVALFL="N", TARGETFL="N")
+    adpet = pd.concat([adpet_of({"L1": (10.0, 5.0), "L2": (None, 4.0)}), pd.DataFrame([lost])])
+    found = change_lesions(adpet, metrics=["SUVMAX"])
+    contracts.PET_CONTRACTS["adlesion"].validate(found)
+    row = found.set_index("LESIONID").loc["L2"]
+    assert (row["STATUS"], row["AVAL"], row["EVALFL"], row["TARGETFL"]) == ("MEASURED", 4.0, None, None)
+    assert np.isnan(row["BASE"]) and np.isnan(row["PCHG"])
 
 
 # ---- the number of lesions

@@ -62,7 +62,8 @@ def write(folder, number, date, names, hot, shift=(0, 0, 0), cut=0):
     for mask in balls({name: name for name in hot}).values():
         suv[mask] = 6.0
     write_series(folder / "pet", suv[cut:], bqml_per_suv(), of_slice, series=number)
-    write_seg(folder / "seg.dcm", balls(names), edit=of_regions)
+    if names:
+        write_seg(folder / "seg.dcm", balls(names), edit=of_regions)
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +241,50 @@ def test_a_place_outside_the_field_of_view_has_no_value(tmp_path):
     texts = study.queries.loc[study.queries["CODE"] == "LESION_WITHOUT_FOLLOWUP", ["RECORD", "MESSAGE"]]
     outside = {r for records, text in texts.to_numpy() if "outside" in text for r in records.split(";")}
     assert outside == {"D14 L1", "D14 L2"}
+
+
+def word(*rows):
+    table = pd.DataFrame(rows, columns=["LESIONID", "DECISION"])
+    return table.assign(USUBJID="P1", AVISIT="D14", READER="R1")
+
+
+def test_a_complete_responder_without_any_region_at_follow_up_is_read_and_her_lesions_looked_at(tmp_path):
+    write(tmp_path / "dicom" / "a", 2, "20241231", {name: name for name in LESIONS}, LESIONS)
+    write(tmp_path / "dicom" / "b", 3, "20250114", {}, [], SHIFT)
+    unread = measure(tmp_path)
+    assert asked(unread, "SCAN_WITHOUT_ROI") == ["D14"] and not len(backgrounds(unread))
+    study = measure(tmp_path, decisions=word(*((name, "resolved") for name in LESIONS)))
+    assert not asked(study, "SCAN_WITHOUT_ROI")[0] and not asked(study, "LESION_WITHOUT_FOLLOWUP")[0]
+    rows = study.adpet[study.adpet["METRIC"] == "SUVBKG"]
+    assert list(rows["LESIONID"]) == list(LESIONS)
+    assert rows["AVAL"].to_numpy() == pytest.approx(0.8, abs=0.15)  # the body, where the lesions were
+    part = measure(tmp_path, decisions=word(("L1", "resolved")))
+    assert asked(part, "LESION_WITHOUT_FOLLOWUP") == ["D14 L2", "D14 L3", "D14 L4"]
+
+
+def test_the_place_of_a_lesion_is_measured_in_the_image_the_numbers_come_from(gone):
+    first = measure(gone).scan_qc.iloc[0]
+    entry = {"vendor": first["VENDOR"], "model": first["MODEL"], "earl_standard": 1, "eqpet_fwhm_mm": 8.0}
+    study = measure(gone, harmonisation=[entry | {"reason": "test"}], eqpet_apply=True)
+    rows = study.adpet.query("LESIONID == 'L4' and METRIC == 'SUVBKG'")
+    # A ball of SUV 6 in 0.8: blurred, its mean is lower than 6 and higher than half of it.
+    assert 3.4 < rows["AVAL"].item() < 5.5
+
+
+def test_a_baseline_lesion_that_cannot_be_measured_stays_without_a_value(tmp_path, monkeypatch):
+    whole = balls
+
+    def empty_l2(names):
+        return {name: mask & (name != "L2") for name, mask in whole(names).items()}
+
+    write(tmp_path / "dicom" / "b", 3, "20250114", {name: name for name in LESIONS}, ["L2"], SHIFT)
+    with monkeypatch.context() as patch:
+        patch.setitem(globals(), "balls", empty_l2)
+        write(tmp_path / "dicom" / "a", 2, "20241231", {name: name for name in LESIONS}, [])
+    study = measure(tmp_path)
+    contracts.check("adpet", study.adpet)
+    lost = study.adpet.query("AVISIT == 'D0' and LESIONID == 'L2'")
+    assert list(lost["METRIC"]) == ["SUVMAX"] and lost["AVAL"].isna().all() and lost["EVALFL"].isna().all()
+    assert asked(study, "LESION_NOT_MEASURED") == ["D0 L2"]
+    total = study.adpet.query("AVISIT == 'D0' and METRIC == 'NLESION'")
+    assert total["AVAL"].item() == 3

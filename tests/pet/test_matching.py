@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from analysis import plan as plans
+from analysis.pet import matching
 from analysis.pet.geometry import Grid
 from analysis.pet.lesion_identity import Node, Visit, name_lesions
 from analysis.pet.matching import Shape, compare_shapes, match_lesions
@@ -69,6 +70,18 @@ def test_dice_of_two_balls_is_that_of_the_lens_they_share():
 def test_regions_of_different_grids_are_held_against_each_other_in_mm():
     found = compare_shapes(ball(60, 60, 60, 14.0), ball(60, 60, 60, 14.0, step=5.0), 1.0)
     assert found.dice > 0.85 and found.distance_mm < 1
+
+
+def test_a_region_through_the_whole_body_costs_little_against_a_small_lesion():
+    spread, small = np.zeros((120, 60, 60), bool), np.zeros((120, 60, 60), bool)
+    spread[:, ::3, ::3], small[60:64, 30:34, 30:34] = True, True
+    shapes = [Shape(Region.of(mask), grid(4.0, mask.shape)) for mask in (spread, small)]
+    found = compare_shapes(*shapes, 2.0)
+    # 4 slices of rows and columns 30 and 33: 16 of the 64 voxels of one, and of the 120 x 20 x 20 of the other.
+    assert found.share_second == pytest.approx(16 / 64) and found.share_first == pytest.approx(16 / 48000)
+    box = np.zeros(3), np.array([40.0, 30.0, 20.0])
+    points = np.concatenate(list(matching._points_between(*box, 2.0)))
+    assert len(points) == 20 * 15 * 10 and (points >= box[0]).all() and (points <= box[1]).all()
 
 
 # ---- pairs
@@ -191,7 +204,20 @@ def test_a_new_lesion_is_not_hidden_in_one_of_the_baseline_by_a_later_merge():
     first = [node("x", ball(50, 60, 60, 6)), node("n", new)]
     both = [node("m", ball(60, 60, 60, 20))]
     found = named(base, first, both)
-    assert found[1] == {"x": "L1", "n": "n"} and found[2]["m"] in {"L1", "n"}
+    assert found[1] == {"x": "L1", "n": "n"} and found[2]["m"] == "L1"
+
+
+def test_a_word_that_place_speaks_against_joins_no_two_lesions_of_the_baseline():
+    base = [node("L1", ball(30, 60, 60)), node("L2", ball(80, 60, 60))]
+    crossed = [node("x", ball(30, 60, 60), "L2"), node("y", ball(80, 60, 60))]
+    assert named(base, crossed) == [{"L1": "L1", "L2": "L2"}, {"x": "L2", "y": "y"}]
+    near = [node("L1", ball(50, 60, 60, 6)), node("L2", ball(65, 60, 60, 6))]  # 15 mm apart: a candidate
+    assert named(near, [node("x", ball(50, 60, 60, 6), "L2")])[0] == {"L1": "L1", "L2": "L2"}
+
+
+def test_the_word_of_a_reader_still_joins_what_her_region_holds():
+    base = [node("L1", ball(52, 60, 60, 7)), node("L2", ball(68, 60, 60, 7))]
+    assert named(base, [node("x", ball(60, 60, 60, 18), "L2")])[0] == {"L1": "L2", "L2": "L2"}
 
 
 def test_links_wait_for_the_readers_word_where_the_plan_says_so():

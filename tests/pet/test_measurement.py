@@ -404,7 +404,9 @@ def test_a_seed_by_percist_needs_a_liver(raw):
     with_liver = scan(raw, "liver.dcm", seeds=[seed(method="PERCIST")])
     assert values(with_liver, "L9")["SUVMAX"] == pytest.approx(6.0, rel=1e-3)
     without = scan(raw, seeds=[seed(method="PERCIST")], rules=off())
-    assert codes(without.exclusions) == ["PERCIST_THRESHOLD_MISSING"] and not values(without, "L9")
+    assert codes(without.exclusions) == ["PERCIST_THRESHOLD_MISSING"]
+    assert math.isnan(values(without, "L9").pop("SUVMAX")) and flags(without, "L9") == {"NOT_MEASURED"}
+    assert {row["ORGAN"] for row in without.rows if row["LESIONID"] == "L9"} == {"bone"}
 
 
 def test_a_drawn_lesion_wins_over_a_seed_of_its_name(raw):
@@ -452,7 +454,7 @@ def test_regions_of_several_files_and_seeds_that_share_voxels_are_flagged(raw):
 def test_two_seeds_of_one_name_are_set_aside_by_whatever_method(raw):
     result = scan(raw, "liver.dcm", seeds=[seed(), seed(method="PERCIST"), seed("L8")])
     assert codes(result.exclusions) == ["ROI_DUPLICATE_NAME"] * 2
-    assert values(result, "L8") and not values(result, "L9")
+    assert values(result, "L8") and math.isnan(values(result, "L9").pop("SUVMAX"))
 
 
 # ---- plausibility ----
@@ -475,7 +477,15 @@ def test_a_region_without_a_finite_value_is_set_aside(raw, monkeypatch):
 
     monkeypatch.setattr(measurement, "load_pet", holed)
     result = scan(raw, "one.dcm")
-    assert codes(result.exclusions) == ["ROI_NOT_FINITE"] and not values(result, "L1")
+    assert codes(result.exclusions) == ["ROI_NOT_FINITE"]
+    # At baseline it stays as a lesion without a value, so that no response is that of the other lesions alone.
+    assert list(values(result, "L1")) == ["SUVMAX"] and math.isnan(values(result, "L1")["SUVMAX"])
+    assert flags(result, "L1") == {"NOT_MEASURED"} and math.isnan(values(result, "TOTAL")["NLESION"])
+    asked = [row["RECORD"] for row in result.queries if row["CODE"] == "LESION_NOT_MEASURED"]
+    assert asked == ["D0 L1"]
+    where = {"STUDYID": "T", "USUBJID": "S1", "AVISIT": "D14", "ADT": pd.Timestamp("2025-01-15"), "PATH": "p"}
+    later = scan(raw, "one.dcm", scan=where)
+    assert not values(later, "L1") and "LESION_NOT_MEASURED" not in codes(later.queries)
 
 
 @pytest.mark.parametrize(("kind", "drawn"), [("OCCUPANCY", 13.5), ("PROBABILITY", None)])

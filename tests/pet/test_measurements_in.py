@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from dicom_factory import write_series
 
 from analysis import contracts
 from analysis import plan as plans
@@ -265,7 +266,8 @@ def test_a_record_that_cannot_be_used_is_in_the_ledger_and_the_rest_goes_on(chan
     odd = record("A", "D0", "L7", "SUVMAX", "6.0") | change
     found = read([record("A", "D0", "L1", "SUVMAX", "7.0"), odd])
     assert codes(found) == [code]
-    assert values(found, "SUVMAX") == {"L1": 7.0}
+    known = found.adpet.dropna(subset="AVAL")
+    assert known[["LESIONID", "METRIC", "AVAL"]].values.tolist() == [["L1", "SUVMAX", 7.0]]
 
 
 def test_messages_repeat_no_date_and_no_free_text():
@@ -312,16 +314,153 @@ def two_reads(**second):
     return [first, record("A", "D0", "L1", "SUVMAX", "9.0", TREVALID="R2") | second]
 
 
-def test_two_readers_who_differ_are_both_set_aside():
-    found = read(two_reads())
-    assert codes(found) == ["DUPLICATE_MEASUREMENT"] * 2 and found.adpet.empty
-    assert codes(found, "scan") == ["NO_MEASUREMENT"]
-    assert found.scan_qc["STATUS"].tolist() == ["REFUSED"]
+@pytest.mark.parametrize("value", ["9.0", "7.0"], ids=["differ", "agree"])
+def test_two_readers_of_whom_none_was_chosen_are_not_pooled(value):
+    rows = [*two_reads(TRORRES=value), record("A", "D0", None, "UPTKTM", 60, "min")]
+    found = read(rows)
+    assert codes(found) == ["SEVERAL_READERS"] * 2 and found.adpet.empty
+    assert found.exclusions["REASON"].str.contains("pet.measurements_reader").any()
+    assert found.scan_qc["CODE"].tolist() == ["NO_MEASUREMENT"]
 
 
-def test_two_readers_who_agree_are_one_measurement():
-    found = read(two_reads(TRORRES="7.0"))
+def test_a_lesion_of_each_of_two_readers_makes_no_patient_of_both():
+    rows = two_reads(TRLNKID="L2")
+    assert codes(read(rows)) == ["SEVERAL_READERS"] * 2
+    assert codes(read([row | {"TRACPTFL": "Y"} for row in rows])) == []  # adjudicated, lesion by lesion
+
+
+def test_equal_records_of_one_reader_are_one_measurement():
+    found = read(two_reads(TREVALID="R1", TRORRES="7.0"))
     assert codes(found) == ["DUPLICATE_MEASUREMENT"] and values(found, "SUVMAX") == {"L1": 7.0}
+
+
+def test_acceptance_of_lesions_keeps_liver_and_facts():
+    accepted = {"TRACPTFL": "Y", "TREVAL": "INDEPENDENT ASSESSOR"}
+    rows = [row | (accepted if row["TRTESTCD"] == "SUVMAX" else {}) for row in clean_records()]
+    rows.append(record("A", "D0", "L1", "SUVMAX", 9.0))  # the investigator's
+    rows.append(record("A", "D0", "LIVER", "SUVMAX", 9.0, TRGRPID="REFERENCE", TREVALID="R9"))
+    found = read(rows, tu=identification())
+    assert codes(found) == ["OTHER_READER"] * 2
+    assert values(found, "SUVMEAN") == {"LIVER": 2.0} and values(found, "SUVMAX") == {"L1": 10.0, "L2": 8.0}
+    assert found.scan_qc["UPTAKEMIN"].tolist() == [60.0, 61.0] * 3
+
+
+def test_a_fact_that_names_nobody_stays_when_a_reader_is_chosen():
+    rows = [*two_reads(), record("A", "D0", None, "UPTKTM", 60, "min")]
+    found = read(rows, PLAN.override({"pet.measurements_reader": "R2"}))
+    assert found.scan_qc["UPTAKEMIN"].tolist() == [60.0] and codes(found) == ["OTHER_READER"]
+
+
+# ---------------------------------------------------------------- a baseline lesion without a value
+
+
+@pytest.mark.parametrize(
+    "change", [{"TRORRES": "high"}, {"TRSTAT": "NOT DONE", "TRORRES": None}, {"TRORRES": "0"}]
+)
+def test_a_baseline_lesion_without_a_value_does_not_vanish(change):
+    rows = [
+        row | (change if (row["USUBJID"], row["TRLNKID"], row["TRDTC"]) == ("A", "L2", DAYS["D0"]) else {})
+        for row in clean_records()
+    ]
+    found = read(rows, tu=identification())
+    contracts.check("adpet", found.adpet)
+    kept = found.adpet[found.adpet["FLAGS"].eq("NOT_MEASURED")]
+    columns = ["USUBJID", "AVISIT", "LESIONID", "METRIC", "ROLE", "UNIT"]
+    assert kept[columns].values.tolist() == [["A", "D0", "L2", "SUVMAX", "LESION", "g/ml"]]
+    assert kept[["AVAL", "EVALFL", "TARGETFL"]].isna().all(axis=None)
+    asked = found.queries[found.queries["CODE"].eq("LESION_NOT_MEASURED")]
+    assert asked[["USUBJID", "RECORD"]].values.tolist() == [["A", "D0 L2"]]
+    assert "LESION_NEW_UNCONFIRMED" not in set(found.queries["CODE"])  # L2 of D14 is a lesion of the baseline
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        record("A", "D0", "T01", "LDIAM", 17, "mm"),  # of the CT
+        record("A", "D0", "T01", "TUMSTATE", "PRESENT", None),
+        record("A", "D0", "L9", "TUMSTATE", "ABSENT", None),  # not there
+        record("A", "D0", "L9", "SUVMAX", "high", TRMETHOD="PSMA PET SCAN"),
+        record("A", "D14", "L9", "SUVMAX", "high"),
+    ],
+)
+def test_what_is_no_lesion_of_the_baseline_pet_gets_no_row(odd):
+    found = read([*clean_records(), odd], tu=identification())
+    assert not found.adpet["FLAGS"].eq("NOT_MEASURED").any()
+
+
+# ---------------------------------------------------------------- new lesions
+
+
+def new_ones(tu):
+    found = read(clean_records(), tu=tu)
+    return found.decisions["DECISION"].tolist(), sorted(
+        set(found.queries["CODE"]) - {"TARGET_METRIC_MISSING"}
+    )
+
+
+def test_a_new_lesion_without_a_method_has_that_of_its_records():
+    assert new_ones(identification().assign(TUMETHOD=None)) == (["new"], [])
+    assert new_ones(identification().assign(TUMETHOD="CT SCAN")) == ([], ["LESION_NEW_UNCONFIRMED"])
+
+
+def test_acceptance_at_baseline_takes_no_new_lesion_away():
+    tu = identification().assign(TUACPTFL=["Y", None])
+    tu.loc[0, "USUBJID"] = "C"
+    assert new_ones(tu) == (["new"], [])
+
+
+@pytest.mark.parametrize(
+    ("words", "decided", "asked"),
+    [
+        ("NEW LESION", ["new"], []),
+        ("UNEQUIVOCAL NEW", ["new"], []),
+        ("NO NEW LESION", [], ["LESION_NEW_UNCONFIRMED"]),
+        ("NOT NEW", [], ["LESION_NEW_UNCONFIRMED"]),
+        ("NEW LESION: NO", [], ["LESION_NEW_UNCONFIRMED", "NEW_LESION_UNCLEAR"]),
+        ("NEW, EQUIVOCAL", [], ["LESION_NEW_UNCONFIRMED", "NEW_LESION_UNCLEAR"]),
+    ],
+)
+def test_new_in_words_that_take_it_back_is_not_new(words, decided, asked):
+    tu = identification()
+    tu.loc[1, ["TUORRES", "TUSTRESC"]] = words
+    assert new_ones(tu) == (decided, asked)
+
+
+# ---------------------------------------------------------------- regions, targets, volumes
+
+
+def test_a_location_alone_makes_no_reference_region():
+    tu = identification().assign(TULOC="LIVER, ADJACENT TO NORMAL PARENCHYMA")
+    assert values(read(clean_records(), tu=tu), "SUVMAX") == {"L1": 10.0, "L2": 8.0}
+    found = read(clean_records(), tu=identification().assign(TULOC="MEDIASTINAL BLOOD POOL"))
+    assert set(codes(found)) == {"REFERENCE_REGION_UNKNOWN"} and values(found, "SUVMAX") == {"L2": 8.0}
+
+
+def test_targets_are_unknown_without_their_metric():
+    # SULpeak 6.0 of A's L1 alone: of L2 nobody knows whether it is a target; 10.0, 8.0 exceed 3.4.
+    found = read([*clean_records(), record("A", "D0", "L1", "SULPEAK", 6.0)]).adpet
+    base = found[found["AVISIT"].eq("D0") & found["ROLE"].eq("LESION")]
+    flags = base.drop_duplicates(["USUBJID", "LESIONID"]).set_index(["USUBJID", "LESIONID"])["TARGETFL"]
+    assert flags["A", "L1"] == "Y" and flags.drop(("A", "L1")).isna().all()
+
+
+def test_the_metric_of_targets_is_asked_for_once_or_of_whom_it_lacks():
+    def asked(rows):
+        table = read(rows, tu=identification()).queries
+        return table[table["CODE"].eq("TARGET_METRIC_MISSING")]
+
+    assert asked(clean_records())["USUBJID"].isna().tolist() == [True]
+    assert asked(clean_records())["ACTION"].str.contains("response.target_metric").all()
+    some = [record("B", "D0", name, "SULPEAK", 6.0) for name in ("L1", "L2")]
+    assert asked([*clean_records(), *some])["USUBJID"].tolist() == ["A", "C"]
+
+
+def test_a_volume_above_the_one_drawn_is_flagged_and_kept():
+    rows = [record("A", "D0", "L1", "MTV", 5.0, "mL", TRANMETH="MANUAL")]
+    rows += [record("A", "D0", "L1", "MTV41", 6.0, "mL"), record("A", "D0", "L1", "SUVMAX", 9.0)]
+    found = read(rows)
+    assert codes(found) == [] and found.adpet["FLAGS"].str.contains("MTV_ABOVE_VOLUME").all()
+    assert values(found, "MTV41") == {"L1": 6.0} and values(found, "VOLUME") == {"L1": 5.0}
 
 
 @pytest.mark.parametrize(
@@ -392,6 +531,9 @@ def test_images_are_used_where_there_are_any(tmp_path):
     (tmp_path / "dicom").mkdir()
     assert choose_source(tmp_path, tr, PLAN) == "measurements"  # an empty folder holds no image
     (tmp_path / "dicom" / "1.dcm").write_bytes(b"x")
+    assert choose_source(tmp_path, tr, PLAN) == "measurements"  # nor does one of other files
+    assert choose_source(tmp_path, None, PLAN) == "images"  # which then says what is there
+    write_series(tmp_path / "dicom" / "pet")
     assert choose_source(tmp_path, tr, PLAN) == "images"
     assert choose_source(tmp_path, tr, PLAN.override({"pet.source": "measurements"})) == "measurements"
 
@@ -402,3 +544,10 @@ def test_recist_diameters_of_a_hybrid_scan_are_no_pet_study(tmp_path):
         choose_source(tmp_path, tr, PLAN)
     with pytest.raises(FileNotFoundError, match="NO_PET_DATA: no record"):
         choose_source(tmp_path, None, PLAN.override({"pet.source": "measurements"}))
+
+
+def test_records_without_a_method_are_found_by_that_of_their_lesion(tmp_path):
+    tr = numbered([record("A", "D0", "L1", "SUVMAX", 7.0, TRMETHOD=None)])
+    assert choose_source(tmp_path, tr, PLAN, tu=identification()) == "measurements"
+    with pytest.raises(FileNotFoundError, match="NO_PET_DATA"):
+        choose_source(tmp_path, tr, PLAN)

@@ -92,6 +92,26 @@ def test_nothing_is_cut_where_the_image_ends_in_the_thorax(monkeypatch):
     assert rows_below_chin(image(person(top=58)), RULES) == (58, [])
 
 
+@pytest.mark.parametrize("apart", [100, 120, 140])
+def test_a_brain_between_raised_arms_is_no_liver(monkeypatch, apart):
+    """A field of a head alone, 240 mm and, with the neck's length added, 480 mm: nothing of it is kept whole."""
+    for levels in (30, 60):
+        body = np.zeros((levels, *SHAPE[1:]))
+        for x, radii in ((256, (95, 75)), (256 - apart, (45, 45)), (256 + apart, (45, 45))):
+            cylinder(body, (0, levels), (200, x), radii)
+        with_liver(monkeypatch, dome_level=levels - 4)
+        n, flags = rows_below_chin(image(body), RULES)
+        assert n <= levels - 350 / STEP or n == 0
+        assert "MIP_NECK_NOT_FOUND" in flags
+
+
+def test_a_liver_at_the_lower_end_of_the_image_does_not_keep_all(monkeypatch):
+    """Its dome lies 184 mm above the lower end."""
+    with_liver(monkeypatch, dome_level=22)
+    n, flags = rows_below_chin(image(person(top=30, neck=False)), RULES)
+    assert n == 0 and "MIP_WITHHELD" in flags
+
+
 def test_without_a_neck_all_above_the_thorax_is_cut(monkeypatch):
     with_liver(monkeypatch, dome_level=45)
     assert rows_below_chin(image(person(top=68, neck=False)), RULES) == (58, ["MIP_NECK_NOT_FOUND"])

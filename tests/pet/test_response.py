@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from response_factory import PLAN, adpet_of, decisions_of, one, percist, regions, row_of, scans_of
+from response_factory import PLAN, adpet_of, decisions_of, lesions_of, one, percist, regions, row_of, scans_of
 
+from analysis.pet.quality import check_decisions
 from analysis.pet.response import classify, classify_grid, decide
 from analysis.pet.response_rules import compute_weighted_median
 
@@ -96,11 +97,132 @@ def test_a_confirmed_new_lesion_is_non_response_unless_the_switch_is_off():
     assert one(adpet, "any_resistant", off, decisions=new)["MRESP"] == "RESPONDER"
 
 
-@pytest.mark.parametrize("word", ["inflammatory", None])
-def test_inflammatory_or_unjudged_uptake_is_no_progression_of_the_rules_by_percent(word):
+def test_inflammatory_uptake_is_no_progression_of_the_rules_by_percent():
     adpet = adpet_of({"L1": (10.0, 2.0), "L2": (None, 6.0)})
-    given_decisions = decisions_of(("L2", word)) if word else None
-    assert one(adpet, "any_resistant", decisions=given_decisions)["MRESP"] == "RESPONDER"
+    said = decisions_of(("L2", "inflammatory"))
+    assert one(adpet, "any_resistant", decisions=said)["MRESP"] == "RESPONDER"
+
+
+@pytest.mark.parametrize("rule", ["any_resistant", "suvmax_sum", "dominance_count"])
+@pytest.mark.parametrize(("follow", "open_case"), [(2.0, True), (10.0, False), (20.0, False)])
+def test_unjudged_new_uptake_leaves_a_response_open_and_nothing_else(rule, follow, open_case):
+    row = one(adpet_of({"L1": (10.0, follow), "L2": (None, 6.0)}), rule)
+    expected = ("NE", "NEW_UNCONFIRMED") if open_case else ("NON-RESPONDER", None)
+    assert (row["MRESP"], row["NEREAS"]) == expected
+
+
+def test_unjudged_new_uptake_changes_nothing_where_new_lesions_do_not_count():
+    off = PLAN.override({"response.new_lesion_is_nonresponse": False})
+    adpet = adpet_of({"L1": (10.0, 2.0), "L2": (None, 6.0)})
+    assert one(adpet, "any_resistant", off)["MRESP"] == "RESPONDER"
+    # the published tables keep their row
+    assert one(adpet, "dominance_count", off)["MRESP"] == "NE"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [(["new", None], ["PROGRESSOR", "PROGRESSOR"]), (["new", "inflammatory"], ["PROGRESSOR", "RESPONDER"]),
+     ([None, "new"], ["NE", "PROGRESSOR"]), (["inflammatory", None], ["RESPONDER", "NE"])],
+)  # fmt: skip
+def test_a_lesion_judged_new_stays_new_until_a_reader_says_otherwise(said, expected):
+    later = adpet_of({"L1": (10.0, 3.0)}, visit="D28").query("AVISIT == 'D28'")
+    new = pd.DataFrame([row_of("S1", visit, "L9", "SUVMAX", 8.0) for visit in ("D14", "D28")])
+    words = [decisions_of(("L9", word), visit=visit) for visit, word in zip(("D14", "D28"), said) if word]
+    adpet = pd.concat([adpet_of({"L1": (10.0, 4.0)}), later, new])
+    found = classify(adpet, PLAN, rule="any_resistant", decisions=pd.concat(words))
+    assert found["AVALC"].tolist() == expected
+
+
+def lost_at_baseline(follow, **extra):
+    """Build two lesions, the second recorded at baseline but not measured."""
+    lost = {"FLAGS": "NOT_MEASURED", "EVALFL": "N", "TARGETFL": "N"}
+    rows = [row_of("S1", "D0", "L2", "SUVMAX", np.nan, **lost), row_of("S1", "D14", "L2", "SUVMAX", 4.0)]
+    rows += [row_of("S1", "D0", "L2", name, value, **lost) for name, value in extra.items()]
+    return pd.concat([adpet_of({"L1": (10.0, follow)}), pd.DataFrame(rows)])
+
+
+@pytest.mark.parametrize("rule", ["any_resistant", "all_respond", "dominance_count", "eortc"])
+def test_a_baseline_lesion_that_was_not_measured_belongs_to_every_set_of_lesions(rule):
+    row = one(lost_at_baseline(4.0), rule)
+    assert (row["MRESP"], row["NEREAS"], row["NLESION"]) == ("NE", "LESION_NOT_EVALUABLE", 2)
+    # a volume was measured, its uptake was not: still not known
+    assert one(lost_at_baseline(4.0, MTV41=3.0), rule)["MRESP"] == "NE"
+
+
+def test_the_rest_decides_beside_a_baseline_lesion_that_was_not_measured():
+    row = one(lost_at_baseline(10.0), "any_resistant")
+    assert (row["AVALC"], row["FLAGS"].split(";")[0]) == ("STABLE", "AT_LEAST_THIS_BAD")
+    # it may have been the hottest: then L1 is not read under a cap of one
+    assert one(lost_at_baseline(10.0), "any_resistant", lesion_cap=1)["MRESP"] == "NE"
+
+
+def test_a_lesion_without_a_value_on_the_metric_s_own_scale_is_not_left_out():
+    adpet = pd.concat(
+        [adpet_of({"L1": (10.0, 4.0), "L2": (8.0, 8.0)}), lesions_of({"L1": (8.0, 3.0)}, "SULPEAK")]
+    )
+    assert one(adpet, "any_resistant", metric="SULPEAK")["MRESP"] == "NE"
+
+
+def test_a_lesion_the_reader_cannot_evaluate_has_no_size_and_no_glycolysis_either():
+    lesions = {"L1": (10.0, 4.0), "L2": (8.0, 4.0)}
+    said = decisions_of(("L2", "not_evaluable"))
+    sizes = lesions_of({"L1": (20.0, 15.0), "L2": (20.0, 30.0)}, "LONGDIAM")
+    adpet = pd.concat([adpet_of(lesions), sizes])
+    assert one(adpet, "eortc")["AVALC"] == "PMD"
+    assert one(adpet, "eortc", decisions=said)["AVALC"] == "NE"
+    # 40 -> 200 is a rise beyond 75 %; L1 stays as it was
+    steady, tlg = {"L1": (10.0, 10.0), "L2": (8.0, 4.0)}, {"L1": (20.0, 20.0), "L2": (20.0, 180.0)}
+    assert percist(steady, tlg=tlg)["AVALC"] == "PMD"
+    assert percist(steady, tlg=tlg, decisions=said)["AVALC"] == "SMD"
+
+
+@pytest.mark.parametrize(("follow", "expected"), [(200.0, "PMD"), (70.0, "SMD"), (70.1, "PMD")])
+def test_a_lesion_that_is_gone_adds_no_glycolysis_and_hides_none(follow, expected):
+    # 20 + 20 before: more than 70 is a rise beyond 75 %
+    lesions, tlg = {"L1": (10.0, 10.0), "L2": (8.0, None)}, {"L1": (20.0, follow), "L2": (20.0, None)}
+    row = percist(lesions, tlg=tlg, decisions=decisions_of(("L2", "resolved")))
+    assert row["AVALC"] == expected
+
+
+def test_targets_that_could_not_be_ranked_are_told_from_lesions_that_are_too_faint():
+    faint = adpet_of({"L1": (10.0, 4.0)}, EVALFL="N", TARGETFL="N")
+    assert one(faint, "suvmax_sum")["NEREAS"] == "NOT_FDG_EVALUABLE"
+    unranked = adpet_of({"L1": (10.0, 4.0)}, TARGETFL="N")
+    assert one(unranked, "suvmax_sum")["NEREAS"] == "NO_TARGET_METRIC"
+    assert one(unranked, "any_resistant")["MRESP"] == "RESPONDER"
+
+
+def test_a_study_of_scans_without_any_lesion_is_not_evaluable():
+    found = classify_grid(regions(), PLAN)
+    assert set(found["MRESP"]) == {"NE"} and set(found["NEREAS"]) == {"NO_LESION"}
+
+
+@pytest.mark.parametrize("rule", ["any_resistant", "eortc", "percist"])
+def test_a_lesion_called_both_gone_and_not_evaluable_is_not_known(rule):
+    adpet = pd.concat([adpet_of({"L1": (10.0, None)}), lesions_of({"L1": (8.0, None)}, "SULPEAK"), regions()])
+    both = decisions_of(("L1", "resolved"), ("L1", "not_evaluable"))
+    assert one(adpet, rule, scans=scans_of(), decisions=both)["MRESP"] == "NE"
+    assert check_decisions(both, adpet)["CODE"].tolist() == ["DECISION_CONFLICT"]
+
+
+def test_readers_who_disagree_on_new_uptake_are_asked():
+    adpet = adpet_of({"L1": (10.0, 4.0), "L9": (None, 8.0)})
+    both = decisions_of(("L9", "new"), ("L9", "inflammatory"))
+    assert check_decisions(both, adpet)["CODE"].tolist() == ["DECISION_CONFLICT"]
+    assert check_decisions(decisions_of(("L9", "new"), ("L8", "inflammatory")), adpet).empty
+
+
+@pytest.mark.parametrize(
+    ("liver", "aorta", "expected"),
+    [(2.0, None, ("CMR", True)), (2.0, 1.5, ("CMR", False)), (2.0, 2.1, ("PMR", False))],
+)
+def test_the_liver_standing_in_for_a_lesion_is_not_held_against_itself(liver, aorta, expected):
+    parts = [adpet_of({"L1": (8.0, None)}, metric="SULPEAK"), regions(liver=(liver, liver))]
+    if aorta:
+        parts.append(pd.DataFrame([row_of("S1", "D14", "AORTA", "SULMEAN", aorta, ROLE="AORTA")]))
+    row = one(pd.concat(parts), "percist", scans=scans_of(), decisions=decisions_of(("L1", "resolved")))
+    assert (row["AVALC"], "CMR_BY_READER" in row["FLAGS"]) == expected
+    assert "BACKGROUND_IMPUTED" in row["FLAGS"]
 
 
 def test_new_is_not_believed_of_a_lesion_measured_at_baseline():

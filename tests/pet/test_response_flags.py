@@ -63,7 +63,7 @@ def test_a_rise_at_the_first_follow_up_visit_may_be_a_flare(follow, expected):
 def test_new_uptake_that_does_not_count_is_flagged(word, flag):
     adpet = adpet_of({"L1": (10.0, 2.0), "L2": (None, 6.0)})
     row = one(adpet, "any_resistant", decisions=decisions_of(("L2", word)) if word else None)
-    assert (flags(row), row["MRESP"]) == ({flag}, "RESPONDER")
+    assert (flags(row), row["MRESP"]) == ({flag}, "RESPONDER" if word else "NE")
 
 
 def test_a_baseline_lesion_cannot_be_a_new_inflammation():
@@ -177,6 +177,20 @@ def test_a_background_corrected_for_glucose_needs_a_lesion_to_tell_the_factor():
     # 2.0 x 6.0 / 5.0 = 2.4 for L1; (2.4 + 6.0) / (10.0 + 6.0)
     assert row["SCORE"] == pytest.approx(np.log(8.4 / 16.0))
     assert gone("SUVMAXG", place)["AVALC"] == "NE"
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [("SUVMAXG", 2.0 * 6.6 / 5.5), ("TLRMAX", 2.0 / 2.5)],
+)
+def test_a_corrected_background_takes_its_factor_from_the_scan_where_no_lesion_is_left(metric, expected):
+    place, liver = row_of("S1", "D14", "L1", "SUVBKG", 2.0), region("LIVER", "SUVMEAN", 2.5)
+    adpet = pd.concat([adpet_of({"L1": (10.0, None)}, metric=metric), pd.DataFrame([place, liver])])
+    row = one(
+        adpet, "any_resistant", metric=metric, scans=scans_of().assign(GLUCOSE=[5.5, 6.6]),
+        decisions=decisions_of(("L1", "resolved")),
+    )  # fmt: skip
+    assert row["SCORE"] == pytest.approx(np.log(expected / 10.0))
 
 
 def test_a_volume_has_no_background():

@@ -9,6 +9,7 @@ from dicom_factory import ROOT_UID, bqml_per_suv, truncate, write_rtstruct, writ
 from analysis import contracts
 from analysis import plan as plans
 from analysis.fanout import Failure, fan_out
+from analysis.pet import ledger
 from analysis.pet.assign import assign_subjects_and_visits, compute_study_day, name_visit
 from analysis.pet.index import index_tree
 from analysis.pet.reader_tables import REFERENCE_REGIONS, SEEDS, rows_by_scan
@@ -357,6 +358,22 @@ def test_one_date_for_all_subjects_who_began_on_several_days_is_no_date():
     assert assign_subjects_and_visits(series_of(*rows), adsl)[0]["CODE"].isna().all()
     adsl["TRTSDT"] += pd.to_timedelta([0, 5, 14], unit="D")
     assert set(assign_subjects_and_visits(series_of(*rows), adsl)[0]["CODE"]) == {"SCAN_DATES_ALL_EQUAL"}
+
+
+def test_a_scan_in_no_window_is_asked_about_and_one_a_person_placed_is_not():
+    # First dose on 1 January 2025: the 21st is day 21, between the windows; 1 March is day 60.
+    names = ["S1", "S2", "S2", "S3", "S4"]
+    days = ["2025-01-21", "2025-01-14", "2025-03-01", "2025-03-01", "2025-01-21"]
+    visits = ["UNSCHED", "D14", "PROG", "PROG", "UNSCHED"]
+    scans = pd.DataFrame({"SERIESUID": list("abcde"), "USUBJID": names, "AVISIT": visits, "CODE": None})
+    scans["SCANDT"] = pd.to_datetime(days)
+    subjects = pd.DataFrame({"USUBJID": ["S1", "S2", "S3", "S4"], "TRTSDT": pd.Timestamp("2025-01-01")})
+    found = ledger.out_of_window(scans, subjects, plans.defaults(), {"e"})
+    assert {row["CODE"] for row in found} == {"SCAN_OUT_OF_WINDOW"}
+    assert [(row["USUBJID"], row["RECORD"], "day 21" in row["MESSAGE"]) for row in found] == [
+        ("S1", "UNSCHED", True),
+        ("S3", "PROG", False),
+    ]
 
 
 def test_two_unscheduled_scans_of_one_date_are_an_ambiguity():

@@ -227,7 +227,7 @@ def test_a_document_inside_dicom_is_not_passed_over_in_silence(tmp_path):
     ds = pet(SOPClassUID="1.2.840.10008.5.1.4.1.1.104.1")
     ds.add_new(0x00420011, "OB", b"%PDF-1.4 Jane")
     write(tmp_path / "1.dcm", ds)
-    assert collect(tmp_path, PLAN).files["STATUS"].tolist() == ["OPAQUE"]
+    assert collect(tmp_path, PLAN).unreadable == ["1.dcm"]
 
 
 def test_a_file_padded_with_zeros_is_read(tmp_path):
@@ -286,6 +286,67 @@ def test_transport_files_and_nifti_headers_are_read(tmp_path):
     told = collect(tmp_path, PLAN)
     assert told.unreadable == []
     assert pairs(told.values) >= {("SUBJECT", "t-01-007"), ("FREETEXT", "scan of jane")}
+
+
+def test_numbers_of_columns_that_identify_are_taken(tmp_path):
+    told = {"patient_id": 4711234, "mrn": 555666777.0, "age": 4242424, "name": "TABLE", "OID": "x"}
+    (tmp_path / "side.json").write_text(json.dumps(told))
+    table = pd.DataFrame({"SUBJID": [4711235, 4711236], "AVAL": [8765432, 1]}, index=[4711237, 4711238])
+    table.rename_axis("USUBJID").to_parquet(tmp_path / "t.parquet")
+    have = {value for _, value in pairs(found(tmp_path))}
+    assert have >= {"4711234", "555666777", "4711235", "4711236", "4711237"}
+    assert not have & {"4242424", "8765432", "table"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("p.xlsx", b"PK\3\4\0"),
+        ("a.pdf", b"%PDF-1.4\n\0"),
+        ("old.doc", b"\xd0\xcf\x11\xe0\0"),
+        ("x", b"PK\3\4\0"),
+    ],
+)
+def test_documents_nobody_looks_into_are_told(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert collect(tmp_path, PLAN).unreadable == [name]
+
+
+def test_only_a_column_of_codes_excuses_a_name(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "INVNAM,COLOUR,SITEID\nZuckerberger,x,y\nHirslanden,Zuckerberger,Hirslanden\n"
+    )
+    (tmp_path / "b.csv").write_text("patient,reader,doctor\nGruen Eva,R1,Meierhofer\nP-01-7731,Reader 2,x\n")
+    table = found(tmp_path).set_index("NORMAL")
+    assert not table.loc["zuckerberger", "CODED"] and table.loc["hirslanden", "CODED"]
+    assert table.loc["gruen eva", "KIND"] == "NAME" and table.loc["p-01-7731", "KIND"] == "SUBJECT"
+    assert (
+        table.loc["meierhofer", "SEARCHABLE"]
+        and not table.loc[["r1", "reader 2", "reader"], "SEARCHABLE"].any()
+    )
+
+
+def test_names_inside_private_bytes_are_found(tmp_path):
+    ds = pet()
+    block = ds.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
+    block.add_new(
+        0x10, "OB", b"SV10\4\3\2\1" + bytes(20) + "Csaname^Jörg".encode() + bytes(9) + b"EchoNumber\0\1"
+    )
+    block.add_new(0x11, "UN", b"Padded^One\0\0\0Padded^Two")
+    block.add_new(0x13, "OW", b"\1\0\2Gruen, Eva\0\xff")
+    write(tmp_path / "1.dcm", ds)
+    told = collect(tmp_path, PLAN)
+    have = {value for _, value in pairs(told.values)}
+    assert have >= {"csaname", "jörg", "padded one", "padded two", "gruen, eva"} and "echonumber" not in have
+    assert told.series["OPAQUE"].tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    "written", ["07.03.1955", "7.3.1955", "07/03/1955", "03/07/1955", "7 Mar 1955", "07-MAR-1955"]
+)
+def test_a_date_of_birth_is_found_however_it_is_written(tmp_path, written):
+    (tmp_path / "a.csv").write_text(f"DOB,X\n{written},1\n")
+    assert ("DATE", "1955-03-07") in pairs(found(tmp_path))
 
 
 def test_names_of_files_and_folders_count_as_values(tmp_path):

@@ -48,6 +48,8 @@ def test_markup_is_told_by_line_and_geometry_is_left_out():
     assert chunks("a.svg", page) == [
         *(("line 4", "A"), ("line 4", "B"), ("line 4", " & C")),
         *(("line 2", "k"), ("line 3", " label ")),
+        *(("line 1", "svg"), ("line 2", "d"), ("line 2", "id"), ("line 2", "path")),
+        *(("line 4", "text"), ("line 4", "tspan")),
     ]
 
 
@@ -96,3 +98,18 @@ def test_every_part_of_a_notebook_is_read():
 
 def test_invisible_characters_and_colour_codes_are_taken_out():
     assert formats.plain("Qu\u00ad\u200bis\x1b[1mtorp Ａ") == "Quistorp A"
+
+
+def test_escapes_are_resolved_and_other_text_is_left_alone():
+    assert formats.unescaped(r"Gr\u00fcn %C3%B6 &uuml; \xe4") == "Grün ö ü ä"
+    assert formats.unescaped("50 % of 3 & 4; C:\\user") == "50 % of 3 & 4; C:\\user"
+
+
+def test_a_key_written_twice_keeps_both_values():
+    assert {"one", "two"} <= {text for _, text in chunks("a.json", '{"a": "one", "a": "two"}')}
+
+
+def test_values_below_a_key_are_cells_of_that_column():
+    for content in ('{"AGE": [95]}', '{"AGE": {"0": 95}}'):
+        assert "AGE" in {column for _, column, value in formats.read("a.json", content.encode()).cells}
+    assert formats.read("a.csv", b"AGE;N\n91;1,5\n").cells[0] == ("line 2", "AGE", "91")

@@ -1,11 +1,13 @@
 """Values are collected once, again when raw files change, and never assumed away; the command of the gate."""
 
+import hashlib
 import json
+import shutil
 
 import pandas as pd
 import pytest
 
-from analysis import plan
+from analysis import plan, storage
 from analysis.privacy import __main__ as command
 from analysis.privacy import collect, identifiers
 
@@ -62,6 +64,66 @@ def test_a_raw_file_that_cannot_be_read_closes_the_gate_until_somebody_looked(st
     assert "qq-1077-04" in load(study, accepted).kinds
 
 
+def test_a_folder_that_names_nobody_is_refused_and_replaces_nothing_kept(study):
+    known, kept = load(study).kinds, study / "data/derived/mine/primary/privacy/identifiers.parquet"
+    content = kept.read_bytes()
+    shutil.rmtree(study / "data/raw/mine/sdtm")
+    (study / "data/raw/mine/notes.txt").write_text("nothing here\n")
+    with pytest.raises(identifiers.VocabularyMissing, match="RAW_EMPTY"):
+        load(study)
+    patterns = plan.defaults().override({"privacy.gate_without_raw": "patterns"})
+    assert load(study, patterns).kinds == known and kept.read_bytes() == content
+
+
+def test_kept_values_that_were_changed_are_collected_again_or_refused(study):
+    known, kept = load(study).kinds, study / "data/derived/mine/primary/privacy/identifiers.parquet"
+    content = kept.read_bytes()
+    pd.read_parquet(kept).iloc[:0].to_parquet(kept)
+    assert load(study).kinds == known and kept.read_bytes() == content
+    kept.write_bytes(content[:50])
+    assert load(study).kinds == known and kept.read_bytes() == content
+    kept.write_bytes(content[:50])
+    shutil.rmtree(study / "data/raw/mine")
+    with pytest.raises(identifiers.VocabularyMissing, match=r"NO_VOCABULARY.*damaged"):
+        load(study)
+
+
+def test_linked_folders_count_as_raw_files_and_a_link_to_nowhere_closes_the_gate(study):
+    raw, other = study / "data/raw/mine", study / "other"
+    other.mkdir()
+    (other / "more.csv").write_text("USUBJID\nQQ-1077-08\n")
+    (raw / "linked").symlink_to(other)
+    assert "qq-1077-08" in load(study).kinds
+    (other / "more.csv").write_text("USUBJID\nQQ-1077-0999\n")
+    assert "qq-1077-0999" in load(study).kinds
+    (raw / "gone.csv").symlink_to(study / "nowhere")
+    with pytest.raises(identifiers.VocabularyMissing, match="RAW_UNREADABLE") as told:
+        load(study)
+    assert str(study) not in str(told.value)
+    (raw / "gone.csv").unlink()
+    (raw / "round").symlink_to("round")
+    with pytest.raises(identifiers.VocabularyMissing, match="RAW_UNREADABLE") as told:
+        load(study)
+    assert str(study) not in str(told.value)
+
+
+def test_the_record_goes_even_where_the_search_cannot_start(study, capsys):
+    record = study / "reports/mine/primary/privacy.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    shutil.rmtree(study / "data/raw")
+    assert run("gate", record.parent, "--record", record) == 2 and not record.exists()
+
+
+def test_a_file_written_later_takes_the_record_away(study):
+    opened = storage.resolve("06", study="mine")
+    record = study / "reports/mine/primary/privacy.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    opened.save_report("a.csv", "N\n1\n")
+    assert not record.exists()
+
+
 def run(*arguments):
     return command.main([*map(str, arguments), "--study", "mine"])
 
@@ -88,6 +150,7 @@ def test_the_command_searches_folders_holds_back_and_records(study, capsys):
     content = record.read_bytes()
     told = json.loads(content)
     assert (told["findings"], told["files"], told["searched"]["SUBJECT"]) == (0, {"csv": 1}, 1)
+    assert told["sha256"] == [{"a.csv": hashlib.sha256(b"SUBJECT,N\nS-1a2b3c,1\n").hexdigest()}]
     assert run(*arguments) == 0 and record.read_bytes() == content
     (reports / "b.csv").write_text("N\nQQ-1077-04\n")
     capsys.readouterr()
@@ -96,6 +159,12 @@ def test_the_command_searches_folders_holds_back_and_records(study, capsys):
     assert "b.csv" in said and "SUBJECT" in said and "1077" not in said
     assert not record.exists() and not (reports / "b.csv").exists()
     assert (derived / "held_back" / "b.csv").is_file() and (reports / "a.csv").is_file()
+    assert run(*arguments) == 1  # what was taken away was not made again
+    assert "not made again" in capsys.readouterr().err and not record.exists()
+    (reports / "b.csv").write_text("N\n1\n")
+    assert run(*arguments) == 0
+    (reports / "b.csv").unlink()
+    (derived / "held_back" / "b.csv").unlink()
     assert run(*arguments) == 0 and record.read_bytes() == content
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis import plan as plans
-from analysis.survival.study import apply_population
+from analysis.survival.association import main_analysis
+from analysis.survival.study import _estimate_populations, apply_population
 
 
 def admr():
@@ -76,3 +77,32 @@ def test_days_off_drug_are_those_before_the_scan_of_that_visit():
 def test_a_population_nothing_is_known_of_is_refused(given):
     with pytest.raises(ValueError, match="POPULATION_UNKNOWN"):
         population("on_drug", scans=given)
+
+
+def test_the_main_analysis_is_repeated_in_the_other_populations_where_they_are_known():
+    subjects = [f"S{number:02d}" for number in range(40)]
+    rng = np.random.default_rng(3)
+    classes = np.where(np.arange(40) % 2, "RESPONDER", "NON-RESPONDER")
+    table = pd.DataFrame(
+        {
+            "STUDYID": "T", "USUBJID": subjects, "AVISIT": "D14", "METRIC": "SUVMAX", "RULE": "any_resistant",
+            "CUT": 25.0, "AVALC": classes, "MRESP": classes, "SCORE": rng.normal(size=40), "NLESION": 1.0,
+            "PETDT": pd.Timestamp("2020-01-15"), "NEREAS": None, "ONBOUND": "N", "FLAGS": None,
+            "PPFL": np.where(np.arange(40) < 30, "Y", "N"),
+        }
+    )  # fmt: skip
+    start = pd.Timestamp("2020-01-01")
+    adtte = pd.DataFrame(
+        {
+            "STUDYID": "T", "USUBJID": subjects * 2, "PARAMCD": ["PFS"] * 40 + ["OS"] * 40, "STARTDT": start,
+            "ADT": start + pd.to_timedelta(rng.integers(60, 300, 80), unit="D"), "CNSR": [0, 0, 1, 0] * 20,
+        }
+    )  # fmt: skip
+    lesions = pd.DataFrame({"USUBJID": subjects, "AVISIT": "D0", "ROLE": "LESION", "EVALFL": "Y"})
+    plan = plans.defaults()
+    analysis = main_analysis(table, plan, timepoint="D14")
+    adsl = pd.DataFrame({"USUBJID": subjects, "TRTSDT": start})
+    rows = pd.concat(_estimate_populations(analysis, table, lesions, adtte, adsl, plan, None))
+    # Nobody knows who was off the drug: that population is left out, the others are not.
+    assert dict(zip(rows["POPULATION"], rows["N"])) == {"fdg_evaluable": 40, "comparable": 30}
+    assert set(rows["ROLE"]) == {"SENSITIVITY"}

@@ -1,4 +1,4 @@
-"""Figures: each takes ready frames or estimates and returns a matplotlib Figure; none fits, none saves.
+"""Figures: each takes ready frames or estimates and returns a matplotlib Figure; none fits a model or saves.
 
 One module a family: `flow`, `kaplan_meier`, `waterfall`, `forest`, `multiverse`, `pilot`, `pet`,
 `biomarkers`.

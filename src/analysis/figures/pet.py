@@ -21,6 +21,27 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 MIP_MM = 62.0  # height of one projection
 
 
+def uptake_window(plan: Any) -> tuple[float, float]:
+    """Return the expected uptake times: of the standard that pairs are held against, else the trial's.
+
+    Parameters
+    ----------
+    plan : Plan
+        Section ``pet`` (`protocol_uptake_flag_min`) and, where it is there, ``response``
+        (`comparability_checks`, `comparability_standard`).
+
+    Returns
+    -------
+    (float, float)
+        Minutes.
+    """
+    if "response" in plan.sections():
+        limits = plan.response.comparability_checks.get("uptake_window", {}).get("limits", {})
+        if within := limits.get(plan.response.comparability_standard, {}).get("within"):
+            return tuple(within)
+    return tuple(plan.pet.protocol_uptake_flag_min)
+
+
 @style.drawn
 def plot_mips(
     mips: pd.DataFrame,
@@ -111,7 +132,7 @@ def plot_scan_quality(
         AVISIT VENDOR STATUS UPTAKEMIN LIVERMEAN, one row a scan; refused scans are crosses where a
         value exists.
     uptake_window_min : tuple of float, optional
-        The protocol's window, minutes (plan).
+        Expected uptake time, minutes (`uptake_window`).
     liver_window : tuple of float, optional
         Expected liver SUVmean (plan).
     width : {"column", "page"} or float
@@ -177,7 +198,7 @@ def caption_scan_quality(
         known = scan_qc["UPTAKEMIN"].dropna()
         outside = int((~known.between(*uptake_window_min)).sum())
         low, high = (number(limit, 0) for limit in uptake_window_min)
-        text += f" (grey: the protocol's window, {low} to {high} min; {outside} outside)"
+        text += f" (grey: expected, {low} to {high} min; {outside} of {len(known)} outside)"
     return f"{text} and liver SUVmean. Refused scans are crosses; a scan without a value is not drawn."
 
 
@@ -256,6 +277,17 @@ def _strip(axes, scans: pd.DataFrame, column: str, makers: list[str], window, ru
     axes.set_xticks(range(len(visits)), [style.label_of(visit) for visit in visits])
     axes.set_xlim(-0.6, len(visits) - 0.4)
     axes.tick_params(axis="x", length=0)
+    if scans[column].notna().any():
+        axes.set_ylim(*_limits(scans[column], window))
+
+
+def _limits(values: pd.Series, window: tuple[float, float] | None) -> tuple[float, float]:
+    """Return limits that the values fill; an edge of the window is shown only where it lies near them."""
+    low, high = float(values.min()), float(values.max())
+    reach = (high - low) or 1.0
+    near = [edge for edge in window or () if low - 0.5 * reach <= edge <= high + 0.5 * reach]
+    low, high = min([low, *near]), max([high, *near])
+    return low - 0.06 * reach, high + 0.06 * reach
 
 
 def _quality_legend(
@@ -278,7 +310,7 @@ def _quality_legend(
     if (scan_qc["STATUS"] == "REFUSED").any():
         handles.append(Line2D([], [], ls="", marker="X", color=style.INK, ms=5, label="Refused"))
     if window:
-        handles.append(Patch(facecolor=style.SHADE, edgecolor=style.GRID, lw=0.5, label="Window of the plan"))
+        handles.append(Patch(facecolor=style.SHADE, edgecolor=style.GRID, lw=0.5, label="Expected (plan)"))
     figure.legend(
         handles=handles, loc="upper left", ncols=5, borderaxespad=0.3, columnspacing=1.4, handletextpad=0.4
     )

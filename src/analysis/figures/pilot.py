@@ -35,8 +35,8 @@ def plot_agreement(
     cut_percent : float, optional
         The fall that responds: drawn on both axes of the scatter.
     agreement : mapping, optional
-        ``bias``, ``lower``, ``upper``: mean difference and limits of agreement, percentage points, estimated
-        elsewhere.
+        ``bias``, ``lower``, ``upper``: mean difference and 95 % limits of agreement, percentage points, drawn
+        where they are finite (`survival.agreement.bland_altman`).
     band_percent : tuple of float, optional
         Limits of repeatability of a single change, percent: drawn on the scatter.
     width : {"column", "page"} or float
@@ -56,7 +56,7 @@ def plot_agreement(
     scatter = style.axes_mm(figure, 18.5, 11.0, side, side)
     difference = style.axes_mm(figure, across - side - 3.0, 11.0, side, side)
     _scatter(scatter, both, cut_percent, band_percent, rules)
-    _bland_altman(difference, both, agreement or {}, rules)
+    _bland_altman(difference, both, _known(agreement), rules)
     return figure
 
 
@@ -118,11 +118,11 @@ def caption_agreement(
         f"dotted line: no difference; dashed lines: the cut of −{cut_percent:g} %; "
         f"{same} of {len(both)} lie on the same side of it at both days. B: difference against mean"
     )
-    if agreement:
+    agreement = _known(agreement)
+    if len(agreement) == 3:
         low, high, bias = (number(agreement[key]) for key in ("lower", "upper", "bias"))
-        text += (
-            f"; solid line: mean difference ({bias} points), dashed: limits of agreement ({low} to {high})"
-        )
+        text += f"; solid line: mean difference ({bias} points)"
+        text += f", dashed: 95 % limits of agreement ({low} to {high})"
     return text + "."
 
 
@@ -161,6 +161,12 @@ def _both(changes: pd.DataFrame) -> pd.DataFrame:
     if both.empty:
         raise ValueError("no patient has both early scans: leave the figure out and say why")
     return both
+
+
+def _known(agreement: Mapping[str, float] | None) -> dict[str, float]:
+    """Return bias and limits that can be drawn; one patient has none."""
+    values = {name: float((agreement or {}).get(name, np.nan)) for name in ("bias", "lower", "upper")}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
 def _scatter(axes, both: pd.DataFrame, cut_percent, band_percent, rules) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import style
-from analysis.tables.format import number
+from analysis.tables.format import counted, number
 from analysis.tables.words import VENDORS, VISITS
 
 PANELS = (
@@ -185,12 +185,15 @@ def caption_sites(scans: pd.DataFrame, windows: Mapping[str, tuple[float, float]
     """Write the caption of the site panels from the scans."""
     refused = int((scans["STATUS"] == "REFUSED").sum())
     inside = {name: [f"{edge:g}" for edge in window] for name, window in (windows or {}).items()}
-    said = [f"{label} {' to '.join(inside[name])}" for name, label in PANELS if name in inside]
+    drawn = [(name, label) for name, label in PANELS if name in scans and scans[name].notna().any()]
+    said = [f"{label} {' to '.join(inside[name])}" for name, label in drawn if name in inside]
+    crosses = f" Crosses: refused scans whose value is known ({refused} refused)." if refused else ""
+    names = [label.partition(",")[0] for _, label in drawn]
+    what = style.join_words([names[0], *(name[0].lower() + name[1:] for name in names[1:])])
     grey = f"; grey: what the plan expects ({'; '.join(said)})" if said else ""
     return (
-        f"Uptake time, injected activity and liver SULmean of {len(scans)} scans by site and visit. A bar is "
-        f"the median of a visit (D0: baseline){grey}. Crosses: refused scans whose value is known "
-        f"({refused} refused)."
+        f"{what} of {counted(len(scans), 'scan')} by site and visit. A bar is the median of a visit "
+        f"(D0: baseline){grey}.{crosses}"
     )
 
 

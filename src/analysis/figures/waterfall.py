@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from analysis.figures import style
 from analysis.tables import words
-from analysis.tables.format import signed_percent
+from analysis.tables.format import counted, signed_percent
 
 PLOT_MM, FOOT_MM, LEFT_MM = 60.0, 7.0, 19.0
 
@@ -121,8 +121,13 @@ def caption_waterfall(
         inside = int(shown["CHANGE"].between(*band_percent, inclusive="neither").sum())
         low, high = (signed_percent(limit) for limit in band_percent)
         text += f"Grey band: {low} to {high}, limits of repeatability; {inside} changes lie inside. "
+    if set(shown["AVALC"]) & {"STABLE", "PROGRESSOR"}:
+        text += (
+            "Stable and progressor are non-responders; a progressor rose by as much as the cut or more, "
+            "or has a new lesion. "
+        )
     missing = int(changes["CHANGE"].isna().sum())
-    return text + (f"{missing} patients had no computable change and are not drawn." if missing else "")
+    return text + (f"{counted(missing, 'patient')} had no computable change: not drawn." if missing else "")
 
 
 def alt_waterfall(changes: pd.DataFrame, *, cut_percent: float) -> str:

@@ -11,7 +11,13 @@
 - one study: `index`, `walk`, `filekind`, `describe`, `damage`, `dicomdir`, `pairing`, `assign`, `scan_map`,
   `reader_tables`, `tasks`, `scan_regions`, `scan_facts`, `measurement` (``measure_scan``), `study`, `ledger`
 - pictures: `projection`, `head` (what is cut of real patients)
-- response: `lesion_pairs`, `response`, `response_rules`
+- lesions over time: `registration`, `matching`, `lesion_identity`, `lesion_names`, `lesion_tracking`,
+  `lesion_proposals`, `lesion_links`, `propagation`, `lesion_queries`
+- numbers of a reading centre: `measurements_in`, `measurement_records`, `measurement_scans`,
+  `measurement_decisions`, `measurement_flags`; beside the scans `conditions`, `corrected`
+- response: `response` (``classify``), `response_rules`, `response_flags`, `lesion_pairs`, `lesion_changes`,
+  `lesion_background`, `comparability`, `pair_limits`, `repeatability`
+- exchange: `export` (DICOM SEG, SR, real world value maps; its own map)
 
 Every refusal, adaptation and flag is a code (`codes`). The names below are imported on first use, so that
 ``import analysis.pet`` stays cheap.

@@ -14,13 +14,19 @@ import pandas as pd
 
 from analysis import plan as plans
 from analysis.pet.corrected import add_corrected_metrics, tabulate_corrected, tabulate_drift
-from analysis.pet.measurement_records import full_dates
+from analysis.pet.measurement_records import full_dates, has_words
 from analysis.pet.quality import QUERY_COLUMNS
 
 __all__ = ["add_conditions", "add_corrected_metrics", "tabulate_corrected", "tabulate_drift"]
 
 _ASK_LAB, _ASK_EX = "ask the centre for the record", "complete the record of exposure"
 _DAY = np.timedelta64(1, "D")
+_DRUG = {
+    "DRUG_RECORD_INCOMPLETE": "a record of the drug lacks a date, its dose, or is not taken daily; days "
+    "without drug unknown",
+    "DRUG_RECORD_CONFLICT": "records of the drug contradict each other (a dose and none on one day, or an "
+    "end before its start); days without drug unknown",
+}
 
 
 def add_conditions(
@@ -54,7 +60,8 @@ def add_conditions(
         no record with a dose covers; it is missing for a scan on or before the first dose.
     queries : DataFrame
         STEP and `QUERY_COLUMNS`: GLUCOSE_DATE_PARTIAL, GLUCOSE_NOT_NUMERIC, GLUCOSE_UNIT,
-        GLUCOSE_IMPLAUSIBLE, GLUCOSE_CONFLICT, FASTING_CONFLICT, NOT_FASTING, DRUG_RECORD_INCOMPLETE.
+        GLUCOSE_IMPLAUSIBLE, GLUCOSE_CONFLICT, FASTING_CONFLICT, NOT_FASTING, DRUG_RECORD_INCOMPLETE,
+        DRUG_RECORD_CONFLICT.
     """
     rules = (plans.defaults() if plan is None else plan).pet
     sugar, asked = read_glucose(lb, rules)
@@ -165,40 +172,66 @@ def _off_drug(
     by_subject = {who: _intervals(part, rules) for who, part in ex.groupby("USUBJID")}
     off, asked = [], []
     for who, visit, date in zip(scans["USUBJID"], scans["AVISIT"], scans["ADT"]):
-        days, sure = _days_without(by_subject.get(who), date, rules.condition_drug_days)
+        days, code = _days_without(by_subject.get(who), date, rules.condition_drug_days)
         off.append(days)
-        text = "a record of the drug lacks a date, its dose, or is not taken daily; days without drug unknown"
-        asked += [] if sure else [_query("DRUG_RECORD_INCOMPLETE", "EX", who, visit, text, _ASK_EX)]
+        asked += [_query(code, "EX", who, visit, _DRUG[code], _ASK_EX)] if code else []
     return off, asked
 
 
 def _intervals(ex: pd.DataFrame, rules: plans.Section) -> pd.DataFrame:
-    """Return FIRST and LAST day of each record of the drug, SURE (it was taken on all of them) and DOSED.
+    """Return FIRST and LAST day of each record of the drug, SURE (taken on all of them), DOSED and TURNED.
 
-    A record without a whole first day may reach back to any day, one without a whole last day forward to any.
+    A record without a whole first day may reach back to any day, one without a whole last day forward to any;
+    of one that ends before it starts (TURNED) neither is believed. A placebo is not the drug.
     """
-    rows = ex[_upper(ex, "EXTRT").isin(rules.condition_drug_terms)]
+    name = _upper(ex, "EXTRT")
+    drug = has_words(name, rules.condition_drug_terms) & ~has_words(name, rules.condition_drug_never)
+    rows = ex[drug]
     first, last = full_dates(_text(rows, "EXSTDTC")), full_dates(_text(rows, "EXENDTC"))
+    turned = last < first
+    first, last = first.mask(turned), last.mask(turned)
     dose = pd.to_numeric(_text(rows, "EXDOSE"), errors="coerce")
     daily = _upper(rows, "EXDOSFRQ").isin(rules.condition_drug_daily)
-    table = pd.DataFrame(
-        {"FIRST": first, "LAST": last, "SURE": first.notna() & last.notna() & dose.notna() & daily}
+    sure = first.notna() & last.notna() & dose.notna() & daily
+    return pd.DataFrame(
+        {"FIRST": first, "LAST": last, "SURE": sure, "DOSED": dose.ne(0) | turned, "TURNED": turned}
     )
-    return table[dose.ne(0).to_numpy()]
 
 
-def _days_without(records: pd.DataFrame | None, scan: pd.Timestamp, window: int) -> tuple[float, bool]:
-    """Count the days of the window that no record covers; tell whether the records suffice to say so."""
-    if records is None or records.empty or pd.isna(scan):
-        return np.nan, True
-    if records["FIRST"].notna().all() and scan <= records["FIRST"].min():
-        return np.nan, True
+def _days_without(records: pd.DataFrame | None, scan: pd.Timestamp, window: int) -> tuple[float, str | None]:
+    """Count the days of the window that no record covers; a code where the records do not suffice to say."""
+    if records is None or pd.isna(scan) or not records["DOSED"].any():
+        return np.nan, None
+    dosed, none = records[records["DOSED"]], records[~records["DOSED"]]
+    if dosed["FIRST"].notna().all() and scan <= dosed["FIRST"].min():
+        return np.nan, None
     days = scan.to_datetime64() - _DAY * np.arange(1, window + 1)
-    sure = _covered(records[records["SURE"]], days)
-    maybe = _covered(records[~records["SURE"]], days)
-    if (maybe & ~sure).any():
-        return np.nan, False
-    return float((~sure).sum()), True
+    sure = _covered(dosed[dosed["SURE"]], days)
+    if (sure & _denied(dosed[dosed["SURE"]], none, days)).any():
+        return np.nan, "DRUG_RECORD_CONFLICT"
+    unsure = dosed[~dosed["SURE"]]
+    if (_covered(unsure, days) & ~sure).any():
+        turned = (_covered(unsure[unsure["TURNED"]], days) & ~sure).any()
+        return np.nan, "DRUG_RECORD_CONFLICT" if turned else "DRUG_RECORD_INCOMPLETE"
+    return float((~sure).sum()), None
+
+
+def _denied(dosed: pd.DataFrame, none: pd.DataFrame, days: np.ndarray) -> np.ndarray:
+    """Tell which days lie in a record with a dose and in one of 0; a day on which one follows the other not.
+
+    A record of 0 without an end reaches to that of the dosed record in which it starts, and so backward.
+    """
+    denied = np.zeros(len(days), bool)
+    for zero in none.dropna(subset=["FIRST", "LAST"], how="all").itertuples(index=False):
+        for dose in dosed.itertuples(index=False):
+            first = zero.FIRST if pd.notna(zero.FIRST) else min(dose.FIRST, zero.LAST)
+            last = zero.LAST if pd.notna(zero.LAST) else max(dose.LAST, first)
+            if pd.isna(zero.LAST) and first < dose.FIRST:
+                continue  # a pause without an end ends where the drug starts again
+            begin = max(first, dose.FIRST + (_DAY if last == dose.FIRST else 0 * _DAY))
+            end = min(last, dose.LAST - (_DAY if first == dose.LAST else 0 * _DAY))
+            denied |= (days >= begin.to_datetime64()) & (days <= end.to_datetime64())
+    return denied
 
 
 def _covered(records: pd.DataFrame, days: np.ndarray) -> np.ndarray:

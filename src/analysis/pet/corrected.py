@@ -74,7 +74,8 @@ def tabulate_corrected(adpet: pd.DataFrame, plan: plans.Plan | None = None) -> p
         METRIC AVISIT LESIONS (with the metric it is made of) CORRECTED ABSENT.
     """
     rules = (plans.defaults() if plan is None else plan).pet
-    counts = adpet[adpet["ROLE"].eq("LESION")].groupby(["METRIC", "AVISIT"]).size()
+    measured = adpet["ROLE"].eq("LESION") & adpet["AVAL"].notna()
+    counts = adpet[measured].groupby(["METRIC", "AVISIT"]).size()
     rows = [
         (metric, visit, int(n), int(counts.get((metric, visit), 0)))
         for metric, (source, _) in rules.corrected_metrics.items()

@@ -43,8 +43,9 @@ def read_weight_kg(item: PetSlice, notes: Notes, rules) -> float:
     """
     weight = item.number["PatientWeight"]
     if weight is None or weight == 0:
+        found = "none" if weight is None else "0"
         raise SeriesRefused(
-            "WEIGHT_MISSING", f"PatientWeight (0010,1030) in kg expected, found {weight!r}; {_COMPLETE}"
+            "WEIGHT_MISSING", f"PatientWeight (0010,1030) in kg expected, found {found}; {_COMPLETE}"
         )
     if weight > rules.weight_grams_above:
         notes.adapt("WEIGHT_IN_GRAMS", f"PatientWeight (0010,1030) {weight!r} was read as grams")

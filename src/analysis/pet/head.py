@@ -2,7 +2,8 @@
 
 Seen from the side, in a band round the body's middle that raised arms stay out of, the neck is the thin place
 between head and chest. The liver, where there is one, tells what is thorax and holds no face. Where neither
-is found, more is cut than is likely to be needed: a picture that was kept cannot be taken back.
+is found, more is cut than is likely to be needed: a picture that was kept cannot be taken back. A hot brain
+between raised arms may look like a liver, so one counts only in a trunk that reaches well below it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ def rows_below_chin(pet, rules) -> tuple[int, list[str]]:
         cut without a neck, ``MIP_WITHHELD`` where nothing is left.
     """
     torso = find_torso(pet, rules)
+    if isinstance(torso, Torso) and not _in_trunk(torso, rules):
+        torso = RoiRefused("LIVER_NOT_FOUND", "what looks like a liver does not lie in a trunk")
     try:
         view = torso.view if isinstance(torso, Torso) else PatientView.of(pet, rules, rules.propose_grid_mm)
     except RoiRefused:
@@ -73,6 +76,23 @@ def _fine(level: int, view: PatientView) -> int:
 def _dome_mm(torso: Torso) -> float:
     """Return the height of the liver's upper end above the lower end of the image, mm."""
     return float((np.flatnonzero(torso.organ.any(axis=(BACK, LEFT)))[-1] + 1) * torso.view.step_mm[HEAD])
+
+
+def _in_trunk(torso: Torso, rules) -> bool:
+    """Tell whether the body is thick on both sides of its middle beside the organ, and seen far below it."""
+    body, step = torso.body, torso.view.step_mm
+    lowest = np.flatnonzero(body.mask.any(axis=(BACK, LEFT)))[0] * step[HEAD]
+    if _dome_mm(torso) - lowest < rules.crop_below_dome_mm:
+        return False
+    columns = np.arange(body.mask.shape[LEFT]) * step[LEFT]
+    shares = []
+    for level in np.flatnonzero(torso.organ.any(axis=(BACK, LEFT))):
+        inside, aside = body.mask[level], np.abs(columns - body.middle[level] * step[LEFT])
+        last = len(inside) - inside[::-1].argmax(axis=0)
+        thick = np.where(inside.any(axis=0), last - inside.argmax(axis=0), 0)
+        middle = np.median(thick[aside <= max(rules.crop_band_mm / 2, step[LEFT])])
+        shares.append(thick[aside <= rules.crop_trunk_band_mm].min() / max(middle, 1))
+    return bool(np.median(shares) >= rules.crop_trunk_share)
 
 
 def _thickness_mm(view: PatientView, body: Body, rules) -> np.ndarray:

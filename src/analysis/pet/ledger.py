@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from analysis import plan as plans
+from analysis.pet.assign import compute_study_day
 from analysis.pet.index import Index
 from analysis.pet.quality import QUERY_COLUMNS
 from analysis.pet.reference_regions import BASELINE
@@ -17,6 +19,7 @@ _ASKED = {
     "ARCHIVE_NOT_OPENED": ("warning", "unpack it where it lies, or take it away"),
     "IDENTICAL_COPIES": ("note", "none is needed"),
     "DICOMDIR_UNREADABLE": ("note", "none is needed"),
+    "SCAN_OUT_OF_WINDOW": ("warning", "correct its date, or name its visit in scan_map.csv"),
     "DICOMDIR_FILES_MISSING": ("error", "send the files, or a DICOMDIR without them"),
 }
 # The images that are here are measured, so this is asked about beside its row of the ledger.
@@ -37,7 +40,8 @@ def index_ledger(
     folder : str
         Name of the DICOM folder: paths are written relative to the raw folder.
     seeded : collection of (USUBJID, AVISIT)
-        Scans whose lesions come from seed points: they need no ROI object.
+        Scans that need no ROI object: their lesions come from seed points, or a reader said what became of
+        them.
 
     Returns
     -------
@@ -116,6 +120,7 @@ def below(folder: str, path: str) -> str:
 def not_evaluable(adpet: pd.DataFrame) -> list[dict[str, Any]]:
     """List the patients with lesions of which none is FDG-evaluable at baseline."""
     lesions = adpet[(adpet["AVISIT"] == BASELINE) & (adpet["ROLE"] == "LESION")]
+    lesions = lesions[lesions["EVALFL"].notna()]  # of one that could not be measured nothing is known
     none = ~lesions["EVALFL"].eq("Y").groupby(lesions["USUBJID"]).any()
     reason = "no baseline lesion reaches the threshold of the reference region"
     return [
@@ -138,6 +143,41 @@ def without_scan(adsl: pd.DataFrame, assigned: pd.DataFrame) -> list[dict[str, A
         {"USUBJID": name, "AVISIT": None, "ITEM": "subject", "CODE": "NO_PET_SCAN", "REASON": reason}
         for name in missing
     ]
+
+
+def out_of_window(
+    assigned: pd.DataFrame, adsl: pd.DataFrame, plan: plans.Plan, mapped: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Ask about scans that no planned visit uses because of their day.
+
+    Parameters
+    ----------
+    assigned : DataFrame
+        Series with SERIESUID USUBJID AVISIT SCANDT CODE.
+    adsl : DataFrame
+        USUBJID TRTSDT.
+    plan : Plan
+        Section ``design`` (`followup_visits`).
+    mapped : collection of str
+        Series of which scan_map.csv speaks: what a person said is no question.
+
+    Returns
+    -------
+    list of dict
+        Queries SCAN_OUT_OF_WINDOW: scans between the windows or before them, and later ones of a subject
+        without a scan at any planned follow-up.
+    """
+    usable = assigned[assigned["CODE"].isna() & assigned["USUBJID"].notna()]
+    planned = set(usable.loc[usable["AVISIT"].isin(plan.design.followup_visits), "USUBJID"])
+    starts = adsl.drop_duplicates("USUBJID").set_index("USUBJID")["TRTSDT"] if "TRTSDT" in adsl else {}
+    asked = []
+    for row in usable.itertuples(index=False):
+        late = row.AVISIT == "PROG" and row.USUBJID not in planned
+        if (row.AVISIT == "UNSCHED" or late) and row.SERIESUID not in mapped:
+            day = compute_study_day(row.SCANDT, starts[row.USUBJID])
+            text = f"scanned on study day {day}, in no window of a planned visit, so no response uses it"
+            asked.append(_query("SCAN_OUT_OF_WINDOW", row.USUBJID, row.AVISIT, text))
+    return asked
 
 
 def merge_queries(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis import plan as plans
 from analysis.pet.comparability import KEY, read_reference
 
 PROPAGATED = "PROPAGATED"
 _LESION = [*KEY, "LESIONID"]
 _UPTAKE = ("MAX", "PEAK", "PEAK2", "PEAK3", "MEAN", "MED")
-# Metrics that are an SUV times a factor of the scan, and the SUV.
-_SCALED = {"SUVMAXG": "SUVMAX", "SUVPEAKG": "SUVPEAK", "TLRMAX": "SUVMAX", "TLRPEAK": "SUVPEAK"}
 
 
 def impute_background(
-    adpet: pd.DataFrame, pairs: pd.DataFrame, metric: str, order: list[str]
+    adpet: pd.DataFrame,
+    pairs: pd.DataFrame,
+    metric: str,
+    plan: plans.Plan,
+    *,
+    scans: pd.DataFrame | None = None,
 ) -> tuple[pd.Series, pd.Series]:
     """Find what stands for the uptake of each lesion, were it gone.
 
@@ -27,26 +31,33 @@ def impute_background(
         One row a lesion and follow-up visit: USUBJID AVISIT LESIONID.
     metric : str
         Scale the value is needed on. A metric that is no uptake (a volume) has no background.
-    order : list of str
-        ``PROPAGATED``, ``AORTA``, ``LIVER``: the first that is known is taken.
+    plan : Plan
+        `response.resolved_background` (``PROPAGATED``, ``AORTA``, ``LIVER``: the first that is known is
+        taken) and `pet.corrected_*`.
+    scans : DataFrame, optional
+        ``scan_qc``: the glucose of each scan.
 
     Returns
     -------
     tuple of Series
-        Value on the metric's scale and its source (of `order`), on the index of `pairs`; missing if unknown.
+        Value on the metric's scale and its source, on the index of `pairs`; missing if unknown.
 
     Notes
     -----
     Where only the SUV of a background is known, it is brought to the metric's scale by the factor of that
-    scan: SULMEAN over SUVMEAN of any region, or the metric over its SUV in the lesions still there.
+    scan: SULMEAN over SUVMEAN of any region; for a corrected metric, what the scan is corrected for (glucose,
+    liver), or else the metric over its SUV in the lesions still there.
     """
     value = pd.Series(np.nan, index=pairs.index)
     source = pd.Series(None, index=pairs.index, dtype=object)
     prefix = metric[:3] if metric[3:] in _UPTAKE and metric[:3] in {"SUV", "SUL"} else None
-    if prefix is None and metric not in _SCALED:
+    if prefix is None and metric not in plan.pet.corrected_metrics:
         return value, source
-    factor = _scan_factor(adpet, metric, prefix)
-    for name in order:
+    if prefix:
+        factor = _ratio(adpet, "SULMEAN", "SUVMEAN")
+    else:
+        factor = _correction(adpet, scans, metric, plan.pet)
+    for name in plan.response.resolved_background:
         found = _read(adpet, name, prefix or "SUV", pairs)
         if prefix != "SUV":
             scaled = _read(adpet, name, "SUV", pairs) * _at(factor, pairs, KEY)
@@ -67,9 +78,29 @@ def _at(values: pd.Series, pairs: pd.DataFrame, key: list[str]) -> np.ndarray:
     return values.reindex(pd.MultiIndex.from_frame(pairs[key])).to_numpy(float)
 
 
-def _scan_factor(adpet: pd.DataFrame, metric: str, prefix: str | None) -> pd.Series:
-    """By scan: what an SUV is multiplied by to be on the metric's scale."""
-    over, under = ("SULMEAN", "SUVMEAN") if prefix else (metric, _SCALED[metric])
+def _correction(
+    adpet: pd.DataFrame, scans: pd.DataFrame | None, metric: str, rules: plans.Section
+) -> pd.Series:
+    """By scan: what an SUV is multiplied by to be corrected; a patient without any lesion left has it too."""
+    plain, by = rules.corrected_metrics[metric]
+    if by == "liver":
+        liver = read_reference(adpet, "LIVER", "SUVMEAN")
+        own = 1 / liver.where(liver > 0)
+    else:
+        own = _glucose(scans) / rules.corrected_glucose_reference
+    return own.combine_first(_ratio(adpet, metric, plain))
+
+
+def _glucose(scans: pd.DataFrame | None) -> pd.Series:
+    """By scan: glucose of the one measured series of a visit, mmol/l."""
+    if scans is None or "GLUCOSE" not in scans:
+        return pd.Series(dtype=float, index=pd.MultiIndex.from_arrays([[], []], names=KEY))
+    rows = scans[scans["STATUS"].eq("OK") & scans[KEY].notna().all(axis=1)]
+    return rows.drop_duplicates(KEY, keep=False).set_index(KEY)["GLUCOSE"].astype(float)
+
+
+def _ratio(adpet: pd.DataFrame, over: str, under: str) -> pd.Series:
+    """By scan: one metric over another, the median of the regions and lesions that have both."""
     values = adpet.set_index(_LESION)["AVAL"]
     above, below = (values[(adpet["METRIC"] == name).to_numpy()] for name in (over, under))
     return (above / below.where(below > 0)).groupby(KEY).median()

@@ -34,7 +34,7 @@ def change_lesions(
     scans, decisions : DataFrame, optional
         As in `response.classify`.
     metrics : sequence of str, optional
-        Default: those of the plan's `lesion_metrics` that were measured.
+        Default: the primary metric, if known, and the plan's `lesion_metrics`, as far as they were measured.
 
     Returns
     -------
@@ -43,20 +43,18 @@ def change_lesions(
         only the follow-up scan shows (STATUS NEW, NEW_UNCONFIRMED or INFLAMMATORY, no BASE). A scan that was
         not made has no rows; on a refused one every lesion is MISSING. PCHG and LNRATIO are missing where
         BASE is not positive or AVAL unknown; LNRATIO also where AVAL is zero. REPEAT holds PCHG against
-        `repeatability.limits`, for metrics the plan has a CV of.
+        `repeatability.limits`, for metrics the plan has a CV of. Empty where none of the default metrics was
+        measured. A lesion recorded but not measured at baseline has neither EVALFL nor TARGETFL.
 
     Raises
     ------
     ValueError
-        METRIC_MISSING if a metric of `metrics`, or every one of the plan's, was not measured.
+        METRIC_MISSING if a metric of `metrics` was not measured.
     """
     plan = plans.defaults() if plan is None else plan
-    held = set(adpet["METRIC"])
-    wanted = list(metrics or [name for name in plan.response.lesion_metrics if name in held])
-    if not plan.design.followup_visits or adpet.empty:
+    wanted = list(metrics or _measured_metrics(adpet, plan))
+    if not plan.design.followup_visits or adpet.empty or not wanted:
         return pd.DataFrame(columns=ADLESION_COLUMNS)
-    if not wanted:
-        raise ValueError(f"METRIC_MISSING: adpet has none of {', '.join(plan.response.lesion_metrics)}")
     parts = []
     for metric in wanted:
         case = lesion_pairs.collect(adpet, plan, metric, scans=scans, decisions=decisions)
@@ -67,6 +65,12 @@ def change_lesions(
     # Text that is missing is None throughout, however the parts were joined.
     words = ["ORGAN", "DTYPE", "REPEAT", "EVALFL", "TARGETFL"]
     return found.assign(**{w: found[w].astype(object).where(found[w].notna(), None) for w in words})
+
+
+def _measured_metrics(adpet: pd.DataFrame, plan: plans.Plan) -> list[str]:
+    held = set(adpet.loc[adpet["ROLE"] == "LESION", "METRIC"])
+    primary = [plan.primary.metric] if "primary" in plan.sections() else []
+    return [name for name in dict.fromkeys([*primary, *plan.response.lesion_metrics]) if name in held]
 
 
 def _old_lesions(
@@ -86,8 +90,8 @@ def _old_lesions(
         DTYPE=rows["IMPUTED"].where(rows["AVAL"].notna(), None),
         REPEAT=repeatability.judge_change(change, metric, rules),
         STATUS=np.select(status, ["NOT_EVALUABLE", "RESOLVED", "MISSING"], "MEASURED"),
-        EVALFL=np.where(rows["EVALUABLE"], "Y", "N"),
-        TARGETFL=np.where(rows["TARGET"], "Y", "N"),
+        EVALFL=pd.Series(np.where(rows["EVALUABLE"], "Y", "N"), rows.index, object).mask(rows["LOST"], None),
+        TARGETFL=pd.Series(np.where(rows["TARGET"], "Y", "N"), rows.index, object).mask(rows["LOST"], None),
     )
 
 

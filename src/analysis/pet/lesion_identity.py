@@ -205,12 +205,13 @@ def _name_node(
     if not links:
         flags = (FAILED,) if visit.transform is None else ()
         return Named(lesions.free_name(node.own), PROPOSED, flags=flags)
-    best = links[0]
+    # Where a new lesion and one of the baseline flow together, it is that of the baseline.
+    best = next((link for link in links if link.baseline in lesions.baseline), links[0])
     facts = {"dice": best.dice, "distance_mm": best.distance_mm}
     if rules.match_confirmed_only:
         flags = (*best.flags, UNCONFIRMED)
         return Named(lesions.free_name(node.own), PROPOSED, **facts, proposal=best.baseline, flags=flags)
-    for link in links[1:]:
+    for link in links:
         lesions.join(best.baseline, link.baseline)
     return Named(best.baseline, PROPOSED, **facts, flags=best.flags)
 

@@ -38,6 +38,8 @@ class Links:
         Table of this name.
     rows : list of dict
         adpet rows SUVBKG and SULBKG, without EVALFL and TARGETFL.
+    read : set of (USUBJID, AVISIT)
+        Follow-up scans without any region of which a reader said what became of a baseline lesion.
     exclusions, queries : list of dict
         What was set aside, and what a reader must say.
     """
@@ -46,6 +48,7 @@ class Links:
     rows: list[dict[str, Any]] = field(default_factory=list)
     exclusions: list[dict[str, Any]] = field(default_factory=list)
     queries: list[dict[str, Any]] = field(default_factory=list)
+    read: set[Scan] = field(default_factory=set)
 
 
 def link_lesions(
@@ -88,7 +91,10 @@ def link_lesions(
     rows = _map_rows(read, proposals, said)
     links = Links(pd.DataFrame(columns=LESION_MAP_COLUMNS))
     links.exclusions += _without_region(read, said)
-    jobs = _jobs(read, rows, proposals, plan.pet.match_check)
+    decided = judged(decisions)
+    missing = _missing(read, rows, decided)
+    links.read = {scan_of(task) for task, _ in read if not _has_regions(task)} & missing.keys()
+    jobs = _jobs(read, missing, proposals, plan.pet.match_check)
     work = partial(track_patient, rules=plan.pet.to_dict())
     found = run(jobs, work, what="patients") if jobs else []
     scans = {scan_of(task): result.scan for task, result in read}
@@ -99,7 +105,7 @@ def link_lesions(
     for scan, why in proposals.failed.items():
         links.queries += [failed_query(scan, why)] if scan in scans else []
     outside = {(scan, lesion) for scan, lesion in _outside(jobs, found)}
-    links.queries += ask(rows, _missing(read, rows), outside, judged(decisions))
+    links.queries += ask(rows, missing, outside, decided)
     links.lesion_map = _frame(rows)
     return links
 
@@ -159,27 +165,37 @@ def _without_region(
 
 
 def _missing(
-    read: Sequence[tuple[Mapping[str, Any], ScanResult]], rows: Sequence[Mapping[str, Any]]
+    read: Sequence[tuple[Mapping[str, Any], ScanResult]],
+    rows: Sequence[Mapping[str, Any]],
+    decided: Mapping[tuple[str, str, str], set[str]],
 ) -> dict[Scan, list[str]]:
-    """Return the baseline lesions without a region, of every follow-up scan on which anything was drawn."""
+    """Return the baseline lesions without a region, of every follow-up scan that was read.
+
+    A scan was read if anything was drawn on it, or a reader decided of a baseline lesion there: who responds
+    completely has nothing to draw.
+    """
     lesions: dict[Scan, set[str]] = {}
     for row in rows:
         lesions.setdefault((row["USUBJID"], row["AVISIT"]), set()).add(row["LESIONID"])
     missing = {}
     for task, _ in read:
         scan = scan_of(task)
-        if scan[1] != BASELINE and (task["rois"] or task["seeds"]):
-            missing[scan] = sorted(lesions.get((scan[0], BASELINE), set()) - lesions.get(scan, set()))
+        before = lesions.get((scan[0], BASELINE), set())
+        if scan[1] != BASELINE and (_has_regions(task) or any((*scan, name) in decided for name in before)):
+            missing[scan] = sorted(before - lesions.get(scan, set()))
     return missing
+
+
+def _has_regions(task: Mapping[str, Any]) -> bool:
+    return bool(task["rois"] or task["seeds"])
 
 
 def _jobs(
     read: Sequence[tuple[Mapping[str, Any], ScanResult]],
-    rows: Sequence[Mapping[str, Any]],
+    missing: Mapping[Scan, list[str]],
     proposals: Proposals,
     check: str,
 ) -> list[dict[str, Any]]:
-    missing = _missing(read, rows)
     jobs = []
     for group in by_subject([task for task, _ in read]).values():
         first, *others = baseline_first(group)

@@ -14,11 +14,11 @@ from analysis import plan as plans
 from analysis.pet.codes import RegistrationRefused, SeriesRefused
 from analysis.pet.lesion_identity import Named, Node, Visit, name_lesions
 from analysis.pet.matching import Shape, compare_shapes
-from analysis.pet.measurement import find_regions, series_files, sul_factor
+from analysis.pet.measurement import find_regions, load_for_quantification, sul_factor
 from analysis.pet.propagation import measure_background
 from analysis.pet.registration import CoarseImage, RigidTransform, coarsen, register
 from analysis.pet.scan_regions import Regions, ScanRegion
-from analysis.pet.series import PetImage, load_pet
+from analysis.pet.series import PetImage
 
 MOVED = "LESION_MOVED"
 
@@ -63,16 +63,6 @@ class Tracked:
     )
 
 
-def _open(task: Mapping[str, Any], rules: plans.Section) -> PetImage:
-    return load_pet(
-        series_files(task),
-        series_uid=task["series_uid"],
-        group=task.get("group"),
-        strict=rules.strict,
-        rules=rules,
-    )
-
-
 def propose_patient(tasks: Sequence[Mapping[str, Any]], rules: plans.Section | Mapping[str, Any]) -> Proposed:
     """Match the lesions of a patient's scans, whatever their regions are called.
 
@@ -107,7 +97,7 @@ def _nodes(task: Mapping[str, Any], rules: plans.Section) -> tuple[list[Node], P
     """Return the lesions of a scan, what a reader named apart from what she did not."""
     said = task["lesions"]
     try:
-        pet = _open(task, rules)
+        pet = load_for_quantification(task, rules)
     except SeriesRefused:  # the measurement tells why
         return [], None
     regions = find_regions({**task, "lesions": {}, "aliases": {}}, pet, rules)
@@ -168,7 +158,7 @@ def track_patient(job: Mapping[str, Any], rules: plans.Section | Mapping[str, An
         One a follow-up.
     """
     rules = rules if isinstance(rules, plans.Section) else plans.Section("pet", rules)
-    pet = _open(job["baseline"], rules)
+    pet = load_for_quantification(job["baseline"], rules)
     lesions = _lesions(find_regions(job["baseline"], pet, rules))
     shapes = {name: Shape(one.voxels, pet.grid, one.organ) for name, one in lesions.items()}
     fixed = None
@@ -178,7 +168,7 @@ def track_patient(job: Mapping[str, Any], rules: plans.Section | Mapping[str, An
 
 
 def _track(one: Mapping[str, Any], shapes: Mapping[str, Shape], fixed: Any, rules: plans.Section) -> Tracked:
-    pet, found = _open(one["task"], rules), Tracked()
+    pet, found = load_for_quantification(one["task"], rules), Tracked()
     moved = one["transform"]
     if moved is None:
         moved, found.failed = _lay_over(fixed, pet, rules)

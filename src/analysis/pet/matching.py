@@ -7,7 +7,7 @@ assignment problem); a region left over that lies mostly inside a taken one is a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ from analysis.pet.region import Region
 from analysis.pet.registration import RigidTransform
 
 ORGAN_UNKNOWN, SEVERAL = "ORGAN_UNKNOWN", "SEVERAL_CANDIDATES"
+_OFF_ZERO, _POINTS_AT_ONCE = 1 / 3, 500_000
 _NEVER = 1e6  # cost of a pair that is no candidate; costs of candidates lie between -1 and 1
 
 
@@ -73,6 +74,15 @@ class Shape:
         found = np.zeros(len(index), bool)
         found[inside] = self.region.mask[tuple(index[inside].T)]
         return found
+
+    def count_points(self, step_mm: float) -> int:
+        """Count the points of the lattice of `compare_shapes` in it; once for all it is compared with."""
+        counts = self.__dict__.setdefault("_counts", {})
+        if step_mm not in counts:
+            counts[step_mm] = sum(
+                np.count_nonzero(self.holds(points)) for points in _points_between(*self.reach_mm, step_mm)
+            )
+        return counts[step_mm]
 
 
 @dataclass(frozen=True)
@@ -132,21 +142,27 @@ def compare_shapes(first: Shape, second: Shape, grid_mm: float) -> Overlap:
         If a region has no voxel.
     """
     distance = float(np.linalg.norm(first.centre_mm - second.centre_mm))
-    low, high = (
-        pick(a, b)
-        for pick, a, b in zip((np.minimum, np.maximum), first.reach_mm, second.reach_mm, strict=True)
-    )
-    apart = np.any(
-        np.maximum(first.reach_mm[0], second.reach_mm[0]) > np.minimum(first.reach_mm[1], second.reach_mm[1])
-    )
-    if apart:
+    low = np.maximum(first.reach_mm[0], second.reach_mm[0])
+    high = np.minimum(first.reach_mm[1], second.reach_mm[1])
+    if np.any(low > high):
         return Overlap(0.0, 0.0, 0.0, distance)
-    axes = [np.arange(a, b + grid_mm, grid_mm) for a, b in zip(low, high, strict=True)]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    one, other = first.holds(points), second.holds(points)
-    both = float(np.count_nonzero(one & other))
-    sizes = [max(1.0, float(np.count_nonzero(side))) for side in (one, other)]
+    shared = _points_between(low, high, grid_mm)
+    both = float(sum(np.count_nonzero(second.holds(some[first.holds(some)])) for some in shared))
+    sizes = [max(1.0, float(side.count_points(grid_mm))) for side in (first, second)]
     return Overlap(2 * both / sum(sizes), both / sizes[0], both / sizes[1], distance)
+
+
+def _points_between(low: np.ndarray, high: np.ndarray, step_mm: float) -> Iterator[np.ndarray]:
+    """Yield the points of one lattice for all regions that lie in a box, not too many at a time.
+
+    The lattice is a third of a step off zero, so that its points seldom lie on the border of two voxels.
+    """
+    first = np.ceil(low / step_mm - _OFF_ZERO).astype(int)
+    last = np.floor(high / step_mm - _OFF_ZERO).astype(int)
+    x, y, z = ((np.arange(a, b + 1) + _OFF_ZERO) * step_mm for a, b in zip(first, last, strict=True))
+    many = max(1, _POINTS_AT_ONCE // max(1, len(x) * len(y)))
+    for at in range(0, len(z), many):
+        yield np.stack(np.meshgrid(x, y, z[at : at + many], indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 def match_lesions(
@@ -171,7 +187,7 @@ def match_lesions(
         Plan section ``pet`` (`match_distance_mm`, `match_part_share`, `match_grid_mm`).
     known : mapping, optional
         Follow-up name -> baseline name a reader has said: these are no question, and not in the result; what
-        is left over may still be a part of them.
+        is left over may still be a part of them where the place agrees with the reader, and else of neither.
 
     Returns
     -------
@@ -197,7 +213,8 @@ def match_lesions(
         [x for x in names if x not in done] for names, done in ((mine, said), (theirs, said.values()))
     )
     pairs = _assign(open_a, open_b, candidates, rules.match_distance_mm)
-    parts = _parts(candidates, pairs | set(said.items()), rules.match_part_share)
+    agreed = _unless_contradicted(candidates, said, rules.match_part_share)
+    parts = _parts(agreed, pairs | set(said.items()), rules.match_part_share)
     counts = {a: sum(one == a for one, _ in candidates) for a in mine}
     links = []
     for (a, b), part in [
@@ -233,6 +250,24 @@ def _assign(
     rows, columns = linear_sum_assignment(cost)
     chosen = {(mine[i], theirs[j]) for i, j in zip(rows, columns) if i < n and j < m}
     return chosen & set(candidates)
+
+
+def _unless_contradicted(
+    candidates: Mapping[tuple[str, str], Overlap], said: Mapping[str, str], share: float
+) -> dict[tuple[str, str], Overlap]:
+    """Leave out what a reader's word speaks against: place alone never joins two lesions then.
+
+    Regions said to be a lesion may hold another one only if one of them holds that lesion too, and a lesion
+    may have further parts only if a region said to be it lies on it.
+    """
+    sure = {(a, b): candidates[(a, b)] for a, b in said.items() if (a, b) in candidates}
+    held = {b for (_, b), how in sure.items() if how.share_second >= share}
+    met = {b for (_, b), how in sure.items() if how.dice > 0}
+    return {
+        (a, b): how
+        for (a, b), how in candidates.items()
+        if (a not in said or said[a] in held) and (b not in said.values() or b in met)
+    }
 
 
 def _parts(

@@ -23,7 +23,7 @@ from analysis.pet.reference_choice import (
     choose_references,
     is_signed,
 )
-from analysis.pet.reference_regions import check_region, percist_threshold
+from analysis.pet.reference_regions import BASELINE, check_region, percist_threshold
 from analysis.pet.scan_facts import scan_facts, sul_factor
 from analysis.pet.scan_regions import (
     REFERENCES,
@@ -48,6 +48,7 @@ SUV_METRICS = {
     "SUVPEAK3": "suv_peak_at_max",
 }
 REGION_METRICS = ("SUVMAX", "SUVMEAN", "SUVSD")
+NOT_MEASURED = "NOT_MEASURED"  # flag of the one row of a baseline lesion that could not be measured
 
 
 @dataclass
@@ -134,6 +135,35 @@ def measure_scan(
         result.mips, flags = [where | row for row in pictures], [*flags, *cut]
     result.scan |= {"ADAPTATIONS": _join(pet.adaptations), "FLAGS": _join(flags)}
     return result
+
+
+def load_for_quantification(task: Mapping[str, Any], rules: plans.Section) -> PetImage:
+    """Load the image of a scan as its numbers are read from: blurred where the plan asks for EQ.PET.
+
+    Parameters
+    ----------
+    task : mapping
+        As for `measure_scan`.
+    rules : Section
+        Plan section ``pet``.
+
+    Returns
+    -------
+    PetImage
+
+    Raises
+    ------
+    SeriesRefused
+        As `load_pet` and `harmonisation.filter_for_quantification` do.
+    """
+    sent = load_pet(
+        series_files(task),
+        series_uid=task["series_uid"],
+        group=task.get("group"),
+        strict=rules.strict,
+        rules=rules,
+    )
+    return harmonisation.filter_for_quantification(sent, dict(task["scan"]) | scan_facts(sent), rules)
 
 
 @dataclass
@@ -243,6 +273,8 @@ def _measure_all(task: Mapping[str, Any], scan: _Scan) -> list[str]:
         if values:
             flags += _add_reference(scan, role, regions[(role, role)], values, lesions.values())
     parts = [_measure_lesion(scan, name, region, gathered.threshold) for name, region in lesions.items()]
+    measured = [name for name, part in zip(lesions, parts, strict=True) if part is not None]
+    _keep_unmeasured(task, scan, set(measured))
     lost = task.get("set_aside", False) or None in parts or any(problem.lesion for problem in problems)
     if task["rois"] or task.get("seeds"):
         _add_totals(scan, [part for part in parts if part is not None], lost)
@@ -318,6 +350,33 @@ def _measure_lesion(scan: _Scan, name: str, region: ScanRegion, threshold: float
     return voxels
 
 
+def _keep_unmeasured(task: Mapping[str, Any], scan: _Scan, measured: set[str]) -> None:
+    """Add a row without a value for every baseline lesion that was drawn and not measured, and ask about it.
+
+    Without it the lesion would vanish, and the response would be that of the others.
+    """
+    if scan.result.scan["AVISIT"] != BASELINE:
+        return
+    organs = {name: row.get("ORGAN") for name, row in task["roi_map"].items()}
+    organs |= {row["LESIONID"]: row.get("ORGAN") for row in task.get("seeds") or ()}
+    drawn: dict[str, list[str]] = {}
+    for row in scan.result.drawn:
+        drawn.setdefault(row["LESIONID"], []).append(row["DRAWNID"])
+    for name in sorted(drawn.keys() - measured):
+        region = scan.regions.get(("LESION", name))
+        mapped = [organs.get(own) for own in drawn[name]]
+        organ = region.organ if region else next(filter(None, mapped), None)
+        _add_rows(
+            scan.result, "LESION", name, {"SUVMAX": (math.nan, "g/ml")}, organ=organ, flags=[NOT_MEASURED]
+        )
+        message = (
+            "drawn at baseline and not measured (see exclusions); a response that needs it is not evaluable"
+        )
+        scan.result.queries.append(
+            _query(scan.result, "LESION_NOT_MEASURED", f"{BASELINE} {name}", message, "draw it again")
+        )
+
+
 def _suffix(label: str, rules: plans.Section) -> str:
     """Return how a threshold ends a METRIC: 41, 50, 25F for a fixed SUV of 2.5, P for PERCIST's."""
     fixed = {f"{level * 10:g}" for level in rules.mtv_fixed_suv}
@@ -345,8 +404,10 @@ def _add_rows(
     values: Mapping[str, tuple[float, str]],
     region: ScanRegion | None = None,
     flags: Sequence[str] = (),
+    organ: str | None = None,
 ) -> None:
-    organ = region.organ.lower() if region and region.organ else None
+    organ = region.organ if region and region.organ else organ
+    organ = organ.lower() if organ else None
     shared = {key: result.scan[key] for key in ("STUDYID", "USUBJID", "AVISIT", "ADT")}
     shared |= {"LESIONID": name, "ROLE": role, "ORGAN": organ}
     shared["FLAGS"] = _join([*(region.flags if region else ()), *flags])

@@ -175,11 +175,13 @@ def _add_lesions(rows: pd.DataFrame, tu: pd.DataFrame | None) -> pd.DataFrame:
 
 def _name_regions(rows: pd.DataFrame, rules: plans.Section) -> None:
     """Say of what each measurement is: a lesion, a reference region, or the whole body."""
-    said = rows["GROUP"] + " ; " + rows["LINK"].fillna("") + " ; " + rows["PLACE"] + " ; " + rows["IDENTITY"]
+    labels = rows["GROUP"] + " ; " + rows["LINK"].fillna("") + " ; " + rows["IDENTITY"]
+    said = labels + " ; " + rows["PLACE"]
     regional = rows["KIND"].isin([MEASUREMENT, GONE, STATE])
     names = rows["LINK"].fillna("").str.upper().isin(list(rules.measurements_regions))
-    reference = has_words(said, rules.measurements_reference_words) | names
-    labels = rows["GROUP"] + " ; " + rows["LINK"].fillna("") + " ; " + rows["IDENTITY"]
+    # A location alone can be of a lesion ("liver, next to normal tissue"); without other words it is vague.
+    reference = has_words(labels, rules.measurements_reference_words) | names
+    vague = ~reference & _only_reference(rows["PLACE"], rules)
     total = rows["METRIC"].isin(_TOTALS) | (~reference & has_words(labels, rules.measurements_total_words))
     found = {role: has_words(said, words) for role, words in rules.measurements_regions.items()}
     single = sum(hit.astype(int) for hit in found.values()).eq(1)
@@ -188,7 +190,9 @@ def _name_regions(rows: pd.DataFrame, rules: plans.Section) -> None:
         "called a reference region, but not which of pet.measurements_regions; name it in TRGRPID or TULOC"
     )
     set_aside(rows, regional & reference & ~single & ~total, "REFERENCE_REGION_UNKNOWN", reason)
-    rows["ROLE"] = np.select([total, reference], ["TOTAL", role], "LESION")
+    reason = "its location alone calls it a reference region; say so in TRGRPID, or correct TULOC"
+    set_aside(rows, regional & vague & ~total, "REFERENCE_REGION_UNKNOWN", reason)
+    rows["ROLE"] = np.select([total, reference, vague], ["TOTAL", role, ""], "LESION")
     rows["LESIONID"] = rows["ROLE"].where(rows["ROLE"].ne("LESION"), rows["LINK"])
     unnamed = regional & rows["ROLE"].eq("LESION") & rows["LESIONID"].isna()
     set_aside(rows, unnamed, "LESION_UNNAMED", "no TRLNKID says of which lesion; send it")
@@ -198,6 +202,22 @@ def _name_regions(rows: pd.DataFrame, rules: plans.Section) -> None:
     )
     strange = whole & ~_begins(rows["METRIC"], *_TOTALS)
     set_aside(rows, strange, "MEASUREMENT_UNKNOWN", "this quantity has no meaning for the whole body")
+
+
+def _only_reference(places: pd.Series, rules: plans.Section) -> pd.Series:
+    """Tell which locations consist of words of reference regions alone, such as MEDIASTINAL BLOOD POOL."""
+    words = rules.measurements_reference_words
+    phrases = [*words, *(word for names in rules.measurements_regions.values() for word in names)]
+    known = {part for phrase in phrases for part in phrase.split()}
+    alone = places.map(lambda place: set(re.findall(r"[A-Z]+", place)) <= known)
+    return alone & has_words(places, words)
+
+
+def name_kinds(rows: pd.DataFrame, rules: plans.Section) -> pd.Series:
+    """Name what each record of `select_records` is of: lesion, reference, total or fact (of the scan)."""
+    read = interpret_records(rows, rules)
+    kinds = [read["KIND"].eq(FACT), read["ROLE"].eq("LESION"), read["ROLE"].eq("TOTAL")]
+    return pd.Series(np.select(kinds, ["fact", "lesion", "total"], "reference"), index=rows.index)
 
 
 def _name_thresholds(rows: pd.DataFrame, rules: plans.Section) -> None:

@@ -69,7 +69,8 @@ def assign_scans(
     assigned = assigned[["USUBJID", "DATE", "PATH", "SITEID", "AVISIT", "CODE"]]
     problems = [
         {**{k: problem[k] for k in ("USUBJID", "AVISIT", "CODE")}, "ITEM": "scan",
-         "REASON": f"{problem['PATH']}: {_REASONS[problem['CODE']]}"} for problem in found
+         "REASON": f"{problem['PATH']}: {_REASONS.get(problem['CODE'], problem['MESSAGE'])}"}
+        for problem in found
     ]  # fmt: skip
     known = assigned.rename(columns={"CODE": "SCANCODE"})[[*_SCAN, "PATH", "AVISIT", "SCANCODE"]]
     rows = rows.merge(known, on=_SCAN, how="left", validate="many_to_one")

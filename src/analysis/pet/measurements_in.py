@@ -15,14 +15,24 @@ import pandas as pd
 
 from analysis import plan as plans
 from analysis.pet import ledger, quality
-from analysis.pet.measurement_decisions import derive_decisions, merge_decisions, select_reads
-from analysis.pet.measurement_flags import derive_all_flags
+from analysis.pet.assign import VISITS
+from analysis.pet.index import index_tree
+from analysis.pet.measurement_decisions import (
+    ask_new,
+    derive_decisions,
+    merge_decisions,
+    refuse_several_readers,
+    select_reads,
+)
+from analysis.pet.measurement_flags import add_unmeasured, ask_targets, derive_all_flags, flag_volumes
 from analysis.pet.measurement_records import (
     BETWEEN,
     FACT,
+    GONE,
     MEASUREMENT,
     empty_table,
     interpret_records,
+    name_kinds,
     select_records,
     set_aside,
 )
@@ -35,6 +45,8 @@ from analysis.pet.measurement_scans import (
 from analysis.pet.reference_regions import BASELINE
 
 ADPET_KEY = ["USUBJID", "AVISIT", "LESIONID", "METRIC"]
+_NO_LESION = ["OTHER_READER", "PET_METHOD_UNKNOWN", "SEVERAL_READERS", "LESION_UNNAMED"]
+_UPTAKE = r"SU[VL]|MTV|TLG|VOLUME"
 _ABOVE = (("SUVMAX", "SUVMEAN"), ("SUVMAX", "SUVPEAK"), ("SULMAX", "SULMEAN"), ("SULMAX", "SULPEAK"))
 
 
@@ -66,7 +78,13 @@ class Measurements:
     tasks: list = field(default_factory=list)
 
 
-def choose_source(raw_dir: str | Path, tr: pd.DataFrame | None, plan: plans.Plan | None = None) -> str:
+def choose_source(
+    raw_dir: str | Path,
+    tr: pd.DataFrame | None,
+    plan: plans.Plan | None = None,
+    *,
+    tu: pd.DataFrame | None = None,
+) -> str:
     """Choose where PET measurements come from: images where there are any, else the PET records of TR.
 
     Parameters
@@ -77,11 +95,14 @@ def choose_source(raw_dir: str | Path, tr: pd.DataFrame | None, plan: plans.Plan
         SDTM TR as text.
     plan : Plan, optional
         `pet.source`, `pet.dicom_folder`, `pet.measurements_*`.
+    tu : DataFrame, optional
+        SDTM TU: a record of TR without a method has that of its lesion.
 
     Returns
     -------
     str
-        ``images`` or ``measurements``.
+        ``images`` or ``measurements``. By ``auto`` images are used where the folder holds a PET; one that
+        holds anything else (a CT, say) is read as images only if TR has no record of uptake either.
 
     Raises
     ------
@@ -90,13 +111,12 @@ def choose_source(raw_dir: str | Path, tr: pd.DataFrame | None, plan: plans.Plan
     """
     plan = plans.defaults() if plan is None else plan
     wanted, folder = plan.pet.source, Path(raw_dir) / plan.pet.dicom_folder
-    if wanted == "images" or (wanted == "auto" and _holds_files(folder)):
+    files = wanted == "auto" and _holds_files(folder)
+    numbers = wanted != "images" and _holds_uptake(tr, tu, plan)
+    if wanted == "images" or (files and (not numbers or len(index_tree(folder).series))):
         return "images"
-    if tr is not None and len(tr):
-        rows = interpret_records(select_records(tr, None, plan.pet), plan.pet)
-        uptake = rows["METRIC"].astype("string").str.match("SU[VL]|MTV|TLG|TMTV|TTLG").fillna(False)
-        if uptake.any():
-            return "measurements"
+    if numbers:
+        return "measurements"
     sought = f"no image below the folder {plan.pet.dicom_folder!r} and " if wanted == "auto" else ""
     raise FileNotFoundError(
         f"NO_PET_DATA: {sought}no record of uptake in TR with a method of pet.measurements_methods; "
@@ -143,13 +163,17 @@ def read_measurements(
     study = next(iter(adsl["STUDYID"].dropna()), plan.study) if "STUDYID" in adsl else plan.study
     rows = select_records(tr, tu, plan.pet)
     refuse_subjects_and_dates(rows, adsl)
-    rows = select_reads(rows, plan.pet, by_scan=True)
+    rows = select_reads(rows, plan.pet, name_kinds(rows, plan.pet))
     rows, scans, problems = assign_scans(rows, adsl, plan)
     rows = interpret_records(rows, plan.pet)
+    refuse_several_readers(rows)
     _refuse_repeats(rows)
     _refuse_contradictions(rows)
     scans = describe_scans(scans, rows, study, plan)
-    adpet = derive_all_flags(_adpet(rows, study), plan)
+    measured = flag_volumes(derive_all_flags(_adpet(rows, study), plan))
+    lost = _unmeasured(rows, scans, measured)
+    adpet = add_unmeasured(measured, lost, study, plan)
+    lesion_map = _lesion_map(adpet)
     derived, asked = derive_decisions(rows, tu, scans, plan.pet)
     decisions = merge_decisions(decisions, derived)
     exclusions = [
@@ -157,8 +181,10 @@ def read_measurements(
         *list_refused(scans),
         *_records(rows),
         *_without(adsl, rows),
-        *ledger.not_evaluable(adpet),
+        *ledger.not_evaluable(measured[~measured["USUBJID"].isin(lost["USUBJID"])]),
     ]
+    asked += ask_new(lesion_map, scans, decisions, list(VISITS))
+    asked += [*_ask_unmeasured(lost), *ask_targets(adpet, plan)]
     parts = [pd.DataFrame(asked, columns=quality.QUERY_COLUMNS), quality.check_subjects(scans, plan.pet)]
     parts += [quality.check_decisions(decisions, adpet)] if len(decisions) else []
     queries = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
@@ -166,13 +192,18 @@ def read_measurements(
     table = pd.DataFrame(exclusions, columns=["STEP", "USUBJID", "AVISIT", "ITEM", "CODE", "REASON"])
     used = rows.loc[rows["CODE"].isna(), "KIND"].map("used as {}".format)
     files = Counter([*used, *(["set aside"] * int(rows["CODE"].notna().sum()))])
-    return Measurements(
-        adpet, scans, table.assign(STEP=step), queries, _lesion_map(adpet), decisions, files=files
-    )
+    return Measurements(adpet, scans, table.assign(STEP=step), queries, lesion_map, decisions, files=files)
 
 
 def _holds_files(folder: Path) -> bool:
     return folder.is_dir() and any(path.is_file() for path in folder.rglob("*"))
+
+
+def _holds_uptake(tr: pd.DataFrame | None, tu: pd.DataFrame | None, plan: plans.Plan) -> bool:
+    if tr is None or not len(tr):
+        return False
+    rows = interpret_records(select_records(tr, tu, plan.pet), plan.pet)
+    return bool(rows["METRIC"].astype("string").str.match(f"T?(?:{_UPTAKE})").fillna(False).any())
 
 
 def _refuse_repeats(rows: pd.DataFrame) -> None:
@@ -215,6 +246,34 @@ def _adpet(rows: pd.DataFrame, study: str) -> pd.DataFrame:
         FLAGS=None, EVALFL=None, TARGETFL=None,
     )  # fmt: skip
     return table.astype({"AVAL": float, "ORGAN": object})
+
+
+def _unmeasured(rows: pd.DataFrame, scans: pd.DataFrame, adpet: pd.DataFrame) -> pd.DataFrame:
+    """List baseline lesions of a measured scan that have records of uptake and not one usable value.
+
+    On a hybrid scan a record of anything else (a diameter, a state) may be of a lesion of the CT.
+    """
+    metric = rows["METRIC"].where(rows["METRIC"].notna(), rows["TEST"]).astype("string")
+    uptake = metric.str.match(_UPTAKE).fillna(False).astype(bool)
+    of_lesion = rows["ROLE"].eq("LESION") & rows["KIND"].ne(FACT) & rows["LESIONID"].notna()
+    told = of_lesion & rows["AVISIT"].eq(BASELINE) & (uptake | ~rows["HYBRID"])
+    told &= ~rows["CODE"].isin(_NO_LESION) & rows["KIND"].ne(GONE)
+    made = scans.loc[scans["STATUS"].eq("OK"), "PATH"]
+    lost = rows[told & rows["PATH"].isin(made)].drop_duplicates(["USUBJID", "LESIONID"])
+    base = adpet[adpet["AVISIT"].eq(BASELINE)]
+    known = pd.MultiIndex.from_frame(base[["USUBJID", "LESIONID"]])
+    lost = lost[~pd.MultiIndex.from_frame(lost[["USUBJID", "LESIONID"]]).isin(known)]
+    organs = lost["PLACE"].map(_organ_of).astype(object)
+    return lost[["USUBJID", "AVISIT", "LESIONID", "DATE"]].assign(ORGAN=organs)
+
+
+def _ask_unmeasured(lost: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {"CODE": "LESION_NOT_MEASURED", "SEVERITY": "warning", "USUBJID": row.USUBJID, "DOMAIN": "TR",
+         "RECORD": f"{row.AVISIT} {row.LESIONID}",
+         "MESSAGE": "recorded at baseline, and no value of it can be used; its change is unknown",
+         "ACTION": "mend what the exclusions say of its records"} for row in lost.itertuples(index=False)
+    ]  # fmt: skip
 
 
 def _organ_of(place: str) -> str | None:

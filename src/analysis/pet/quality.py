@@ -13,6 +13,8 @@ from analysis.pet.codes import SeriesRefused
 
 QUERY_COLUMNS = ["CODE", "SEVERITY", "USUBJID", "DOMAIN", "RECORD", "MESSAGE", "ACTION"]
 DECISIONS = ("new", "inflammatory", "resolved", "not_evaluable")
+# Two words on one lesion and scan that cannot both be true, and which of them is used.
+_CONTRADICTIONS = (("resolved", "not_evaluable", "not_evaluable"), ("new", "inflammatory", "new"))
 
 
 def check_decisions(decisions: pd.DataFrame, adpet: pd.DataFrame, *, baseline: str = "D0") -> pd.DataFrame:
@@ -31,7 +33,8 @@ def check_decisions(decisions: pd.DataFrame, adpet: pd.DataFrame, *, baseline: s
     -------
     DataFrame
         CODE SEVERITY USUBJID DOMAIN RECORD MESSAGE ACTION; codes DECISION_UNKNOWN_WORD, DECISION_AT_BASELINE,
-        DECISION_NEW_BUT_AT_BASELINE, DECISION_ON_UNKNOWN_LESION.
+        DECISION_NEW_BUT_AT_BASELINE, DECISION_ON_UNKNOWN_LESION; DECISION_CONFLICT for a lesion called
+        both resolved and not_evaluable, or both new and inflammatory, on one scan.
     """
     lesions = adpet[(adpet["ROLE"] == "LESION") & (adpet["AVISIT"] == baseline)]
     known = set(zip(lesions["USUBJID"], lesions["LESIONID"]))
@@ -44,7 +47,29 @@ def check_decisions(decisions: pd.DataFrame, adpet: pd.DataFrame, *, baseline: s
             rows.append(
                 (problem[0], "warning", row.USUBJID, "DECISIONS", record, problem[1], "ask the reader")
             )
-    return pd.DataFrame(rows, columns=QUERY_COLUMNS)
+    return pd.DataFrame([*rows, *_contradictions(decisions)], columns=QUERY_COLUMNS)
+
+
+def _contradictions(decisions: pd.DataFrame) -> list[tuple]:
+    rows = []
+    for (subject, visit, lesion), part in decisions.groupby(["USUBJID", "AVISIT", "LESIONID"]):
+        said = set(part["DECISION"])
+        for one, other, used in _CONTRADICTIONS:
+            if {one, other} <= said:
+                message = f"called {one} and {other}; taken as {used} until the readers agree"
+                record = f"{visit} {lesion}"
+                rows.append(
+                    (
+                        "DECISION_CONFLICT",
+                        "warning",
+                        subject,
+                        "DECISIONS",
+                        record,
+                        message,
+                        "have the readers agree",
+                    )
+                )
+    return rows
 
 
 def _decision_problem(row: Any, at_baseline: bool, baseline: str) -> tuple[str, str] | None:

@@ -129,8 +129,8 @@ def classify_grid(
     )
     known = {"subjects": subjects, "scans": scans, "decisions": decisions}
     metrics = dict.fromkeys(m for m, _, _ in wanted)
-    # Where every scan was refused, every subject is not evaluable: a result, with its reason in the ledger.
-    held = set(adpet["METRIC"]) if len(adpet) else set(metrics)
+    # Where every scan was refused or no scan has a lesion, every subject is not evaluable: a result.
+    held = set(adpet.loc[adpet["ROLE"] == "LESION", "METRIC"]) or set(metrics)
     cases = {m: lesion_pairs.collect(adpet, plan, m, **known) for m in metrics if m in held}
     cap = plan.response.lesion_cap
     parts = [_apply(cases[m], _setting(plan, r, c, m), cap) for m, r, c in wanted if m in cases]
@@ -165,6 +165,41 @@ def with_asked(
         return admr
     asked = classify(adpet, plan, rule=rule, cut_percent=cut, metric=metric, **known)
     return pd.concat([admr, asked], ignore_index=True)
+
+
+def tabulate_caps(adpet: pd.DataFrame, plan: plans.Plan, **known: pd.DataFrame | None) -> pd.DataFrame:
+    """Count non-responders of the primary rule if it reads at most so many lesions of a patient.
+
+    Parameters
+    ----------
+    adpet : DataFrame
+        Table of this name.
+    plan : Plan
+        Sections ``primary``, ``response`` (`lesion_caps_shown`), ``pet`` and ``design``.
+    **known
+        ``subjects``, ``scans`` and ``decisions``, as in `classify`.
+
+    Returns
+    -------
+    DataFrame
+        One row CAP (``all`` without one) and AVISIT: N, N_NE, N_NONRESPONDER, and PERCENT of non-responders
+        among the evaluable; no row for a study without a second scan.
+    """
+    parts = []
+    for cap in [*plan.response.lesion_caps_shown, None] if plan.design.followup_visits else []:
+        found = classify(adpet, plan, lesion_cap=cap, **known)[["MRESP", "AVISIT"]]
+        parts.append(found.assign(CAP="all" if cap is None else str(cap)))
+    rows = pd.concat(parts) if parts else pd.DataFrame(columns=["CAP", "AVISIT", "MRESP"])
+    groups = rows.groupby(["CAP", "AVISIT"])["MRESP"]
+    table = pd.DataFrame(
+        {
+            "N": groups.size(),
+            "N_NE": groups.agg(lambda words: (words == "NE").sum()),
+            "N_NONRESPONDER": groups.agg(lambda words: (words == "NON-RESPONDER").sum()),
+        }
+    ).astype(int)
+    evaluable = table["N"] - table["N_NE"]
+    return table.assign(PERCENT=100 * table["N_NONRESPONDER"] / evaluable.where(evaluable > 0)).reset_index()
 
 
 def in_force(plan: plans.Plan) -> plans.Plan:
@@ -262,7 +297,10 @@ def _apply(case: lesion_pairs.Case, setting: response_rules.Setting, cap: int | 
     unknown = measured["UNKNOWN"].eq(True)
     conditions = response_rules.CONDITIONS[RULE_TABLES[rule]](visits, lesions, measured, setting).eq(True)
     decided = _withhold(decide(conditions, getattr(rules, RULE_TABLES[rule])), visits, unknown, rules)
-    avalc, reasons = decided["AVALC"], response_flags.name_reasons(decided["ROW"], visits, measured)
+    avalc, reasons = (
+        decided["AVALC"],
+        response_flags.name_reasons(decided["ROW"], visits, measured, setting),
+    )
     responds = np.where(avalc.isin(rules.responder_classes), "RESPONDER", "NON-RESPONDER")
     on_boundary = response_flags.find_boundary(lesions, measured, setting).reindex(visits.index).eq(True)
     comparable = (

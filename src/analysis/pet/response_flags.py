@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.pet import repeatability
 from analysis.pet.comparability import NOT_ASSESSABLE
 from analysis.pet.lesion_pairs import KEY
-from analysis.pet.response_rules import RULE_TABLES, Setting, cmr_gates, is_fall, is_rise
+from analysis.pet.response_rules import RULE_TABLES, Setting, by_reader_alone, cmr_gates, is_fall, is_rise
 
 # Rows at which a change of uptake has decided.
 _BY_CHANGE = {"falls", "rises", "progresses", "none_falls", "all_fall", "majority_falls", "otherwise"}
@@ -30,15 +30,17 @@ def find_boundary(lesions: pd.DataFrame, measured: pd.DataFrame, setting: Settin
     return hit
 
 
-def name_reasons(row: pd.Series, visits: pd.DataFrame, measured: pd.DataFrame) -> pd.Series:
+def name_reasons(row: pd.Series, visits: pd.DataFrame, measured: pd.DataFrame, setting: Setting) -> pd.Series:
     """Name why a visit is NE: the first cause that holds, scans before lesions."""
+    none, targets = measured["NLESION"] == 0, setting.rules.lesion_sets[setting.rule] == "target"
     causes = {
         "BASELINE_REFUSED": visits["BASE_SEEN"] & ~visits["BASE_MEASURED"],
         "NO_BASELINE_SCAN": ~visits["BASE_SEEN"],
         "NO_FOLLOWUP_SCAN": ~visits["SEEN"],
         "SCAN_REFUSED": ~visits["MEASURED"],
         "NO_LESION": visits["LESIONS"] == 0,
-        "NOT_FDG_EVALUABLE": (measured["NLESION"] == 0) | (row == "not_measurable"),
+        "NO_TARGET_METRIC": none & visits["UNRANKED"] & targets,
+        "NOT_FDG_EVALUABLE": none | (row == "not_measurable"),
         "SCANS_NOT_COMPARABLE": (row == "not_comparable") & (visits["COMPARABLE"] == NOT_ASSESSABLE),
         "COMPARABILITY_UNKNOWN": row == "not_comparable",
         "NEW_UNCONFIRMED": row == "new_unconfirmed",
@@ -74,9 +76,10 @@ def name_flags(
         NOT_COMPARABLE (the pair of scans), NEW_UNCONFIRMED, INFLAMMATORY (a reader's word on new uptake),
         BACKGROUND_IMPUTED, AT_LEAST_THIS_BAD (a lesion is unknown, the others decide), FLARE (a rise at the
         first follow-up visit), WITHIN_REPEATABILITY (the deciding change is one lesion's and within the
-        limits), CMR_DISCORDANT (one of PERCIST's two gates alone), EORTC_GAP_15_25 (phase ``later``: a fall
-        the published text leaves open, read as SMD), EORTC_EXACT_25 (a fall of exactly the cut of that phase:
-        SMD by it, a response by an inclusive cut of the same size).
+        limits), CMR_DISCORDANT (one of PERCIST's two gates alone), CMR_BY_READER (PERCIST's CMR without any
+        uptake that could be held against the liver), EORTC_GAP_15_25 (phase ``later``: a fall the published
+        text leaves open, read as SMD), EORTC_EXACT_25 (a fall of exactly the cut of that phase: SMD by it, a
+        response by an inclusive cut of the same size).
     """
     change, row, eps = measured["CHANGE"], decided["ROW"], setting.eps
     at_first = visits.index.get_level_values("AVISIT") == setting.first_visit
@@ -104,7 +107,11 @@ def _table_flags(visits, lesions, measured, row, setting: Setting) -> dict[str, 
     known, kind = ~measured["UNKNOWN"].eq(True), RULE_TABLES[setting.rule]
     if kind == "percist_table":
         read, below = cmr_gates(visits, lesions)
-        return {"CMR_DISCORDANT": (read ^ below) & known & row.isin(["falls", "otherwise"])}
+        alone = (row == "resolved").to_numpy() & by_reader_alone(visits, lesions).to_numpy()
+        return {
+            "CMR_DISCORDANT": (read ^ below) & known & row.isin(["falls", "otherwise"]),
+            "CMR_BY_READER": pd.Series(alone, index=visits.index),
+        }
     if kind != "eortc_table":
         return {}
     least, most = rules.eortc_pmr_cut["first_cycle"], rules.eortc_pmr_cut["later"]

@@ -180,6 +180,8 @@ def _percent_conditions(visits, lesions, measured, setting: Setting) -> pd.DataF
     change, inclusive = measured["CHANGE"], rules.cut_inclusive
     out["falls"] = is_fall(change, setting.cut, inclusive=inclusive, eps=setting.eps)
     out["rises"] = is_rise(change, setting.cut, inclusive=inclusive, eps=setting.eps)
+    # Uptake nobody judged leaves a response open; without a response it changes nothing.
+    out["new_unconfirmed"] &= out["falls"] & rules.new_lesion_is_nonresponse
     return out
 
 
@@ -194,6 +196,7 @@ def _dominance_conditions(visits, lesions, measured, setting: Setting) -> pd.Dat
     out["none_falls"] = (~marked["FALLS"].any()).reindex(visits.index)
     out["all_fall"] = marked["FALLS"].all().reindex(visits.index)
     out["majority_falls"] = share > 0.5 + setting.eps
+    out["new_unconfirmed"] &= out["all_fall"].eq(True) | out["majority_falls"]
     return out
 
 
@@ -234,10 +237,23 @@ def _percist_conditions(visits, lesions, measured, setting: Setting) -> pd.DataF
 
 
 def cmr_gates(visits: pd.DataFrame, lesions: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Return PERCIST's gates of CMR: the reader called every lesion resolved; the hottest is below liver."""
-    groups = lesions.groupby(KEY)
-    read = groups["RESOLVED"].all().reindex(visits.index).eq(True)
-    return read, groups["FILLED"].max().reindex(visits.index) < visits["LIVER_F"]
+    """Return PERCIST's gates of CMR: the reader called every lesion resolved; the hottest is below liver.
+
+    The second is asked of uptake that was measured: the liver standing in for a lesion that is gone is not
+    below itself. Where nothing else is known, the reader's word decides (`by_reader_alone`).
+    """
+    read = lesions.groupby(KEY)["RESOLVED"].all().reindex(visits.index).eq(True)
+    hottest = _seen(lesions).groupby(KEY)["FILLED"].max().reindex(visits.index)
+    return read, (hottest < visits["LIVER_F"]) | (hottest.isna() & visits["LIVER_F"].notna())
+
+
+def by_reader_alone(visits: pd.DataFrame, lesions: pd.DataFrame) -> pd.Series:
+    """Tell where no uptake at the place of any lesion, nor of blood, could be held against the liver."""
+    return ~visits.index.to_series().isin(_seen(lesions).set_index(KEY).index)
+
+
+def _seen(lesions: pd.DataFrame) -> pd.DataFrame:
+    return lesions[~lesions["UNKNOWN"] & (lesions["IMPUTED"] != "LIVER")]
 
 
 CONDITIONS: dict[str, Callable] = {

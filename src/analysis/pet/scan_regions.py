@@ -191,7 +191,7 @@ def split_seeds(
             problems.append(Problem("record", "SEED_HAS_ROI", reason, lesion=False))
         elif count[name] > 1:
             reason = f"{name}: several seeds of one scan share this LESIONID; keep one"
-            problems.append(Problem("lesion", "ROI_DUPLICATE_NAME", reason))
+            problems.append(Problem("lesion", "ROI_DUPLICATE_NAME", reason, drawn=(name, name)))
         elif name in RESERVED:
             problems.append(_reserved(name, "a seed", "seeds.csv"))
         else:

@@ -195,7 +195,8 @@ def measure_study(
     links = lesion_links.link_lesions(tasks, results, proposals, plan, run, said=said, decisions=decisions)
     rows = [*(row for result in results for row in result.rows), *links.rows]
     adpet = derive_flags(_frame(rows, ADPET_COLUMNS).astype({"AVAL": float}), plan)
-    aside, asked = ledger.index_ledger(index, assigned, folder, set(seed_rows))
+    aside, asked = ledger.index_ledger(index, assigned, folder, set(seed_rows) | links.read)
+    asked += ledger.out_of_window(assigned, adsl, plan, set(entries))
     aside += [*problems, *lost, *also_lost, *unread, *unsigned, *links.exclusions]
     exclusions = [*aside, *(row for r in results for row in r.exclusions)]
     exclusions += ledger.not_evaluable(adpet) + ledger.without_scan(adsl, assigned)
@@ -225,7 +226,8 @@ def derive_flags(adpet: pd.DataFrame, plan: plans.Plan | None = None) -> pd.Data
     Returns
     -------
     DataFrame
-        `adpet` sorted by its key. Rows of regions, totals and of lesions absent at baseline have no flag.
+        `adpet` sorted by its key. Rows of regions, totals and of lesions absent at baseline, or without any
+        value there, have no flag.
     """
     plan = plans.defaults() if plan is None else plan
     base = adpet[(adpet["AVISIT"] == BASELINE) & (adpet["ROLE"] == "LESION")]
@@ -238,6 +240,12 @@ def derive_flags(adpet: pd.DataFrame, plan: plans.Plan | None = None) -> pd.Data
         lesions, max_targets=plan.response.max_targets, max_per_organ=plan.response.max_targets_per_organ
     )
     lesions["TARGETFL"] = np.where(targets, "Y", "N")
+    # Of a lesion that could not be measured neither can be known.
+    finite = np.isfinite(base["AVAL"].to_numpy(float))
+    known = base[finite].drop_duplicates(LESION_KEY).set_index(LESION_KEY).index
+    lost = ~pd.MultiIndex.from_frame(lesions[LESION_KEY]).isin(known)
+    for name in ("EVALFL", "TARGETFL", "WHY"):
+        lesions[name] = lesions[name].astype(object).mask(lost, None)
     flags = lesions[[*LESION_KEY, "EVALFL", "TARGETFL", "WHY"]]
     out = adpet.drop(columns=["EVALFL", "TARGETFL"]).merge(
         flags, on=LESION_KEY, how="left", validate="many_to_one"

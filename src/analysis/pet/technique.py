@@ -25,7 +25,9 @@ _WORDS = {
 _CODED = ("ReconstructionType", "ReconstructionAlgorithm", "NumberOfIterations", "NumberOfSubsets")
 _TIME_OF_FLIGHT = "TimeOfFlightInformationUsed"
 CODED = (*_CODED, "IterativeReconstructionMethod", _TIME_OF_FLIGHT)
-KEYWORDS = (*_WORDS.values(), *CODED)
+_PERSONS = ("PatientName", "OperatorsName")
+KEYWORDS = (*_WORDS.values(), *CODED, *_PERSONS)
+_NOT_TECHNICAL = "^"  # never of the form of technical text: dropped, with a flag
 
 
 def read_technique(ds: pydicom.Dataset) -> dict[str, str]:
@@ -41,8 +43,13 @@ def read_technique(ds: pydicom.Dataset) -> dict[str, str]:
     dict
         software, reconstruction, kernel, time_of_flight: text as it stands, empty where missing. A frame
         without a Reconstruction Method (0054,1103) has type, algorithm, iterations and subsets in its place.
+        A text with two parts of the patient's or an operator's name is ``^``, which `technique_facts` drops.
     """
+    persons = [_parts(name) for keyword in _PERSONS for name in _joined(ds, keyword).split("; ")]
     found = {key: _joined(ds, keyword) for key, keyword in _WORDS.items()}
+    for key, text in found.items():
+        if any(len(parts & _parts(text)) > 1 for parts in persons):
+            found[key] = _NOT_TECHNICAL
     kind, algorithm, iterations, subsets = (_joined(ds, keyword) for keyword in _CODED)
     if _joined(ds, "IterativeReconstructionMethod").upper() == "YES" and not algorithm:
         algorithm = "ITERATIVE"
@@ -130,6 +137,11 @@ def _names(reconstruction: str | None, words: Sequence[str]) -> str | None:
 def _words(text: str) -> str:
     """Return letters and digits in capitals, everything between them one space, one at both ends."""
     return f" {' '.join(re.findall('[A-Z0-9]+', text.upper()))} "
+
+
+def _parts(text: str) -> set[str]:
+    """Return the words of a text, of two letters or more, in small letters."""
+    return {word.casefold() for word in re.findall(r"[^\W\d_]{2,}", text)}
 
 
 def _joined(ds: pydicom.Dataset, keyword: str) -> str:

@@ -19,7 +19,7 @@ from analysis.privacy import plainfiles, series
 from analysis.privacy.decode import decoded, identify, is_text, kind_of
 from analysis.privacy.elements import LOOKS_DICOM, Walker
 from analysis.privacy.found import Cut, Found, Unfollowed
-from analysis.privacy.plainfiles import OPAQUE, READ, UNREADABLE
+from analysis.privacy.plainfiles import CODED, READ, UNREADABLE
 from analysis.privacy.values import Value, is_searchable, normalise, values_of
 
 _CHUNK = 1000
@@ -39,12 +39,13 @@ class Collected:
         One row a distinct identifying value (a date of birth apart from the same date elsewhere): KIND, VALUE
         (as found), NORMAL (as compared), FIRSTSEEN (path of keywords, or ``column NAME``, or ``file name``),
         COUNT (occurrences), SEARCHABLE (False for short words and placeholders), CODED (the same text also
-        stands where only codes stand).
+        stands where only codes stand: in a column the plan lists as CODED, or in a coded element).
     series : pandas.DataFrame
         One row a DICOM series, as `series.series_table` describes it.
     files : pandas.DataFrame
-        One row a file: PATH (relative), KIND (DICOM, TEXT, OTHER), STATUS (READ, UNREADABLE, OPAQUE: bytes
-        nobody can search, as in archives, pictures and documents).
+        One row a file: PATH (relative), KIND (DICOM, TEXT, OTHER), STATUS (READ; UNREADABLE, also for
+        documents, workbooks and archives, which hold text that is not looked into; OPAQUE: pictures
+        and other bytes).
     """
 
     values: pd.DataFrame
@@ -175,7 +176,7 @@ def _read_chunk(task: tuple[str, list[str], Mapping[str, Any]]) -> Part:
         try:
             kind, status = _read_dicom(path, name, walker, counts, facts, rules)
             if kind != "DICOM":
-                status, cells = plainfiles.cells(path)
+                status, cells = plainfiles.cells(path, columns)
                 kind = "TEXT" if status == READ else "OTHER"
                 _add_cells(part, cells, columns)
         except OSError:
@@ -217,7 +218,7 @@ def _read_dicom(path, name, walker, counts, facts, rules) -> tuple[str, str]:
             told.append((known[1], one))
     facts.add(name.rpartition("/")[0] or ".", told)
     documents = [one for fact, one in told if fact == "SOPCLASS" and one.raw.startswith(_DOCUMENT)]
-    return "DICOM", OPAQUE if documents else READ
+    return "DICOM", UNREADABLE if documents else READ
 
 
 def _add_elements(part: Part, counts: Mapping[Found, list]) -> None:
@@ -238,7 +239,8 @@ def _add_cells(part: Part, cells: Iterator[tuple[str, str]], columns: plainfiles
     for (column, text), count in counts.items():
         kind = columns.kind_of(column, text)
         if not kind:
-            part.coded.add(normalise(text))
+            if columns.kind(column) == CODED:  # of any other column nobody knows what it holds
+                part.coded.add(normalise(text))
             continue
         for one in re.split(r"[\t;|]", text) if kind in _LISTED else [text]:
             for value in values_of(kind, one):

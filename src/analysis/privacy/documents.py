@@ -124,6 +124,10 @@ def read_parquet(content: bytes, depth: int = 0) -> Contents:
         raise FormatRefused("FORMAT", "the file", "a Parquet file that cannot be read") from error
     for key, value in (table.schema.metadata or {}).items():
         found.add([("schema metadata", f"{key.decode('latin-1')} {value.decode('utf-8', 'replace')}")])
+    for field in table.schema:
+        for key, value in (field.metadata or {}).items():
+            text = f"{key.decode('latin-1')} {value.decode('utf-8', 'replace')}"
+            found.add([(f"metadata of column {field.name}", text)])
     for name in table.column_names:
         found.add([("column name", name)])
         _read_column(found, name, table.column(name))
@@ -149,5 +153,8 @@ def _read_column(found: Contents, name: str, column: Any) -> None:
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise FormatRefused("FORMAT", f"column {name}", "bytes of an unknown kind")
     found.cells += [(f"column {name}", name, value) for value in values]
-    if not (pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+    if pa.types.is_floating(kind):
+        # A number of a subject that a missing value made a fraction: 4711234.0.
+        values = [value for value in values if value.endswith(".0")]
+    if not pa.types.is_boolean(kind):
         found.add([(f"column {name}", value) for value in values])

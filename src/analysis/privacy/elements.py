@@ -23,6 +23,7 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _BIG_ENDIAN = b"1.2.840.10008.1.2.2"
 _CHARACTERS, _SYNTAX, _SCHEME = 0x00080005, 0x00020010, 0x00080102
 _CODES = frozenset([0x00080104, 0x00080119, 0x00080120])  # its meaning, and codes too long for a code
+_BYTES = frozenset([b"OB", b"OW"])
 _OPAQUE = frozenset([b"UN", b"OB"])
 _CHARACTER_VRS = frozenset(b"LO LT PN SH ST UC UT UN OB".split())
 _CACHED_BYTES, _CACHED_ITEMS = 4096, 20_000
@@ -44,7 +45,7 @@ class Walker:
 
     def __init__(self, vrs, tags=(), schemes=()):
         # Bytes that are no pixels of an image are looked at where they are private.
-        self._vrs = frozenset(vr.encode() for vr in vrs) - {b"OB"}
+        self._vrs = frozenset(vr.encode() for vr in vrs) - _BYTES
         self._tags = frozenset(tags)
         self._schemes = frozenset(scheme.encode() for scheme in schemes)
         self._seen: dict[tuple, tuple[Found, ...]] = {}
@@ -150,7 +151,7 @@ class Walker:
             path = path_of(prefix, tag, creators.get(tag >> 8, ""))
             self._sequence(value, stop, explicit, path, characters)
             return stop, None
-        look = vr in self._vrs or tag in self._tags or (vr == b"OB" and group & 1)
+        look = vr in self._vrs or tag in self._tags or (vr in _BYTES and group & 1)
         if not length or not (look or tag in (_CHARACTERS, _SCHEME)):
             return stop, None
         raw = bytes(self._data[value:stop])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import csv
+import html
 import io
 import json
 import re
@@ -18,17 +19,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 DEPTH = 6  # files within files; deeper ones are refused, so that no archive unpacks for ever
 # Format characters of Unicode (category Cf): they part a word, and nobody sees them.
 _INVISIBLE = re.compile(
-    "[\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064"
+    "[\u00ad\u034f\ufe00-\ufe0f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064"
     "\u2066-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
 )
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+=-]+)*),([^\"'()<>\\]*)", re.IGNORECASE)
+_ESCAPE = re.compile(r"\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2}|&#?\w{2,8};")
+_CODE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -95,6 +98,14 @@ def plain(text: str) -> str:
     if text.isascii():
         return text
     return _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+
+
+def unescaped(text: str) -> str:
+    """Return `text` with what JSON, addresses and HTML write in place of letters resolved."""
+    if not _ESCAPE.search(text):
+        return text
+    text = _CODE.sub(lambda match: chr(int(match[1] or match[2], 16)), text)
+    return plain(html.unescape(unquote(text, errors="replace")))
 
 
 def read(name: str, content: bytes, depth: int = 0) -> Contents:
@@ -178,10 +189,26 @@ def _read_text(suffix: str, text: str, depth: int) -> Contents:
     text = cut_data_uris(found, "text", text, depth)
     found.add([(f"line {number}", line) for number, line in enumerate(text.splitlines(), start=1)])
     if suffix in {".csv", ".tsv"}:
-        rows = list(csv.reader(io.StringIO(text), delimiter="\t" if suffix == ".tsv" else ","))
+        rows = list(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))
         header = rows[0] if rows else []
         for number, row in enumerate(rows[1:], start=2):
             found.cells += [(f"line {number}", column, cell) for column, cell in zip(header, row)]
+    return found
+
+
+def _delimiter(text: str) -> str:
+    """Return what parts the columns of a table: what its first line holds most of."""
+    first = text.partition("\n")[0]
+    return max(",;\t|", key=first.count)
+
+
+def _all_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs of an object; a key that is written twice keeps all its values."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        while key in found:
+            key += "\N{NO-BREAK SPACE}"
+        found[key] = value
     return found
 
 
@@ -189,7 +216,7 @@ def _read_json(suffix: str, text: str, depth: int) -> Contents:
     from analysis.privacy import notebook
 
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_all_pairs)
     except ValueError as error:
         raise FormatRefused("FORMAT", "the file", f"no valid JSON ({type(error).__name__})") from error
     if suffix == ".ipynb":
@@ -206,16 +233,20 @@ def walk_json(found: Contents, where: str, content: Any, depth: int) -> None:
     found.add(chunks)
 
 
-def _collect_json(found: Contents, chunks: list, where: str, content: Any, depth: int) -> None:
+def _collect_json(
+    found: Contents, chunks: list, where: str, content: Any, depth: int, column: str = ""
+) -> None:
     if isinstance(content, dict):
         for key, value in content.items():
             chunks.append((f"{where}/{key}", str(key)))
             if not isinstance(value, dict | list):
-                found.cells.append((f"{where}/{key}", str(key), str(value)))
-            _collect_json(found, chunks, f"{where}/{key}", value, depth)
+                found.cells += [(f"{where}/{key}", name, str(value)) for name in (str(key), column) if name]
+            _collect_json(found, chunks, f"{where}/{key}", value, depth, str(key))
     elif isinstance(content, list):
         for number, value in enumerate(content):
-            _collect_json(found, chunks, f"{where}/{number}", value, depth)
+            if column and not isinstance(value, dict | list):
+                found.cells.append((f"{where}/{number}", column, str(value)))
+            _collect_json(found, chunks, f"{where}/{number}", value, depth, column)
     elif isinstance(content, str):
         chunks.append((where, cut_data_uris(found, where, content, depth)))
     elif content is not None and not isinstance(content, bool):
@@ -263,5 +294,6 @@ def _read_markup(kind: str, text: str, depth: int) -> Contents:
     parser.close()
     found.add(parser.words, separator="")
     found.add(parser.attributes)
+    found.add([(where, name) for name, where in parser.names.items()])
     found.cells += parser.cells
     return found

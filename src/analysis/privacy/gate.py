@@ -133,7 +133,19 @@ def scan(folder: Path, vocabulary: Vocabulary, rules: Any, skip: Iterable[Path] 
         outcome.findings += found
         if found:
             outcome.offenders.append(path)
+    outcome.findings += empty_folders(folder, searcher)
     return outcome
+
+
+def empty_folders(folder: Path, searcher: Searcher) -> list[Finding]:
+    """List what the names of folders without a file say: those of others stand in their files' paths."""
+    empty = sorted(path for path in folder.rglob("*") if path.is_dir() and not any(path.iterdir()))
+    return [
+        found
+        for path in empty
+        if not path.is_symlink()
+        for found in searcher.search(path.relative_to(folder).as_posix(), b"")
+    ]
 
 
 def files_below(folder: Path) -> list[Path]:

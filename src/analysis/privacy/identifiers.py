@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from analysis.privacy.vocabulary import Vocabulary, build
 FOLDER = "privacy"
 _VALUES, _STATE = "identifiers.parquet", "raw_state.txt"
 _COLUMNS = ("KIND", "VALUE", "FIRSTSEEN", "COUNT", "SEARCHABLE", "CODED")
+# What a person is known by; a folder that names nobody is the wrong one.
+_NAMES = ("NAME", "PERSON", "SUBJECT", "ID", "ACCESSION", "UID")
 _OWN_ENDINGS = {".py", ".yaml", ".html", ".css"}
 
 
@@ -80,22 +83,58 @@ def _collected(
 ) -> pd.DataFrame | None:
     """Return the values of the raw files: those kept, if the raw files are the same or gone."""
     path, state = folder / _VALUES, folder / _STATE
-    has_raw = raw_dir.is_dir() and any(raw_dir.iterdir())
-    if not has_raw:
-        return pd.read_parquet(path) if path.is_file() else None
+    if not raw_dir.is_dir() or not list_raw(raw_dir):
+        return _kept_without_raw(path, state)
     now = raw_state(raw_dir, whole)
-    if path.is_file() and state.is_file() and state.read_text(encoding="ascii") == now:
-        return pd.read_parquet(path)
+    kept = _kept(path, state, now)
+    if kept is not None:
+        return kept
     from analysis.privacy.collect import collect
 
     values = _table(collect(raw_dir, whole, workers=workers, report=report))
     if raw_state(raw_dir, whole) != now:
         raise VocabularyMissing("RAW_CHANGING: the raw files changed while they were read; run again")
+    if not values["KIND"].isin([*_NAMES, "UNREADABLE"]).any():
+        if whole.privacy.gate_without_raw != "patterns":
+            raise VocabularyMissing(
+                "RAW_EMPTY: the raw folder holds files, but nothing in them names a person, so it is not the "
+                "study's; give the right one (DATA=...), or set gate_without_raw: patterns in section "
+                "privacy of the plan, with the reason"
+            )
+        return _kept_without_raw(path, state)  # what was collected before is never replaced by nothing
+    if not values["KIND"].isin(_NAMES).any():
+        return values  # unreadable altogether: told, never kept
+    buffer = io.BytesIO()
+    values.to_parquet(buffer, index=False)
+    content = buffer.getvalue()
     folder.mkdir(parents=True, exist_ok=True)
     state.unlink(missing_ok=True)  # a run cut off between the two files must not look finished
-    _write(path, lambda temporary: values.to_parquet(temporary, index=False))
-    _write(state, lambda temporary: temporary.write_text(now, encoding="ascii"))
+    _write(path, lambda temporary: temporary.write_bytes(content))
+    text = f"{now}\n{hashlib.sha256(content).hexdigest()}\n"
+    _write(state, lambda temporary: temporary.write_text(text, encoding="ascii"))
     return values
+
+
+def _kept(path: Path, state: Path, now: str | None = None) -> pd.DataFrame | None:
+    """Return the kept values if they are whole and, where `now` is given, of these raw files."""
+    try:
+        content, lines = path.read_bytes(), state.read_bytes().decode("ascii", "replace").split()
+        if lines[1:] != [hashlib.sha256(content).hexdigest()] or now not in (None, lines[0]):
+            return None
+        return pd.read_parquet(io.BytesIO(content))
+    except (OSError, ValueError):  # pyarrow's errors are ValueErrors too
+        return None
+
+
+def _kept_without_raw(path: Path, state: Path) -> pd.DataFrame | None:
+    """Return the kept values, None where there never were any, and refuse those that were changed."""
+    kept = _kept(path, state)
+    if kept is None and path.is_file():
+        raise VocabularyMissing(
+            "NO_VOCABULARY: there are no raw files, and the values kept from them are damaged or incomplete; "
+            "give the raw folder (DATA=...)"
+        )
+    return kept
 
 
 def _table(collected: Any) -> pd.DataFrame:
@@ -107,15 +146,38 @@ def _table(collected: Any) -> pd.DataFrame:
     )
 
 
+def list_raw(raw_dir: Path) -> list[str]:
+    """List what collecting reads, links followed: one line a file with its name, size and time.
+
+    Raises
+    ------
+    VocabularyMissing
+        If a folder cannot be listed. A file that cannot be reached has a line that says so.
+    """
+    from analysis.privacy import collect
+
+    root, lines = os.fspath(raw_dir), []
+    try:
+        names = sorted(collect._files(root))
+    except OSError as error:
+        raise VocabularyMissing(
+            f"RAW_UNREADABLE: the raw folder cannot be listed ({error.strerror}); mend or remove the link "
+            "or folder"
+        ) from None
+    for name in names:
+        try:
+            facts = os.stat(os.path.join(root, name))
+            lines.append(f"{name}|{facts.st_size}|{facts.st_mtime_ns}\n")
+        except OSError:
+            lines.append(f"{name}|unreachable\n")
+    return lines
+
+
 def raw_state(raw_dir: Path, whole: plan.Plan) -> str:
     """Return a digest of the raw files' names, sizes and times, of the rules and of the collecting code."""
     hasher = hashlib.sha256()
-    for parent, folders, files in os.walk(raw_dir):
-        folders.sort()
-        for name in sorted(files):
-            facts = os.stat(os.path.join(parent, name))
-            line = f"{os.path.relpath(parent, raw_dir)}/{name}|{facts.st_size}|{facts.st_mtime_ns}\n"
-            hasher.update(line.encode("utf-8", "surrogateescape"))
+    for line in list_raw(raw_dir):
+        hasher.update(line.encode("utf-8", "surrogateescape"))
     rules = {name: value for name, value in whole.privacy.to_dict().items() if not name.startswith("gate_")}
     hasher.update(json.dumps(rules, sort_keys=True, default=str).encode())
     for file in sorted(Path(__file__).parent.glob("*.py")):

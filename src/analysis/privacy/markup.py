@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 
 # Numbers of a drawing: no text, and full of digit runs that look like identifiers.
 _GEOMETRY = frozenset(
     ("d", "points", "transform", "x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "rx", "ry", "dx", "dy")
-    + ("width", "height", "viewbox", "offset", "xlink:href", "href")
+    + ("width", "height", "viewbox", "offset")
 )
-_LINKS = ("xlink:href", "href", "src")
+_DRAWN = re.compile(
+    r"(?:[\s\d.,;:%()+-]|[MmLlHhVvCcSsQqTtAaZzEe](?![a-z])|translate|scale|rotate|matrix|skew[XY]|px|pt|em|rem|auto|cm|mm|in)*"
+)
 _INLINE = frozenset(
-    ("a", "b", "i", "em", "strong", "span", "sub", "sup", "small", "code", "u", "mark", "tspan")
+    (
+        "a",
+        "b",
+        "i",
+        "em",
+        "strong",
+        "span",
+        "sub",
+        "sup",
+        "small",
+        "code",
+        "u",
+        "mark",
+        "tspan",
+        "wbr",
+        "font",
+    )
+    + (
+        "abbr",
+        "acronym",
+        "bdi",
+        "bdo",
+        "big",
+        "cite",
+        "data",
+        "del",
+        "dfn",
+        "ins",
+        "kbd",
+        "label",
+        "q",
+        "ruby",
+        "s",
+    )
+    + ("samp", "strike", "time", "tt", "var", "nobr", "textpath", "center", "blink")
 )
 
 
@@ -28,6 +65,8 @@ class Markup(HTMLParser):
     ----------
     words, attributes : list of (where, text)
         Text between tags, and the values of attributes and comments.
+    names : dict
+        Names of tags and attributes -> where each stands first.
     cells : list of (where, column, value)
         Cells of the tables, under the names of their last heading row.
     """
@@ -38,6 +77,7 @@ class Markup(HTMLParser):
         self.words: list[tuple[str, str]] = []
         self.attributes: list[tuple[str, str]] = []
         self.cells: list[tuple[str, str, str]] = []
+        self.names: dict[str, str] = {}
         self._header: list[str] = []
         self._row: list[str] | None = None
         self._in_cell = self._is_header = False
@@ -49,8 +89,10 @@ class Markup(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         """Note the attributes; a block ends the word before it, a cell starts a value."""
         for name, value in attributes:
-            if value and (name not in _GEOMETRY or (name in _LINKS and not value.startswith("#"))):
+            self.names.setdefault(name, self._where)
+            if value and not (name in _GEOMETRY and _DRAWN.fullmatch(value)):
                 self.attributes.append((self._where, self._cut(self._where, value)))
+        self.names.setdefault(tag, self._where)
         if tag == "table":
             self._header = []
         if tag == "tr":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 from analysis.privacy.formats import Contents, FormatRefused, decode_base64, name_of, read, walk_json
@@ -24,6 +25,7 @@ def read_notebook(content: Any, depth: int = 0) -> Contents:
         _read_lines(found, f"{where} source", cell.get("source", ""))
         for name, attachment in cell.get("attachments", {}).items():
             _read_bundle(found, f"{where} attachment {name}", attachment, depth)
+        _read_streams(found, where, cell.get("outputs", []))
         for place, output in enumerate(cell.get("outputs", [])):
             _read_output(found, f"{where} output {place}", output, depth)
         rest = {key: value for key, value in cell.items() if key not in {"source", "attachments", "outputs"}}
@@ -33,10 +35,21 @@ def read_notebook(content: Any, depth: int = 0) -> Contents:
 
 def _read_output(found: Contents, where: str, output: dict[str, Any], depth: int) -> None:
     _read_lines(found, where, output.get("text", ""))
-    _read_lines(found, f"{where} traceback", output.get("traceback", ""))
+    lines = output.get("traceback", [])
+    _read_lines(found, f"{where} traceback", lines if isinstance(lines, str) else "\n".join(lines))
+    if len(lines) > 1 and not isinstance(lines, str):
+        _read_lines(found, f"{where} traceback", lines)
     _read_bundle(found, where, output.get("data", {}), depth)
     rest = {key: value for key, value in output.items() if key not in {"text", "traceback", "data"}}
     walk_json(found, where, rest, depth)
+
+
+def _read_streams(found: Contents, where: str, outputs: list[dict[str, Any]]) -> None:
+    """Read what streams of one name wrote in a row as the one text it is shown as."""
+    for name, group in groupby(outputs, key=lambda output: output.get("name")):
+        texts = ["".join(output.get("text", "")) for output in group]
+        if name and len(texts) > 1:
+            _read_lines(found, f"{where} {name}", texts)
 
 
 def _read_bundle(found: Contents, where: str, bundle: dict[str, Any], depth: int) -> None:
@@ -51,5 +64,5 @@ def _read_bundle(found: Contents, where: str, bundle: dict[str, Any], depth: int
 
 
 def _read_lines(found: Contents, where: str, text: str | list[str]) -> None:
-    whole = text if isinstance(text, str) else "\n".join(line.rstrip("\n") for line in text)
+    whole = text if isinstance(text, str) else "".join(text)
     found.add([(f"{where} line {number}", line) for number, line in enumerate(whole.splitlines(), start=1)])

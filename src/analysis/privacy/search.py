@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from analysis.privacy.formats import Contents, FormatRefused, Passage, plain, read
-from analysis.privacy.vocabulary import Vocabulary, fold, is_calendar_date, word_pattern
+from analysis.privacy.formats import Contents, FormatRefused, Passage, plain, read, unescaped
+from analysis.privacy.vocabulary import Vocabulary, fold, is_calendar_date
 
 _HIDDEN = "***"
 
@@ -49,7 +49,12 @@ class Searcher:
         allowed = [entry["text"] for entry in rules.gate_allow]
         self._beginnings = tuple(text for text in allowed if text.endswith("."))
         self._allowed = [text for text in allowed if not text.endswith(".")]
-        self._known_date = re.compile(rules.gate_known_date_form)
+        self._known_dates = [re.compile(text) for text in rules.gate_known_date_forms]
+        self._days = self.vocabulary.dates | self.vocabulary.births
+        known = {"UID": rules.gate_known_uid_form, "TIME": rules.gate_known_time_form}
+        self._known = {} if restricted else {rule: re.compile(text) for rule, text in known.items()}
+        self._number = re.compile(rules.gate_short_number_form, re.IGNORECASE)
+        self._subjects = set() if restricted else {_key(name) for name in rules.gate_subject_columns}
         self._columns = set() if restricted else {_key(name) for name in rules.gate_columns}
         self._ages = set() if restricted else {_key(name) for name in rules.gate_age_columns}
 
@@ -59,6 +64,8 @@ class Searcher:
         own_name = Contents("name")
         own_name.add([("its name", name)])
         found = self._search_contents(shown, own_name)
+        if not self.restricted and set(re.findall(r"\d+", name)) & self.vocabulary.numbers:
+            found.append(Finding(shown, "its name", "SUBJECT", 1))
         try:
             found += self._search_contents(shown, read(name, content))
         except FormatRefused as refused:
@@ -87,10 +94,23 @@ class Searcher:
         counts: Counter[tuple[str, str]] = Counter()
         for passage in contents.passages:
             self._search_passage(passage, counts)
+            self._search_decoded(passage, counts)
         self._search_cells(contents, counts)
         if not self.restricted:
             counts.update((where, "VOLUME") for where in contents.arrays)
         return [Finding(name, self.redact(where), rule, count) for (where, rule), count in counts.items()]
+
+    def _search_decoded(self, passage: Passage, counts: Counter) -> None:
+        """Search text once more with its escapes resolved, whatever kind of file it stands in."""
+        chunks = tuple((where, unescaped(text)) for where, text in passage.chunks)
+        if chunks == passage.chunks:
+            return
+        again: Counter[tuple[str, str]] = Counter()
+        self._search_passage(Passage(chunks, passage.separator), again)
+        known = {rule for _, rule in counts}
+        counts.update(
+            {key: count for key, count in again.items() if key not in counts and key[1] not in known}
+        )
 
     def _search_passage(self, passage: Passage, counts: Counter) -> None:
         text = passage.text
@@ -105,8 +125,19 @@ class Searcher:
     def _find_patterns(self, text: str):
         for rule, pattern in self._patterns.items():
             for match in pattern.finditer(text):
-                if not self._is_allowed(match[0]):
+                if not self._is_allowed(match[0].replace("_", ".") if rule == "UID" else match[0]):
                     yield rule, match.start()
+        for rule, pattern in self._known.items():
+            for match in pattern.finditer(text):
+                if self._is_known(match[0]) and not self._patterns[rule].match(text, match.start()):
+                    yield rule, match.start()
+        if self.vocabulary.numbers and not self.restricted:
+            for match in self._number.finditer(text):
+                if match["n"] in self.vocabulary.numbers:
+                    yield "SUBJECT", match.start()
+
+    def _is_known(self, found: str) -> bool:
+        return found in self.vocabulary.uids or f"{found:0>8}" in self.vocabulary.times
 
     def _find_dates(self, text: str):
         seen = set()
@@ -117,9 +148,12 @@ class Searcher:
                     continue
                 seen.add(match.start())
                 yield ("BIRTHDATE" if digits in self.vocabulary.births else "DATE"), match.start()
-        for match in self._known_date.finditer(text):
-            if match[0] in self.vocabulary.dates | self.vocabulary.births and match.start() not in seen:
-                yield "DATE", match.start()
+        for pattern in self._known_dates if self._days else ():
+            for match in pattern.finditer(text):
+                if match.start() not in seen and not self._days.isdisjoint(_readings(match)):
+                    seen.add(match.start())
+                    birth = not self.vocabulary.births.isdisjoint(_readings(match))
+                    yield ("BIRTHDATE" if birth else "DATE"), match.start()
 
     def _digits(self, match: re.Match) -> str | None:
         """Return a match as YYYYMMDD where it is a date that counts here."""
@@ -141,12 +175,14 @@ class Searcher:
             key = _key(column)
             if key in self._columns and value.strip():
                 counts[where, "COLUMN"] += 1
+            if key in self._subjects and value.strip().removesuffix(".0") in self.vocabulary.numbers:
+                counts[where, "SUBJECT"] += 1
             if key in self._ages and _number(value) is not None and _number(value) >= oldest:
                 counts[where, "AGE"] += 1
 
     def _place(self, passage: Passage, value: str) -> str:
         """Return where a folded value begins: the first chunk that holds it, or the first of several."""
-        pattern = re.compile(word_pattern(value) if value in self.vocabulary.words else re.escape(value))
+        pattern = re.compile(self.vocabulary.pattern(value))
         for width in (1, 2, 3):
             for at in range(len(passage.chunks) - width + 1):
                 piece = passage.chunks[at : at + width]
@@ -158,6 +194,13 @@ class Searcher:
 def _key(column: str) -> str:
     """Return a column's name as names are compared: ``Weight (kg)`` is ``weightkg``."""
     return re.sub(r"[^a-z0-9]", "", column.casefold())
+
+
+def _readings(match: re.Match) -> set[str]:
+    """List the days YYYYMMDD a match may be: day and month in either order, a short year of two centuries."""
+    year, month, day = match["y"], match["m"], match["d"]
+    years = [year] if len(year) == 4 else [f"19{year}", f"20{year}"]
+    return {f"{y}{first:0>2}{last:0>2}" for y in years for first, last in ((month, day), (day, month))}
 
 
 def _number(text: str) -> float | None:

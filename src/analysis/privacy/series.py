@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from pydicom.datadict import tag_for_keyword
 
-from analysis.privacy.decode import decoded
+from analysis.privacy.decode import decoded, is_binary
 from analysis.privacy.found import Found
 
 _INJECTION = "RadiopharmaceuticalInformationSequence."
@@ -85,7 +85,7 @@ def fact_of(found: Found, rules: Mapping[str, Any]) -> str:
         return "RESIDUE"
     if found.vr in _DATED and ("." in found.path or found.path.startswith("(")):
         return "NESTEDDATES"
-    if found.path.startswith("(") and found.vr in (b"UN", b"OB") and not decoded(found):
+    if found.path.startswith("(") and is_binary(found):
         return "OPAQUE"
     return ""
 
@@ -135,7 +135,7 @@ def _texts(name: str, held: Any) -> Any:
     named = name in ("PRIVATEMOMENTS", "NESTEDDATES", "RESIDUE", "OPAQUE")
     texts = {}
     for found in held:
-        for text in decoded(found) or [""]:
+        for text in [""] if name == "OPAQUE" else decoded(found) or [""]:
             texts[found.path + _SEPARATOR + text if named else text] = None
     return texts
 

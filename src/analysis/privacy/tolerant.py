@@ -74,7 +74,7 @@ def _collect(ds, prefix: str, characters: bytes, wanted: tuple, found: list[Foun
             for item in ds[tag].value:
                 _collect(item, path, characters, wanted, found)
             continue
-        look = vr in vrs or int(tag) in tags or (vr == b"OB" and tag.is_private)
+        look = vr in vrs or int(tag) in tags or (vr in (b"OB", b"OW") and tag.is_private)
         if look and not tag.is_private_creator and raw.value and not (coded and int(tag) == _MEANING):
             found.append(Found(path, vr, characters if vr in _CHARACTER_VRS else b"", _held(ds, tag)))
 

@@ -12,6 +12,7 @@ KINDS = (
     *("NAME", "ID", "UID", "DATE", "DATETIME", "TIME", "ACCESSION", "INSTITUTION", "PERSON", "DEVICE"),
     *("FREETEXT", "SUBJECT", "REGION", "FILENAME"),
 )
+_NUMBERED = re.compile(r"[ _-]?\d{1,2}$|[ _-][a-z]$")
 _CJK_STARTS = 0x2E80  # first code point of the East Asian scripts
 UID = re.compile(r"(?<![\d.])[0-2](?:\.\d+){3,}(?![\d.]\d)")
 _DAY = r"(?P<y>\d{4})-?(?P<m>0[1-9]|1[0-2])-?(?P<d>0[1-9]|[12]\d|3[01])"
@@ -21,12 +22,18 @@ _MOMENT = re.compile(
     rf"{_DAY}(?:[T ]?(?P<H>[01]\d|2[0-3]):?(?P<M>[0-5]\d)(?::?(?P<S>[0-5]\d|60))?)(?:[.,]\d*)?"
     r"(?:Z|[+-]\d\d:?\d\d)?"
 )
+_DAY_FIRST = re.compile(r"(?P<d>\d{1,2})\.\s?(?P<m>\d{1,2})\.\s?(?P<y>\d{4})(?:[ T].*)?")
+_SLASHED = re.compile(r"(?P<a>\d{1,2})[/-](?P<b>\d{1,2})[/-](?P<y>\d{4})(?:[ T].*)?")
+_MONTH_NAMED = re.compile(
+    r"(?P<d>\d{1,2})[ .-]*(?P<m>[a-z]{3})[a-z]*[ .,-]*(?P<y>\d{4})(?:[ T].*)?", re.IGNORECASE
+)
 _CLOCK = re.compile(r"(?P<H>[01]\d|2[0-3]):?(?P<M>[0-5]\d)(?::?(?P<S>[0-5]\d|60))?(?:\.\d*)?")
-_INSIDE = re.compile(r"(?<!\d)(?:\d{4}-\d{2}-\d{2}|(?:19|20)\d{6})(?!\d)")
+_INSIDE = re.compile(r"(?<![\d.])(?:\d{4}-\d{2}-\d{2}|(?:19|20)\d{6}|\d{2}\.\d{2}\.(?:19|20)\d\d)(?!\d)")
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july"),
     *("august", "september", "october", "november", "december"),
 )
+_SHORT_MONTHS = [month[:3] for month in _MONTHS]
 
 
 class Value(NamedTuple):
@@ -96,9 +103,36 @@ def clock(text: str) -> str | None:
     return _time_of(found) if found else None
 
 
+def written_days(text: str) -> list[str]:
+    """List the days a date of any spelling may mean, as ``YYYY-MM-DD``: two where day and month may swap.
+
+    Examples
+    --------
+    >>> written_days("07.03.1955"), written_days("7 Mar 1955"), written_days("03/07/1955")
+    (['1955-03-07'], ['1955-03-07'], ['1955-07-03', '1955-03-07'])
+    """
+    text = text.strip()
+    day = iso_date(text)
+    if day:
+        return [day]
+    if found := _DAY_FIRST.fullmatch(text):
+        days = [_day(found["y"], found["m"], found["d"])]
+    elif found := _SLASHED.fullmatch(text):
+        days = [_day(found["y"], found["b"], found["a"]), _day(found["y"], found["a"], found["b"])]
+    elif (found := _MONTH_NAMED.fullmatch(text)) and found["m"].casefold() in _SHORT_MONTHS:
+        days = [_day(found["y"], _SHORT_MONTHS.index(found["m"].casefold()) + 1, found["d"])]
+    else:
+        return []
+    return list(dict.fromkeys(day for day in days if day))
+
+
 def _day_of(found: re.Match) -> str | None:
+    return _day(found["y"], found["m"], found["d"])
+
+
+def _day(year: str, month: str | int, day: str) -> str | None:
     try:
-        return datetime.date(int(found["y"]), int(found["m"]), int(found["d"])).isoformat()
+        return datetime.date(int(year), int(month), int(day)).isoformat()
     except ValueError:
         return None
 
@@ -139,6 +173,8 @@ def values_of(kind: str, text: str) -> list[Value]:
     if kind == "DATETIME":
         both = moment(text)
         day = iso_date(text) if both is None else both[0]
+        if day is None and (days := written_days(text)):
+            return [Value("DATE", day, day) for day in days]
         if day is None:  # part of a date, or words
             return _plain("FREETEXT", text) if any(c.isalpha() for c in text) else []
         days = [Value("DATE", day, day)]
@@ -167,9 +203,9 @@ def _names(kind: str, text: str) -> list[Value]:
 
 
 def _inside(text: str) -> list[Value]:
-    days = [iso_date(match) for match in _INSIDE.findall(text)]
+    days = [day for match in _INSIDE.findall(text) for day in written_days(match)]
     uids = UID.findall(text) if text.count(".") > 2 else []
-    return [Value("DATE", day, day) for day in days if day] + [Value("UID", uid, uid) for uid in uids]
+    return [Value("DATE", day, day) for day in days] + [Value("UID", uid, uid) for uid in uids]
 
 
 def is_searchable(value: Value, rules: Mapping[str, Any]) -> bool:
@@ -191,6 +227,11 @@ def is_searchable(value: Value, rules: Mapping[str, Any]) -> bool:
         return True
     if value.normal in rules["identifier_placeholders"]:
         return False
+    if (
+        value.kind in ("NAME", "PERSON")
+        and _NUMBERED.sub("", value.normal) in rules["identifier_placeholders"]
+    ):
+        return False  # reader 1, reader b
     if value.kind == "REGION" and is_plain_region(value.normal, rules):
         return False
     letters = [c for c in value.normal if c.isalnum()]

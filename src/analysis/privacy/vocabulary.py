@@ -20,6 +20,9 @@ from analysis.privacy.formats import plain
 _GAPS = re.compile(r"[\s^=,_]+")
 _DIGITS = re.compile(r"[\d .:/-]+")
 _HEX = re.compile(r"[0-9a-f]+")
+_BETWEEN = re.compile(r"[\W_]+")
+_SEPARATOR = r"[\W_]{0,3}"
+_COLOURS = (3, 4, 6, 8)  # digits of a colour after its #
 _GRAM = 4
 _MANY = 2000  # values; up to here looking for each one is faster
 _EAST_ASIAN = 0x2E80  # first code point of the East Asian scripts, in which two characters are a name
@@ -47,6 +50,12 @@ class Vocabulary:
         Those of them that are dates of birth.
     coincides : dict
         Values that the project's own text holds too, and which are therefore not searched for.
+    squeezed : dict
+        Identifiers without their separators -> the folded value.
+    numbers : frozenset of str
+        Short numbers of subjects, which count only where something says they are a subject's.
+    uids, times : frozenset of str
+        UIDs and times of day (``HH:MM:SS``) of the raw files.
     """
 
     kinds: dict[str, str]
@@ -54,6 +63,10 @@ class Vocabulary:
     dates: frozenset[str] = frozenset()
     births: frozenset[str] = frozenset()
     coincides: dict[str, str] = field(default_factory=dict)
+    squeezed: dict[str, str] = field(default_factory=dict)
+    numbers: frozenset[str] = frozenset()
+    uids: frozenset[str] = frozenset()
+    times: frozenset[str] = frozenset()
 
     def __post_init__(self):
         self._index: dict[str, list[str]] = {}
@@ -79,8 +92,33 @@ class Vocabulary:
     def find(self, folded: str) -> list[tuple[str, str, int]]:
         """List (kind, value, how often) of the values that stand in a folded text."""
         likely = self._likely(folded) if len(self.kinds) > _MANY else self.kinds
-        counts = [(value, self._count(value, folded)) for value in likely if value in folded]
-        return [(self.kinds[value], value, count) for value, count in counts if count]
+        counts = {value: self._count(value, folded) for value in likely if value in folded}
+        for value in self._separated(folded):
+            if not counts.get(value):
+                counts[value] = len(re.findall(self.pattern(value), folded))
+        return [(self.kinds[value], value, count) for value, count in counts.items() if count]
+
+    def pattern(self, value: str) -> str:
+        """Return the pattern that finds a value of `kinds` in a folded text."""
+        if value in self.squeezed.values():
+            return separated_pattern(value)
+        return word_pattern(value) if value in self.words else re.escape(value)
+
+    def _separated(self, folded: str) -> list[str]:
+        """List the identifiers whose characters stand in the text in their order, whatever is between."""
+        if not self.squeezed:
+            return []
+        text = _BETWEEN.sub("", folded)
+        grams = (
+            {text[at : at + _GRAM] for at in range(len(text) - _GRAM + 1)}
+            if len(text) < _MANY or len(self.squeezed) > _MANY
+            else None
+        )
+        return [
+            value
+            for short, value in self.squeezed.items()
+            if (grams is None or short[:_GRAM] in grams) and short in text
+        ]
 
     def _likely(self, folded: str) -> list[str]:
         """List the values whose first characters stand in the text: few of many."""
@@ -96,9 +134,19 @@ class Vocabulary:
 def word_pattern(value: str) -> str:
     """Return the pattern of a folded value that counts only as a whole word or number."""
     if _DIGITS.fullmatch(value):
-        # Neither part of a longer number, nor its fraction, nor a colour.
-        return rf"(?<![\w.#]){re.escape(value)}(?!\w|\.\d)"
+        # Neither part of a longer number or a digest, nor its fraction, nor a colour.
+        colour = "#" if len(value) in _COLOURS else ""
+        before = rf"(?:(?<![\w.{colour}])|(?<=[^\W\d_]\.)|(?<![^\W_])(?<!\d\.)[^\W\d_]{{1,6}})"
+        if colour:
+            before = rf"(?<!#){before}(?<!#)"
+        return rf"{before}{re.escape(value)}(?:\.0+)?(?!\w|\.\d(?!\d*\.[^\W\d]))"
     return rf"(?<![^\W_]){re.escape(value)}(?![^\W_])"
+
+
+def separated_pattern(value: str) -> str:
+    """Return the pattern of a folded identifier with any separators, or none, between its characters."""
+    characters = [re.escape(char) for char in _BETWEEN.sub("", value)]
+    return rf"(?<![^\W_]){_SEPARATOR.join(characters)}(?![^\W_])"
 
 
 def build(values: pd.DataFrame, own_text: str, rules: Any) -> Vocabulary:
@@ -136,7 +184,34 @@ def build(values: pd.DataFrame, own_text: str, rules: Any) -> Vocabulary:
     kinds = {form: kind for form, kind in kinds.items() if _says_something(form, rules)}
     coincides = _coinciding(kinds, words, coded, fold(own_text), rules)
     kept = {form: kind for form, kind in kinds.items() if form not in coincides}
-    return Vocabulary(kept, frozenset(words), *_dates(values, rules), coincides)
+    return Vocabulary(
+        kept,
+        frozenset(words),
+        *_dates(values, rules),
+        coincides,
+        _squeezed(kept, rules),
+        _short_numbers(values, rules),
+        frozenset(values.loc[values["KIND"] == "UID", "VALUE"].astype(str)),
+        frozenset(values.loc[values["KIND"] == "TIME", "VALUE"].astype(str).str[:8]),
+    )
+
+
+def _squeezed(kinds: dict[str, str], rules: Any) -> dict[str, str]:
+    """Return the identifiers of letters and digits without what stands between them."""
+    found = {}
+    for form, kind in kinds.items():
+        short = _BETWEEN.sub("", form)
+        mixed = any(char.isdigit() for char in short) and not short.isdigit()
+        if kind in rules.gate_number_kinds and mixed and len(short) >= rules.gate_min_squeezed:
+            found[short] = form
+    return found
+
+
+def _short_numbers(values: pd.DataFrame, rules: Any) -> frozenset[str]:
+    """Return the numbers of subjects that are too short to be searched for everywhere."""
+    least, most = rules.gate_short_digits
+    texts = values.loc[values["KIND"] == "SUBJECT", "VALUE"].astype(str).str.strip()
+    return frozenset(text for text in texts if text.isdecimal() and least <= len(text) <= most)
 
 
 def _says_something(form: str, rules: Any) -> bool:
@@ -176,7 +251,9 @@ def _coinciding(
         if kind in rules.gate_own_kinds or (kind in rules.gate_name_kinds and " " not in form)
     }
     own_values = {form for _, form, _ in Vocabulary(may, frozenset(words)).find(own)}
-    return {form: kind for form, kind in may.items() if form in own_values | coded}
+    # A column nobody listed may hold names as its codes: only what is no person's can be a code.
+    codes = {form for form in coded if kinds.get(form) in rules.gate_own_kinds}
+    return {form: kind for form, kind in may.items() if form in own_values | codes}
 
 
 def _dates(values: pd.DataFrame, rules: Any) -> tuple[frozenset[str], frozenset[str]]:

@@ -34,6 +34,11 @@ class Setting:
         UPTAKEMIN, DOSEMBQ or LIVERSUL -> what the plan expects (low, high), shaded in the overview.
     rules : Section, optional
         Section ``figures`` of the plan; its defaults without.
+    unknown_is : mapping, optional
+        Check of a pair -> what a missing fact means: insufficient, warning or noted
+        (`response.comparability_checks`).
+    compared : tuple of str, optional
+        Visits whose scans are compared with baseline; without, every one but the baseline.
     """
 
     study: str
@@ -43,6 +48,8 @@ class Setting:
     harmonisation_limits: pd.DataFrame | None = None
     windows: Mapping[str, tuple[float, float]] | None = None
     rules: Any = None
+    unknown_is: Mapping[str, str] | None = None
+    compared: tuple[str, ...] | None = None
 
     @property
     def figures(self) -> Any:

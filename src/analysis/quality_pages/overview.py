@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from analysis.contracts.codes import describe
+from analysis.contracts.codes import describe, in_words
 from analysis.figures import quality
 from analysis.quality_pages import Setting, render
 from analysis.tables import study_quality as tables_of
-from analysis.tables.lesion_quality import split_codes
+from analysis.tables.lesion_quality import BASELINE, split_codes
 from analysis.tables.present import to_html
 from analysis.tables.words import VISITS, label_of
 
@@ -43,12 +43,14 @@ def render_overview(
     scan_qc = tables["scan_qc"].reset_index(drop=True)
     scans = scan_qc.assign(KEY=list(keys), LINK=list(links), LIVERSUL=_liver(scan_qc, tables.get("adpet")))
     pairs, admr = tables.get("comparability"), tables.get("admr")
+    judged, set_aside = _judged(pairs, scans)
     others = [tables[n] for n in ("adpet", "reference_proposals", "lesion_map") if tables.get(n) is not None]
     return render(
         "overview.html",
         title="Quality of the FDG-PET scans", study=setting.study, simulated=setting.simulated, dense=False,
         cards=_cards(scans, pairs, admr), refused=_refused(scans), figures=_figures(scans, pairs, setting),
-        checks=_html(tables_of.tabulate_checks(pairs)) if _filled(pairs) else "",
+        checks=_html(tables_of.tabulate_checks(judged, setting.unknown_is)) if _filled(judged) else "",
+        set_aside=set_aside,
         has_pairs=_filled(pairs), has_response=_filled(admr),
         scanners=_html(tables_of.tabulate_scanners(scans)),
         codes=_html(tables_of.count_codes(scans, others)),
@@ -56,6 +58,26 @@ def render_overview(
         recovery="" if setting.harmonisation_limits is None else _html(setting.harmonisation_limits),
         visits=[label_of(visit) for visit in _visits(scans)], people=_people(scans, pairs),
     )  # fmt: skip
+
+
+def _judged(pairs: pd.DataFrame | None, scans: pd.DataFrame) -> tuple[pd.DataFrame | None, int]:
+    """Return the checks of the pairs of measured scans, and how many pairs hold a refused one."""
+    if not _filled(pairs):
+        return pairs, 0
+    measured = set(
+        scans.loc[scans["STATUS"] != "REFUSED", ["USUBJID", "AVISIT"]].itertuples(index=False, name=None)
+    )
+    listed = set(scans[["USUBJID", "AVISIT"]].itertuples(index=False, name=None))
+    refused = listed - measured
+    keys = list(pairs[["USUBJID", "AVISIT"]].itertuples(index=False, name=None))
+    lost = [key in refused or (key[0], BASELINE) in refused for key in keys]
+    return pairs[[not one for one in lost]], len({key for key, gone in zip(keys, lost) if gone})
+
+
+def _shared(scans: pd.DataFrame) -> list[str]:
+    """Return the codes that every measured scan bears: they tell no scan from another."""
+    found = [set(split_codes(row.FLAGS)) for row in scans[scans["STATUS"] != "REFUSED"].itertuples()]
+    return sorted(set.intersection(*found)) if len(found) > 1 else []
 
 
 def _filled(frame: pd.DataFrame | None) -> bool:
@@ -87,12 +109,14 @@ def _visits(scans: pd.DataFrame) -> list[Any]:
 def _cards(scans: pd.DataFrame, pairs: pd.DataFrame | None, admr: pd.DataFrame | None) -> list[tuple]:
     refused = int((scans["STATUS"] == "REFUSED").sum())
     adapted = int(scans["ADAPTATIONS"].notna().sum())
-    flagged = int(scans["FLAGS"].notna().sum())
+    shared = _shared(scans)
+    flagged = sum(bool(set(split_codes(flags)) - set(shared)) for flags in scans["FLAGS"])
+    besides = f", besides {', '.join(map(in_words, shared)).lower()} of every scan" if shared else ""
     cards = [
         ("Scans", len(scans), f"{scans['KEY'].replace('', None).nunique()} patients"),
         ("Refused", refused, "set aside with a code"),
         ("Adapted", adapted, "header read otherwise than it stands"),
-        ("Flagged", flagged, "worth a look; flags of the scan itself"),
+        ("Flagged", flagged, f"worth a look; flags of the scan itself{besides}"),
     ]
     if _filled(pairs):
         each = pairs.drop_duplicates(["USUBJID", "AVISIT"])
@@ -151,13 +175,13 @@ def _people(scans: pd.DataFrame, pairs: pd.DataFrame | None) -> list[dict[str, A
     verdicts = {}
     if _filled(pairs):
         verdicts = dict(zip(zip(pairs["USUBJID"], pairs["AVISIT"]), pairs["VERDICT"]))
-    visits, people = _visits(scans), []
+    visits, people, shared = _visits(scans), [], _shared(scans)
     for key, mine in scans.groupby("KEY", sort=True):
         cells = [
-            [_cell(row, verdicts) for row in mine[mine["AVISIT"] == visit].to_dict("records")]
+            [_cell(row, verdicts, shared) for row in mine[mine["AVISIT"] == visit].to_dict("records")]
             for visit in visits
         ]
-        lost = [_cell(row, verdicts) for row in mine[mine["AVISIT"].isna()].to_dict("records")]
+        lost = [_cell(row, verdicts, shared) for row in mine[mine["AVISIT"].isna()].to_dict("records")]
         site = next((site for site in mine["SITEID"] if isinstance(site, str)), "–")
         people.append(
             {"key": key or "unknown subject", "site": site, "cells": cells, "lost": lost, "last": not key}
@@ -165,10 +189,10 @@ def _people(scans: pd.DataFrame, pairs: pd.DataFrame | None) -> list[dict[str, A
     return sorted(people, key=lambda one: one["last"])
 
 
-def _cell(row: Mapping[str, Any], verdicts: Mapping[tuple, str]) -> dict[str, str]:
+def _cell(row: Mapping[str, Any], verdicts: Mapping[tuple, str], shared: Sequence[str]) -> dict[str, str]:
     if row["STATUS"] == "REFUSED":
         return {"link": row["LINK"], "text": "refused", "css": "FAIL"}
-    notes = len(split_codes(row["FLAGS"])) + len(split_codes(row["ADAPTATIONS"]))
+    notes = len({*split_codes(row["FLAGS"]), *split_codes(row["ADAPTATIONS"])} - set(shared))
     verdict = verdicts.get((row["USUBJID"], row["AVISIT"]), "ASSESSABLE")
     bad = {"NOT_ASSESSABLE": "not comparable", "INSUFFICIENT_INFORMATION": "comparability unknown"}.get(
         verdict

@@ -49,7 +49,7 @@ def render_task(task: Mapping[str, Any], setting: Setting) -> str:
     """Render the page of a scan from one plain input: ``tables scan key``, as of `render_scan`."""
     rules = setting.figures
     tables, scan = task["tables"], task["scan"]
-    page = describe_scan(tables, scan, limits=setting.limits)
+    page = describe_scan(tables, scan, limits=setting.limits, unknown_is=setting.unknown_is)
     rows = len(page["lesions"]["rows"]) if page["lesions"] else 0
     rows += len(page["comparison"]["rows"] if page["comparison"] else ()) + len(page["notes"])
     return render(
@@ -58,8 +58,9 @@ def render_task(task: Mapping[str, Any], setting: Setting) -> str:
         study=setting.study, simulated=setting.simulated, key=task["key"] or "unknown subject", page=page,
         dense=rows > rules.quality_page_rows, scale=setting.scale, colours=rules.quality_colours,
         projections=[Markup(svg) for svg in _projections(tables.get("mips"), scan, rules)],
-        lower=signed_percent(setting.limits[0]) if setting.limits else "",
-        upper=signed_percent(setting.limits[1]) if setting.limits else "",
+        lower=signed_percent(setting.limits[0], 1) if setting.limits else "",
+        upper=signed_percent(setting.limits[1], 1) if setting.limits else "",
+        compared=setting.compared is None or scan["AVISIT"] in setting.compared,
         scan_numbers={int(n) for numbers in page["scan_codes"] for n in numbers.split()},
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from analysis.survival.association import (
     main_analysis,
 )
 from analysis.survival.baseline import HIGH, LOW, baseline_set, estimate_baseline_effect
-from analysis.survival.estimates import Analysis, stack, tabulate_curves, tabulate_set
+from analysis.survival.estimates import Analysis, estimate_hazard_ratio, stack, tabulate_curves, tabulate_set
 from analysis.survival.power import schoenfeld_power
 
 
@@ -90,7 +90,7 @@ def analyse(
         See there; the first row of ``estimates`` is the main hazard ratio of the primary endpoint.
     """
     day = choose_timepoint(plan, decision)
-    admr = apply_population(admr, adpet, plan, scans=scans)
+    everyone, admr = admr, apply_population(admr, adpet, plan, scans=scans)
     baseline, baseline_out = estimate_baseline_effect(adpet, adtte, plan, rng)
     if plan.primary.exposure == "baseline_metric":
         pairs = [_baseline_pair(adpet, adtte, plan, endpoint, day) for endpoint in plan.primary.endpoints]
@@ -99,12 +99,39 @@ def analyse(
     analyses = [main_analysis(admr, plan, timepoint=day, endpoint=name) for name in plan.primary.endpoints]
     censoring = estimate_censoring_sensitivity(analyses[0], admr, adtte_sensitivity, adsl, plan)
     pairs = [(analysis, analysis_set(analysis, admr, adtte, adsl, plan)[0]) for analysis in analyses]
-    table = stack([main, estimate_power(main, plan), censoring, baseline])
+    others = [
+        row
+        for analysis in analyses
+        for row in _estimate_populations(analysis, everyone, adpet, adtte, adsl, plan, scans)
+    ]
+    table = stack([main, estimate_power(main, plan), *others, censoring, baseline])
     return Association(day, gate(table, plan), *_tabulate(pairs, plan), excluded)
 
 
+def _estimate_populations(analysis, admr, adpet, adtte, adsl, plan, scans) -> list[pd.DataFrame]:
+    """Estimate the main hazard ratio in the plan's other populations, as far as they are known."""
+    parts = []
+    for name in plan.primary.populations_shown:
+        if name == analysis.population:
+            continue
+        try:
+            kept = apply_population(admr, adpet, plan, scans=scans, population=name)
+        except ValueError:
+            continue  # who belongs to it is not known in this study
+        other = replace(analysis, population=name)
+        data, _ = analysis_set(other, kept, adtte, adsl, plan)
+        role = {"role": "SENSITIVITY", "label": "other population", "main_only": True}
+        parts.append(estimate_hazard_ratio(data, other, plan, **role))
+    return parts
+
+
 def apply_population(
-    admr: pd.DataFrame, adpet: pd.DataFrame, plan: Plan, *, scans: pd.DataFrame | None = None
+    admr: pd.DataFrame,
+    adpet: pd.DataFrame,
+    plan: Plan,
+    *,
+    scans: pd.DataFrame | None = None,
+    population: str | None = None,
 ) -> pd.DataFrame:
     """Return `admr` with whoever is outside the plan's population not evaluable: the ledger lists her.
 
@@ -116,6 +143,8 @@ def apply_population(
         Sections primary (`population`) and response (`off_drug_max_days`).
     scans : DataFrame, optional
         ``scan_qc``; its OFFDRUG7 (days without drug in the seven before the scan) says who is ``on_drug``.
+    population : str, optional
+        Instead of the plan's.
 
     Returns
     -------
@@ -130,7 +159,7 @@ def apply_population(
     ValueError
         POPULATION_UNKNOWN if the table that says who belongs to the population does not say it of anyone.
     """
-    population = plan.primary.population
+    population = plan.primary.population if population is None else population
     if population == "all_scans":
         return admr
     if population == "on_drug":

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.tables.format import MISSING, fall, interval, number, p_value, ratio
-from analysis.tables.words import ESTIMATORS, LANDMARKS, ROLES, label_of
+from analysis.tables.words import ESTIMATORS, LANDMARKS, POPULATIONS, ROLES, label_of
 
 # What the number of a row is, by the method that made it (first match). Other methods print two decimals.
 RATIO, MONTHS, DIFFERENCE, PERCENT, PLAIN, TEST = "ratio", "months", "difference", "percent", "plain", "test"
@@ -37,12 +37,19 @@ _CHOICES = {
     "RULE": label_of,
     "CUT": fall,
     "LANDMARK": lambda code: LANDMARKS.get(code, code),
-    "POPULATION": lambda code: str(code).replace("_", " "),
+    "POPULATION": lambda code: POPULATIONS.get(code, code),
     "ESTIMATOR": lambda code: ESTIMATORS.get(code, code),
     "TIES": lambda code: f"{str(code).capitalize()} ties",
 }
 _GENERIC = (
-    *("other rule, cut or day", "other estimator", "main analysis", "hazard ratio", "fixed landmark"),
+    *(
+        "other rule, cut or day",
+        "other population",
+        "other estimator",
+        "main analysis",
+        "hazard ratio",
+        "fixed landmark",
+    ),
     "hazard ratio per doubling",
 )
 _UNTESTED = "estimated only, not tested"

@@ -184,6 +184,17 @@ def fall(cut_percent: float) -> str:
     return f"fall ≥ {cut_percent:g} %"
 
 
+def counted(count: float, what: str) -> str:
+    """Write a count with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "event"), counted(0, "event")
+    ('1 event', '0 events')
+    """
+    return f"{count:.0f} {what}{'' if count == 1 else 's'}"
+
+
 def count_percent(count: int, total: int, decimals: int = 0) -> str:
     """Write a count with its share of `total`: ``30 (67 %)``.
 

@@ -16,6 +16,7 @@ LESION_STATUS = {
     "RESOLVED": "resolved", "NOT_EVALUABLE": "not evaluable", "MISSING": "not measured", "NEW": "new",
     "NEW_UNCONFIRMED": "new, not confirmed", "INFLAMMATORY": "inflammatory",
 }  # fmt: skip
+KINDS = {"refusal_region": "region", "refusal_scan": "refusal", "ledger": "set aside"}
 _YN = {"Y": "yes", "N": "no"}
 _METRICS = (
     ("SUVMAX", "SUVmax", 2), ("SULPEAK", "SULpeak P1", 2), ("SULPEAK2", "SULpeak P2", 2),
@@ -36,7 +37,8 @@ class Notes:
     def _number(self, code: str) -> int:
         if code not in self.codes:
             said = describe(code)
-            self.codes[code] = {"number": len(self.codes) + 1, "code": code, "kind": said.kind,
+            kind = KINDS.get(said.kind, said.kind)
+            self.codes[code] = {"number": len(self.codes) + 1, "code": code, "kind": kind,
                                 "means": said.means, "remedy": said.remedy}  # fmt: skip
         return self.codes[code]["number"]
 
@@ -104,6 +106,7 @@ def describe_lesions(
     drawn = adpet[adpet["ROLE"] == "LESION"] if adpet is not None else None
     names = sorted({*(drawn["LESIONID"] if drawn is not None else ()), *changes}, key=_natural)
     if not names:
+        _mark_total(adpet, notes)
         return None
     follow_up = scan["AVISIT"] != BASELINE and bool(changes)
     head = ["Lesion", "Organ", *(title for _, title, _ in _METRICS), "Evaluable", "Target"]
@@ -112,16 +115,22 @@ def describe_lesions(
     total = values_of(adpet, "TOTAL")
     foot = None
     if total:
-        blank = [""] * (len(head) - 8 + 1)
+        blank = [""] * (len(head) - 8)
         foot = ["All lesions", "", "", "", "", number(total.get("TMTV"), 1), number(total.get("TMTV41"), 1),
-                number(total.get("TTLG41"), 1), *blank]  # fmt: skip
+                number(total.get("TTLG41"), 1), *blank, _mark_total(adpet, notes)]  # fmt: skip
     return {"head": [*head, "Notes"], "rows": rows, "foot": foot, "follow_up": follow_up}
+
+
+def _mark_total(adpet: pd.DataFrame | None, notes: Notes) -> str:
+    """Return the marks of the whole-body totals, as of one that lacks a lesion."""
+    rows = adpet[adpet["LESIONID"] == "TOTAL"] if adpet is not None else pd.DataFrame({"FLAGS": []})
+    return notes.mark(";".join(dict.fromkeys(code for text in rows["FLAGS"] for code in split_codes(text))))
 
 
 def _limit_title(limits: tuple[float, float] | None) -> str:
     if limits is None:
         return "Repeatability"
-    return f"Against {signed_percent(limits[0])} to {signed_percent(limits[1])}"
+    return f"Against {signed_percent(limits[0], 1)} to {signed_percent(limits[1], 1)}"
 
 
 def _changes(adlesion: pd.DataFrame | None) -> dict[str, dict[str, Any]]:
@@ -150,36 +159,49 @@ def _lesion(
 
 
 def _changed(row: Mapping[str, Any]) -> str:
-    text, status = signed_percent(row.get("PCHG")), LESION_STATUS.get(row.get("STATUS"))
+    text, status = signed_percent(row.get("PCHG"), 1), LESION_STATUS.get(row.get("STATUS"))
     if not status:
         return text
     return status if text == MISSING else f"{text} ({status})"
 
 
 def describe_matching(lesion_map: pd.DataFrame | None, notes: Notes) -> list[str]:
-    """Say which lesions were drawn under other names, and who says that they are the same.
+    """Say which lesions are not simply the ones of the same name at baseline, and who says so.
 
-    The names themselves are not told: a reader's name of a region is free text.
+    The names that were drawn are not told: a reader's name of a region is free text.
     """
     if lesion_map is None:
         return []
-    source = {"READER": "by a reader", "PROPOSED": "proposed, awaits a reader", "NAME": "by name"}
-    said = []
-    for lesion, rows in lesion_map.sort_values(["LESIONID", "DRAWNID"]).groupby("LESIONID", sort=False):
-        states = [s for s in dict.fromkeys(rows["STATUS"]) if s not in {"BASELINE", "SAME"}]
-        renamed = (rows["DRAWNID"] != lesion).any()
-        if not states and not renamed:
-            continue
-        words = ", ".join([*(state.lower() for state in states), source.get(rows["SOURCE"].iloc[0], "")])
-        mark = notes.mark(";".join(code for text in rows["FLAGS"] for code in split_codes(text)))
-        said.append(
-            f"{lesion}: drawn under {_count_names(len(rows))} ({words}){' [' + mark + ']' if mark else ''}"
-        )
-    return said
+    found: dict[str, list[str]] = {}
+    lesion_map = lesion_map.sort_values(["LESIONID", "DRAWNID"])
+    for lesion in sorted(lesion_map["LESIONID"].dropna().unique(), key=_natural):
+        rows = lesion_map[lesion_map["LESIONID"] == lesion]
+        if what := _matched(lesion, rows):
+            mark = notes.mark(";".join(code for text in rows["FLAGS"] for code in split_codes(text)))
+            found.setdefault(what, []).append(f"{lesion} [{mark}]" if mark else lesion)
+    return [f"{', '.join(lesions)}: {what}" for what, lesions in found.items()]
 
 
-def _count_names(count: int) -> str:
-    return "another name" if count == 1 else f"{count} names"
+def _matched(lesion: str, rows: pd.DataFrame) -> str:
+    """Say how a lesion of this scan belongs to the baseline; empty if it is simply the one of its name."""
+    states = [state for state in dict.fromkeys(rows["STATUS"]) if state not in {"BASELINE", "SAME"}]
+    renamed = bool((rows["DRAWNID"] != lesion).any())
+    if not states and not renamed:
+        return ""
+    parts = [_STATES.get(state, state.lower()) for state in states]
+    if len(rows) > 1:
+        parts.append(f"{len(rows)} regions joined")
+    elif renamed and "NEW" not in states:
+        parts.append("drawn under another name")
+    return f"{', '.join(parts)} ({_SOURCES.get(rows['SOURCE'].iloc[0], 'matched')})"
+
+
+_STATES = {"NEW": "not there at baseline", "SPLIT": "split", "MERGED": "merged"}
+_SOURCES = {
+    "READER": "says a reader",
+    "PROPOSED": "proposed, awaits a reader",
+    "NAME": "by the lesions' names",
+}
 
 
 def _natural(name: str) -> tuple[Sequence[Any], ...]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.contracts.codes import describe, in_words
@@ -35,9 +36,31 @@ DECAY = {
     "YES": "to a stated time (YES)", "NO": "no (NO)",
 }  # fmt: skip
 
+# Check of a pair -> name, unit of the values, unit of their difference and its decimals. The checks are data
+# of the plan: one that is not here is named by its own words, without unit.
+CHECKS = {
+    "uptake_minimum": ("Uptake time, least", "min", "min", 1),
+    "uptake_difference": ("Uptake time, difference", "min", "min", 1),
+    "uptake_window": ("Uptake time, window", "min", "min", 1),
+    "reference_percent": ("Reference SULmean, relative", "g/ml", "%", 2),
+    "reference_difference": ("Reference SULmean, difference", "g/ml", "g/ml", 3),
+    "injected_activity": ("Injected activity", "MBq", "%", 2),
+    "vendor": ("Maker", "", "", 0),
+    "resolution_modelling": ("Resolution modelling", "", "", 0),
+    "time_of_flight": ("Time of flight", "", "", 0),
+    "voxel_x": ("Voxel size x", "mm", "mm", 3),
+    "voxel_y": ("Voxel size y", "mm", "mm", 3),
+    "voxel_z": ("Voxel size z", "mm", "mm", 3),
+    "glucose": ("Glucose", "mmol/l", "mmol/l", 1),
+}  # fmt: skip
+
 
 def describe_scan(
-    tables: Mapping[str, pd.DataFrame], scan: Mapping[str, Any], *, limits: tuple[float, float] | None
+    tables: Mapping[str, pd.DataFrame],
+    scan: Mapping[str, Any],
+    *,
+    limits: tuple[float, float] | None,
+    unknown_is: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Collect what the page of a scan shows.
 
@@ -50,6 +73,9 @@ def describe_scan(
         Its row of ``scan_qc``.
     limits : (float, float), optional
         Limits of repeatability of one lesion's change, percent.
+    unknown_is : mapping, optional
+        Check of a pair -> what a missing fact means: insufficient, warning or noted; insufficient for a
+        blocking check that is not named.
 
     Returns
     -------
@@ -74,7 +100,10 @@ def describe_scan(
     page["references"] = _references(mine, notes) if measured else []
     page["lesions"] = describe_lesions(mine, scan, notes, limits) if measured else None
     page["matching"] = describe_matching(mine.get("lesion_map"), notes) if measured else []
-    page["comparison"] = _comparison(mine.get("comparability"))
+    page["comparison"] = describe_pair(mine.get("comparability"), unknown_is)
+    if not measured:
+        page["facts"] = _known_facts(page["facts"])
+        page["comparison"] = page["comparison"] and page["comparison"] | {"rows": [], "unknown": ""}
     page["notes"] = list(notes.codes.values())
     return page
 
@@ -127,15 +156,15 @@ def _facts(
             ("Software", as_text(get("SOFTWARE"))),
             ("Reconstruction", as_text(get("RECON"))),
             ("Kernel or filter", as_text(get("KERNEL"))),
-            ("PSF · TOF named", f"{yes_or_no(get('PSF'))} · {yes_or_no(get('TOF'))}"),
-            ("Matrix, slices", f"{as_text(get('MATRIX'))}, {number(get('NSLICES'), 0)}"),
+            ("PSF · TOF named", _joined(yes_or_no(get("PSF")), yes_or_no(get("TOF")), " · ")),
+            ("Matrix, slices", _joined(as_text(get("MATRIX")), number(get("NSLICES"), 0))),
             ("Voxel", size),
         ]),
         ("SUV and time", [
             ("Pixels", UNITS.get(get("UNITS"), as_text(get("UNITS")))),
             ("Decay-corrected", DECAY.get(get("DECAYCORR"), as_text(get("DECAYCORR")))),
-            ("Uptake time", f"{number(get('UPTAKEMIN'), 0)} min to the decay reference"),
-            ("", f"{number(get('UPTAKEACQ'), 0)} min to the first acquisition"),
+            ("Uptake time", _unit(get("UPTAKEMIN"), 0, "min to the decay reference")),
+            ("", _unit(get("UPTAKEACQ"), 0, "min to the first acquisition")),
             ("Decay reference", rule or MISSING),
             ("Its spread over slices", _unit(get("TREFSPREAD"), 1, "s")),
             ("Candidates apart by", _unit(get("TREFDIFF"), 0, "s")),
@@ -149,6 +178,16 @@ def _facts(
             ("Without drug, last 7 days", _unit(get("OFFDRUG7"), 0, "days")),
         ]),
     ]  # fmt: skip
+
+
+def _joined(first: str, second: str, between: str = ", ") -> str:
+    return MISSING if first == second == MISSING else f"{first}{between}{second}"
+
+
+def _known_facts(facts: list[tuple[str, list[tuple[str, str]]]]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Leave out what is not known: of a refused scan that is most."""
+    known = [(title, [pair for pair in pairs if pair[1] != MISSING]) for title, pairs in facts]
+    return [(title, pairs) for title, pairs in known if pairs]
 
 
 def _rules(text: Any) -> list[str]:
@@ -188,26 +227,97 @@ def _references(mine: Mapping[str, pd.DataFrame | None], notes: Notes) -> list[l
     return rows
 
 
-def _comparison(rows: pd.DataFrame | None) -> dict[str, Any] | None:
+def describe_pair(
+    rows: pd.DataFrame | None, unknown_is: Mapping[str, str] | None = None
+) -> dict[str, Any] | None:
+    """Say how a scan compares with its baseline.
+
+    Parameters
+    ----------
+    rows : DataFrame or None
+        Rows of ``comparability`` of this scan alone.
+    unknown_is : mapping, optional
+        As of `describe_scan`.
+
+    Returns
+    -------
+    dict or None
+        ``verdict means remedy rows same unknown``: a row a check that is not simply the same at both or
+        unknown without consequence; those become sentences. None without a row.
+    """
     if rows is None or rows.empty:
         return None
     verdict = rows["VERDICT"].iloc[0]
     same = rows["RESULT"].eq("PASS") & rows["BASEC"].eq(rows["AVALC"])
-    unknown = rows["RESULT"].eq("UNKNOWN") & rows["IMPACT"].ne("BLOCKING")
-    lines = [
-        {"check": in_words(row["CHECK"]), "base": _short(row["BASEC"]),
-         "now": _short(row["AVALC"]), "difference": number(row["DIFF"], 2), "limit": as_text(row["LIMIT"]),
-         "result": row["RESULT"], "impact": row["IMPACT"].lower()}
-        for row in rows[~same & ~unknown].to_dict("records")
-    ]  # fmt: skip
-    alike = [f"{in_words(row.CHECK).lower()} ({row.AVALC})" for row in rows[same].itertuples()]
-    lost = [in_words(check).lower() for check in rows.loc[unknown, "CHECK"]]
+    noted = np.array([_meaning_of_unknown(row, unknown_is) == "noted" for row in rows.to_dict("records")])
+    unknown = rows["RESULT"].eq("UNKNOWN") & noted
+    lines = [_check(row, unknown_is) for row in rows[~same & ~unknown].to_dict("records")]
+    alike = [
+        f"{_inside(name_check(row.CHECK))} ({_value(row.CHECK, row.AVALC)})"
+        for row in rows[same].itertuples()
+    ]
+    lost = [_inside(name_check(check)) for check in rows.loc[unknown, "CHECK"]]
     said = describe(verdict)
     return {"verdict": verdict, "means": said.means, "remedy": said.remedy, "rows": lines,
             "same": ", ".join(alike), "unknown": ", ".join(lost)}  # fmt: skip
 
 
-def _short(value: Any) -> str:
-    """Return a value as text, a long number with four digits."""
-    text = as_text(value)
-    return f"{float(text):.4g}" if re.fullmatch(r"\d+\.\d{3,}", text) else text
+def name_check(check: str) -> str:
+    """Return the name of a check of a pair in words.
+
+    Examples
+    --------
+    >>> name_check("uptake_difference"), name_check("bed_height")
+    ('Uptake time, difference', 'Bed height')
+    """
+    return CHECKS[check][0] if check in CHECKS else in_words(check)
+
+
+def _inside(name: str) -> str:
+    return name[:1].lower() + name[1:]
+
+
+def _meaning_of_unknown(row: Mapping[str, Any], unknown_is: Mapping[str, str] | None) -> str:
+    """Return insufficient, warning or noted; where the plan is not at hand, as the verdict allows."""
+    if unknown_is and row["CHECK"] in unknown_is:
+        return unknown_is[row["CHECK"]]
+    return (
+        "noted" if row["IMPACT"] != "BLOCKING" or row["VERDICT"].startswith("ASSESSABLE") else "insufficient"
+    )
+
+
+def _check(row: Mapping[str, Any], unknown_is: Mapping[str, str] | None) -> dict[str, str]:
+    check, result = row["CHECK"], row["RESULT"]
+    said = {"PASS": "passes", "FAIL": f"fails ({row['IMPACT'].lower()})"}.get(result)
+    if said is None:
+        lost = {"insufficient": "no verdict without it", "warning": "warning"}
+        said = f"unknown ({lost.get(_meaning_of_unknown(row, unknown_is), 'noted')})"
+    unit = CHECKS[check][2] if check in CHECKS else ""
+    difference = MISSING
+    if is_known(row["DIFF"]):
+        decimals = CHECKS[check][3] if check in CHECKS else 2
+        difference = f"{number(row['DIFF'], decimals)} {unit}".strip()
+    return {
+        "check": name_check(check),
+        "base": _value(check, row["BASEC"]),
+        "now": _value(check, row["AVALC"]),
+        "difference": difference,
+        "limit": _yes_no(as_text(row["LIMIT"])),
+        "result": result,
+        "said": said,
+    }
+
+
+def _value(check: str, value: Any) -> str:
+    """Return a value of a check as text with its unit, a long number with four digits."""
+    unit, text = CHECKS[check][1] if check in CHECKS else "", as_text(value)
+    if unit and re.fullmatch(r"\d+(\.\d+)?", text):
+        return f"{float(text):.4g} {unit}"
+    if re.fullmatch(r"\d+\.\d{3,}", text):
+        return f"{float(text):.4g}"
+    return VENDORS.get(text, text) if check == "vendor" else _yes_no(text)
+
+
+def _yes_no(text: str) -> str:
+    words = text.split(" ")
+    return " ".join({"Y": "yes", "N": "no"}.get(word, word) for word in words)

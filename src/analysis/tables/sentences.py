@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.tables.format import number, p_text, proportion, ratio
+from analysis.tables.format import counted, number, p_text, proportion, ratio
 from analysis.tables.words import label_of
 
 
@@ -33,7 +33,7 @@ def say_main(estimates: pd.DataFrame, endpoint: str, *, alpha: float) -> str:
     test = _reported_test(estimates[estimates["ENDPOINT"].eq(endpoint)])
     how = {"logrank_permutation": "log-rank by permutation ", "logrank": "log-rank "}.get(test["METHOD"], "")
     p = f"; {how}{p_text(test['P'])}" if pd.notna(test["P"]) else ""
-    size = f"{row['N']:.0f} patients, {row['EVENTS']:.0f} events"
+    size = f"{counted(row['N'], 'patient')}, {counted(row['EVENTS'], 'event')}"
     text = f"{endpoint}: hazard ratio {shown} {_contrast(row)} ({level} interval{p}; {size})."
     parts = [text, _post_hoc(row["LABEL"]), _verdict(row, test["P"], alpha), _power(estimates, endpoint)]
     return " ".join(part for part in parts if part)
@@ -69,7 +69,7 @@ def say_proportion(proportions: pd.DataFrame, *, timepoint: str, metric: str, ru
     if seen["N_MISSING"] > 0:
         low, high = (100 * rows.loc[case, "ESTIMATE"] for case in ("lowest", "highest"))
         text += (
-            f" {seen['N_MISSING']:.0f} patients are not evaluable; were they all responders, or all "
+            f" {counted(seen['N_MISSING'], 'patient')} not evaluable; with all of them responders, or all "
             f"non-responders, it would be {low:.0f} % or {high:.0f} %."
         )
     return text

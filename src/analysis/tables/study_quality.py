@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from analysis.contracts.codes import describe, in_words
+from analysis.contracts.codes import describe
 from analysis.tables.format import MISSING, count_percent
-from analysis.tables.lesion_quality import split_codes
+from analysis.tables.lesion_quality import KINDS, split_codes
+from analysis.tables.scan_quality import name_check
 from analysis.tables.words import VENDORS, VISITS, label_of
 
 
@@ -27,19 +28,28 @@ def tabulate_scanners(scan_qc: pd.DataFrame) -> pd.DataFrame:
         Ready text, one row a site, scanner and harmonisation state.
     """
     filled = scan_qc.assign(**{name: _column(scan_qc, name) for name in _SCANNER})
+    filled["HARMON"] = filled["HARMON"].replace({MISSING: "UNKNOWN"})
     visits = [visit for visit in VISITS if visit in set(scan_qc["AVISIT"])]
     rows = []
     for (site, vendor, model, state), scans in filled.groupby(["SITEID", "VENDOR", "MODEL", "HARMON"]):
         settings = scans[["SOFTWARE", "RECON"]].drop_duplicates().sort_values(["SOFTWARE", "RECON"])
-        said = "; ".join(f"{one.SOFTWARE}, {one.RECON}" for one in settings.itertuples())
+        settings = settings[settings.ne(MISSING).any(axis=1)]
+        said = "; ".join(
+            f"{_or(one.SOFTWARE, 'software not stated')}, {_or(one.RECON, 'reconstruction not stated')}"
+            for one in settings.itertuples()
+        )
         counts = {label_of(visit): str(int((scans["AVISIT"] == visit).sum())) for visit in visits}
         rows.append({"Site": site, "Scanner": f"{VENDORS.get(vendor, vendor)} {model}", **counts,
-                     "Software, reconstruction": said,
-                     "Harmonisation": "unknown" if state in {MISSING, "UNKNOWN"} else state})  # fmt: skip
+                     "Software, reconstruction": said or "not stated",
+                     "Harmonisation": "unknown" if state == "UNKNOWN" else state})  # fmt: skip
     return pd.DataFrame(rows)
 
 
 _SCANNER = ("SITEID", "VENDOR", "MODEL", "SOFTWARE", "RECON", "HARMON")
+
+
+def _or(text: str, otherwise: str) -> str:
+    return otherwise if text == MISSING else text
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -60,8 +70,15 @@ def count_verdicts(comparability: pd.DataFrame) -> pd.DataFrame:
     return pairs.groupby(["AVISIT", "VERDICT"]).size().rename("N").reset_index()
 
 
-def tabulate_checks(comparability: pd.DataFrame) -> pd.DataFrame:
+def tabulate_checks(comparability: pd.DataFrame, unknown_is: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Count by visit how often each check of a pair fails or cannot be made, unless it always passes.
+
+    Parameters
+    ----------
+    comparability : DataFrame
+        Rows of the pairs that are counted.
+    unknown_is : mapping, optional
+        Check -> what a missing fact means (`response.comparability_checks`); told where given.
 
     Returns
     -------
@@ -74,9 +91,11 @@ def tabulate_checks(comparability: pd.DataFrame) -> pd.DataFrame:
         if found["RESULT"].eq("PASS").all():
             continue
         row = {
-            "Check": in_words(check),
-            "A failure": " or ".join(sorted(found["IMPACT"].str.lower().unique())),
+            "Check": name_check(check),
+            "If it fails": " or ".join(sorted(_IMPACTS.get(word, word) for word in found["IMPACT"].unique())),
         }
+        if unknown_is:
+            row["If it is unknown"] = _UNKNOWN.get(unknown_is.get(check, ""), MISSING)
         for visit in visits:
             mine = found.loc[found["AVISIT"] == visit, "RESULT"]
             failed, unknown = int(mine.eq("FAIL").sum()), int(mine.eq("UNKNOWN").sum())
@@ -85,6 +104,10 @@ def tabulate_checks(comparability: pd.DataFrame) -> pd.DataFrame:
             )
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+_IMPACTS = {"BLOCKING": "not comparable", "WARNING": "warning"}
+_UNKNOWN = {"insufficient": "no verdict", "warning": "warning", "noted": "noted"}
 
 
 def count_codes(scan_qc: pd.DataFrame, others: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -115,8 +138,11 @@ def count_codes(scan_qc: pd.DataFrame, others: Sequence[pd.DataFrame]) -> pd.Dat
     rows = []
     for code in sorted(scans, key=lambda name: (-len(scans[name]), name)):
         said = describe(code)
-        rows.append({"Code": code, "Kind": said.kind, "Scans": count_percent(len(scans[code]), len(scan_qc)),
-                     "Meaning": said.means, "What to do": said.remedy})  # fmt: skip
+        rows.append({
+            "Code": code, "Kind": KINDS.get(said.kind, said.kind),
+            "Scans": count_percent(len(scans[code]), len(scan_qc)),
+            "Meaning": said.means, "What to do": said.remedy,
+        })  # fmt: skip
     return pd.DataFrame(rows)
 
 

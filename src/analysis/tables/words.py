@@ -63,6 +63,12 @@ RULES = {
     "per_doubling": "per doubling",
     "median_split": "split at the median",
 }
+POPULATIONS = {
+    "all_scans": "all computable pairs of scans",
+    "fdg_evaluable": "FDG-evaluable patients",
+    "comparable": "comparable pairs of scans",
+    "on_drug": "on the drug before the scan",
+}
 LANDMARKS = {"scan": "from the scan", "fixed": "fixed landmark", "none": "no landmark"}
 ESTIMATORS = {"ML": "maximum likelihood", "FIRTH": "Firth", "KM": "Kaplan-Meier"}
 VENDORS = {"SIEMENS": "Siemens", "GE": "GE", "PHILIPS": "Philips", "UNKNOWN": "unknown maker"}
@@ -84,6 +90,7 @@ REASONS = {
     "COMPARABILITY_UNKNOWN": "comparability unknown",
     "NEW_UNCONFIRMED": "new lesion not confirmed",
     "NO_BASELINE_LOAD": "no baseline load",
+    "NO_TARGET_METRIC": "targets not ranked",
     "OFF_DRUG": "off the drug before the scan",
     "LESION_NOT_EVALUABLE": "a lesion not evaluable",
 }

@@ -44,8 +44,9 @@ def code_item(code: Code) -> Dataset:
 def set_shared_modules(ds: Dataset, source: Source, modality: str, uid: str, description: str) -> None:
     """Set patient, study, series, equipment and SOP common, whatever stood there before.
 
-    Patient's name and Study ID leave only where the source says that identity was removed; birth date,
-    accession number and physicians never do. Dates and times are the source's.
+    Study ID and, where it is no more than the Patient ID, the patient's name leave only where the source says
+    that identity was removed; any other name, birth date, accession number and physicians never do. Dates
+    and times are the source's.
 
     Parameters
     ----------
@@ -86,7 +87,9 @@ def set_shared_modules(ds: Dataset, source: Source, modality: str, uid: str, des
 
 def _set_patient(ds: Dataset, header: Dataset, removed: bool) -> None:
     ds.PatientID, ds.PatientBirthDate = header.get("PatientID") or "", ""
-    ds.PatientName = str(header.get("PatientName") or "") if removed else ""
+    # A name that is not the patient's own code is somebody's, whatever the header says of it.
+    name = str(header.get("PatientName") or "").strip("^ ")
+    ds.PatientName = name if removed and name == ds.PatientID else ""
     ds.PatientSex = header.get("PatientSex") if header.get("PatientSex") in _SEXES else ""
     if removed:
         ds.PatientIdentityRemoved = "YES"

@@ -17,9 +17,9 @@ from analysis.pet.export.rwv import build_mapping
 from analysis.pet.export.seg import build_segmentation
 from analysis.pet.export.segments import Segment, list_segments
 from analysis.pet.export.source import ExportRefused, Source, read_source
-from analysis.pet.measurement import find_regions, series_files
+from analysis.pet.measurement import find_regions, load_for_quantification
 from analysis.pet.scan_facts import sul_factor
-from analysis.pet.series import PetImage, load_pet
+from analysis.pet.series import PetImage
 
 KINDS = ("SEG", "RWV", "SR")  # in the order of making: the report refers to the other two
 
@@ -127,13 +127,7 @@ class _Scan:
 
 
 def _read(task: Mapping[str, Any], rules: plans.Section, numbers: Numbers) -> _Scan:
-    pet = load_pet(
-        series_files(task),
-        series_uid=task["series_uid"],
-        group=task.get("group"),
-        strict=rules.strict,
-        rules=rules,
-    )
+    pet = load_for_quantification(task, rules)
     segments = list_segments(find_regions(task, pet, rules), task["scan"], rules)
     factor = sul_factor(pet, rules, task.get("height_m"))[0]
     return _Scan(pet, read_source(task, pet), segments, factor, numbers, rules, {})
