@@ -24,14 +24,16 @@ MAY_IMPORT = {
     "contracts": {"storage"},  # only its command that renews data/README.md
     "steps": set(),
     "progress": set(),
+    "exchange": BASE,
     "fanout": {"progress"},
     "privacy": BASE | {"storage", "progress"},  # storage: only its command
-    "storage": BASE | {"steps", "progress", "privacy"},
+    "storage": BASE | {"steps", "progress", "privacy", "exchange"},
     "executed": BASE | {"storage", "steps", "privacy"},
     "provenance": BASE | {"storage", "steps"},
     "run": BASE | {"progress", "storage", "steps", "privacy", "executed"},
     "dag": BASE | {"steps", "storage"},
     "survival": BASE,
+    "populations": BASE,
     "clinical": TOP | {"survival"},
     "pet": TOP | {"survival"},
     "biomarkers": TOP | {"survival"},

@@ -107,6 +107,11 @@ class Plan:
         real = {key: value for key, value in checked.items() if value != self.values[key]}
         return Plan(self.study, {**self.values, **real}, self.changed, {**self.overrides, **real})
 
+    def settle(self, key: str, value: Any, reason: str) -> Plan:
+        """Return the plan with a value the data decide, as if the study's file had given it with `reason`."""
+        values = {**self.values, key: _check(key, value)}
+        return Plan(self.study, values, {**self.changed, key: reason}, self.overrides)
+
     def restrict(self, sections: Iterable[str]) -> Plan:
         """Return the plan with only `sections`: a step reads nothing it has not declared."""
         keep = set(sections)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import platform
 from importlib import metadata
 
@@ -56,3 +57,44 @@ def plan_in_force(run: Run) -> pd.DataFrame:
         count = f"{len(table)} values of sections {', '.join(run.plan.sections())}"
         changed = pd.DataFrame([("(every value)", "at its default", "", "default", count)], columns=columns)
     return changed.set_index("name")
+
+
+def defaults_used(run: Run, section: str) -> str:
+    """List the values of one section that stand at their documented default, to unfold in a notebook.
+
+    Parameters
+    ----------
+    run : storage.Run
+        The run of this notebook.
+    section : str
+        Section of the plan.
+
+    Returns
+    -------
+    str
+        HTML: how many there are, and a table of name, value, unit, reason and source when opened. Values that
+        are tables of rules are shown where they are used; here stands only how many lines they have.
+    """
+    table = run.plan.describe([section])
+    table = table[table["origin"].eq("default")]
+    rows = [
+        "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
+        for row in zip(
+            table["name"], table["value"].map(_shortened), table["unit"], table["reason"], table["source"]
+        )
+    ]
+    head = "".join(f"<th>{name}</th>" for name in ("name", "value", "unit", "reason", "source"))
+    return (
+        f"<details><summary>{len(table)} values of section {html.escape(section)} at their default"
+        f"</summary><table><tr>{head}</tr>{''.join(rows)}</table></details>"
+    )
+
+
+def _shortened(value) -> str:
+    if isinstance(value, dict) and any(isinstance(inside, dict) for inside in value.values()):
+        return f"a table of {len(value)} parts"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_shortened(inside)}" for key, inside in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value == "" else str(value)

@@ -58,12 +58,16 @@ STEPS = {
     "01": Step(
         "01_data_cleaning",
         "Who was treated, when did the disease progress, who died, and what is wrong with the records?",
-        ("design", "clinical"),
-        writes=("adsl", "adtr", "adrs", "adtte", "adtte_sensitivity", "exclusions_01", "queries_01"),
+        ("design", "visits", "clinical"),
+        writes=(
+            *("adsl", "adtr", "adrs", "adtte", "adtte_sensitivity", "response_rates", "corrections"),
+            *("exclusions_01", "queries_01"),
+        ),
         raw=("sdtm",),
         parameters={
             "endpoint_rules": "clinical.endpoint_rules",
             "evaluator": "clinical.evaluator",
+            "reader": "clinical.reader",
             "response_source": "clinical.response_source",
         },
     ),
@@ -144,8 +148,16 @@ STEPS = {
             "mips",
             "reader_decisions",
         ),
-        optional=("adrs", "decision", "pilot_evidence", "adbm", "estimates_biomarkers"),
-        writes=("values",),
+        optional=(
+            "adtr",
+            "adrs",
+            "response_rates",
+            "decision",
+            "pilot_evidence",
+            "adbm",
+            "estimates_biomarkers",
+        ),
+        writes=("values", "populations"),
     ),
 }
 

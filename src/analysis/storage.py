@@ -11,13 +11,14 @@ import io
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis import contracts, plan, progress
+from analysis import contracts, exchange, plan, progress
 from analysis.privacy import gate, identifiers
 from analysis.steps import COMMON_PARAMETERS, STEPS, writer_of
 
@@ -141,27 +142,71 @@ class Run:
             ) from error
 
     def write(self, table: str, content: Any) -> Path:
-        """Write `table` through its contract, atomically, as Parquet with a CSV twin (or JSON).
+        """Write one table; see `write_tables`."""
+        return self.write_tables({table: content})[0]
+
+    def write_tables(self, tables: Mapping[str, Any]) -> list[Path]:
+        """Write tables through their contracts, all of them or none, as Parquet with a CSV twin (or JSON).
+
+        The datasets of `exchange.DATASETS` also get twins in the formats of ``design.exchange_formats``.
+
+        Parameters
+        ----------
+        tables : mapping
+            Name -> DataFrame, or a plain structure for a JSON table.
+
+        Returns
+        -------
+        list of Path
+            The Parquet (or JSON) file of each.
 
         Raises
         ------
         RunError
-            If another step is the table's one writer.
+            If another step is a table's one writer.
+        contracts.ContractError, exchange.ExchangeError
+            If one of them breaks its contract or cannot be exchanged; then nothing is written.
         """
-        if table not in STEPS[self.step].writes:
-            raise RunError(f"{table!r} is written by notebook {_writer(table)}, not by step {self.step}")
+        files: dict[str, bytes] = {}
+        for table, content in tables.items():
+            if table not in STEPS[self.step].writes:
+                raise RunError(f"{table!r} is written by notebook {_writer(table)}, not by step {self.step}")
+            files |= self._serialise(table, content, tables)
         self.derived_dir.mkdir(parents=True, exist_ok=True)
         self._record_overrides()
+        written = {name: write_bytes(self.derived_dir / name, content) for name, content in files.items()}
+        for table in set(tables) & set(exchange.DATASETS):
+            for stale in {f"{table}.{kind}" for kind in exchange.FORMATS} - set(files):
+                (self.derived_dir / stale).unlink(missing_ok=True)
+        return [written[_file_name(table)] for table in tables]
+
+    def _serialise(self, table: str, content: Any, together: Mapping[str, Any]) -> dict[str, bytes]:
+        """Return every file of one table: name -> bytes."""
         if table in JSON_TABLES:
             text = json.dumps(content, indent=1, sort_keys=True, default=_plain, allow_nan=False) + "\n"
-            return write_bytes(self.derived_dir / f"{table}.json", text.encode())
+            return {f"{table}.json": text.encode()}
         frame = contracts.check(table, content)
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)
-        write_bytes(self.derived_dir / f"{table}.parquet", buffer.getvalue())
         flat = frame.drop(columns=["PIXELS", "LABELS"], errors="ignore")
-        text = flat.to_csv(index=False, lineterminator="\n", date_format="%Y-%m-%d")
-        return write_bytes(self.derived_dir / f"{table}.csv", text.encode())
+        files = {f"{table}.parquet": buffer.getvalue(), f"{table}.csv": exchange.csv_bytes(flat)}
+        return files | self._twins(table, frame, together)
+
+    def _twins(self, table: str, frame: pd.DataFrame, together: Mapping[str, Any]) -> dict[str, bytes]:
+        """Return the exchange files of one table, stamped with the data cut-off."""
+        formats = self._whole.design.exchange_formats
+        if table not in exchange.DATASETS or not formats:
+            return {}
+        adsl = contracts.check("adsl", together["adsl"]) if "adsl" in together else self._adsl_if_readable()
+        return exchange.twins(table, frame, formats, study=self.study, created=exchange.cutoff(adsl))
+
+    def _adsl_if_readable(self) -> pd.DataFrame | None:
+        declared = STEPS[self.step]
+        return self.read_if_there("adsl") if "adsl" in (*declared.reads, *declared.optional) else None
+
+    def keep(self, name: str, text: str) -> Path:
+        """Write a text that may name subjects into the restricted zone, beside the tables."""
+        return write_bytes(self.derived_dir / name, text.encode())
 
     # ---- reports
     def save_figure(self, figure, name: str, formats: tuple[str, ...] = ("svg", "png", "pdf")) -> Path:
@@ -262,7 +307,7 @@ class Run:
         return text
 
     def _find(self, table: str) -> Path | None:
-        name = f"{table}.json" if table in JSON_TABLES else f"{table}.parquet"
+        name = _file_name(table)
         folders = [self.derived_dir] if self._is_mine() else []
         if self.upstream_dir != self.derived_dir or not recorded_overrides(self.derived_dir):
             folders.append(self.upstream_dir)  # never the tables another scenario left in this very folder
@@ -270,15 +315,20 @@ class Run:
         return found[0] if found else None
 
     def _record_overrides(self) -> None:
-        if not self.plan.overrides:
-            return
+        """Record what this folder's tables were made under; those made under anything else are removed."""
         overrides = json.loads(json.dumps(self.plan.overrides, default=_plain))
-        if recorded_overrides(self.derived_dir) not in ({}, overrides):
-            # The scenario of this name is another one now: what stands here was made by the old one.
-            for stale in [path for path in self.derived_dir.iterdir() if path.is_file()]:
-                stale.unlink()
+        recorded = recorded_overrides(self.derived_dir)
+        if recorded == overrides:
+            return
+        own = {table for step in STEPS.values() for table in step.writes}
+        if recorded:
+            for path in [path for path in self.derived_dir.iterdir() if path.name.split(".")[0] in own]:
+                path.unlink()
         text = json.dumps(overrides, indent=1, sort_keys=True)
-        write_bytes(self.derived_dir / "scenario.json", (text + "\n").encode())
+        if overrides:
+            write_bytes(self.derived_dir / "scenario.json", (text + "\n").encode())
+        else:
+            (self.derived_dir / "scenario.json").unlink()
 
     def _is_mine(self) -> bool:
         """Tell whether the tables in this scenario's folder were made under this scenario's overrides."""
@@ -334,6 +384,8 @@ def resolve(
     root = project_root()
     whole = load_study_plan(study, plan_file)
     study = whole.study
+    raw = _resolve(root, raw_dir) or root / "data" / "raw" / study
+    whole = _settle_kind(step, whole, raw)
     primary_dir = root / "data" / "derived" / study / PRIMARY
     own_dir = _resolve(root, derived_dir)
     if own_dir is None:
@@ -348,7 +400,6 @@ def resolve(
         raise RunError(
             "a sensitivity analysis never writes where the primary analysis is: give another derived_dir"
         )
-    raw = _resolve(root, raw_dir) or root / "data" / "raw" / study
     if step != "00" and STEPS[step].raw and not raw.is_dir():
         raise RunError(
             f"no raw data for study {study!r}: the folder {_shown(raw, root)!r} does not exist. "
@@ -459,6 +510,15 @@ def _name_scenario(
     return asked, f"sensitivity-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def _settle_kind(step: str, whole: plan.Plan, raw: Path) -> plan.Plan:
+    """Call a study real whose plan does not say so, where its raw folder holds files no simulation wrote."""
+    if step == "00" or whole.design.kind != "simulated" or "design.kind" in whole.changed:
+        return whole
+    given = raw.is_dir() and not (raw / "truth").is_dir() and any(path.is_file() for path in raw.rglob("*"))
+    reason = "the raw folder holds files that no simulation wrote"
+    return whole.settle("design.kind", "real", reason) if given else whole
+
+
 def _check_own_data(whole: plan.Plan, plan_file: str | None, raw_dir: str | None) -> None:
     """Refuse another plan, or other simulated data, that would overwrite the study's own tables."""
     if plan_file is not None:
@@ -489,6 +549,10 @@ def _is_parameter(name: str, value: Any) -> bool:
     shell = {"In", "Out", "exit", "quit"}
     plain = value is None or isinstance(value, bool | int | float | str | list | tuple | dict)
     return plain and not name.startswith("_") and name not in shell
+
+
+def _file_name(table: str) -> str:
+    return f"{table}.json" if table in JSON_TABLES else f"{table}.parquet"
 
 
 def _is_ledger(table: str) -> bool:

@@ -98,3 +98,9 @@ class Study:
 @pytest.fixture
 def study():
     return Study()
+
+
+@pytest.fixture(scope="session")
+def study_type():
+    """Return the class itself, for tests that derive many subjects once."""
+    return Study

@@ -1,138 +1,21 @@
-"""PFS and OS: one hand-made case for every row of both rule sets, the expected row written beside it.
+"""PFS and OS: properties of every derivation, the variants, the table of rules in words and what is refused.
 
-Days count from first dose; the expected row is (day of ADT, CNSR, EVNTDESC, CNSDTDSC).
+Rows written out by hand stand in ``test_adtte_cases.py``, the oracle in ``test_oracle_admiralonco.py``.
 """
+
+import copy
 
 import pandas as pd
 import pytest
 
-from analysis import contracts
-
-LAST, START = "Last Tumor Assessment", "Treatment Start"
+from analysis import clinical, contracts, plan
+from analysis.clinical.rule_table import check_rules, rule_table
+from analysis.clinical.rule_words import DATES, SITUATIONS
+from analysis.clinical.sensitivity import derive_adtte_sensitivity
 
 
 def with_target(study, sizes, **subject):
     return study.subject(**subject).lesion("T1", {-5: 20, **sizes})
-
-
-# --- rule set pearl -----------------------------------------------------------------------------------------
-
-
-def test_row_1_no_adequate_baseline_is_censored_at_day_one(study):
-    study.subject(death=100).lesion("T1", {56: 20})
-    assert study.adtte() == (0, 1, "No Adequate Baseline", START)
-    assert study.adtte("PFSNOBL") == (100, 0, "Death", None)
-    assert study.derive().adtte.query("PARAMCD == 'PFS'").AVAL.tolist() == [1.0]
-
-
-@pytest.mark.parametrize(
-    ("death", "expected"),
-    [(182, (182, 0, "Death", None)), (183, (56, 1, "Two or More Missed Assessments", LAST))],
-)
-def test_row_2_a_death_more_than_126_days_after_the_last_assessment_is_censored_there(study, death, expected):
-    with_target(study, {56: 20}, death=death)  # 2 x 56 + 2 x 7 = 126
-    assert study.adtte() == expected
-    assert study.adtte("PFSMISS") == (death, 0, "Death", None)
-
-
-def test_row_2_a_progression_after_missed_visits_is_censored_at_the_assessment_before(study):
-    with_target(study, {56: 20, 236: 60})
-    assert study.adtte() == (56, 1, "Two or More Missed Assessments", LAST)
-    assert study.adtte("PFSMISS") == (236, 0, "Disease Progression", None)
-    assert study.adtte("PFSW12") == (236, 0, "Disease Progression", None)  # 180 days, 2 x 84 + 14 = 182
-
-
-def test_row_2_counts_from_time_zero_where_nothing_came_before(study):
-    with_target(study, {127: 60})
-    assert study.adtte() == (0, 1, "Two or More Missed Assessments", START)
-
-
-def test_row_2_not_evaluable_is_no_adequate_assessment(study):
-    with_target(study, {56: 20, 140: "NOT EVALUABLE", 190: 60})
-    assert study.adtte() == (56, 1, "Two or More Missed Assessments", LAST)
-
-
-def test_row_3_new_therapy_before_progression_is_censored_before_it(study):
-    with_target(study, {56: 20, 112: 60})
-    study.add("CM", CMCAT="SUBSEQUENT ANTI-CANCER THERAPY", CMSTDTC="2020-03-11")  # day 70
-    assert study.adtte() == (56, 1, "New Anti-Cancer Therapy", LAST)
-    assert study.adtte("PFSNACT") == (112, 0, "Disease Progression", None)
-
-
-def test_row_3_new_therapy_on_the_day_of_progression_does_not_come_before_it(study):
-    with_target(study, {56: 20, 112: 60})
-    study.add("CM", CMCAT="SUBSEQUENT ANTI-CANCER THERAPY", CMSTDTC="2020-04-22")
-    assert study.adtte() == (112, 0, "Disease Progression", None)
-
-
-def test_row_4_progression_between_visits_counts_at_its_date(study):
-    with_target(study, {56: 20}).lesion("N1", {83: "PRESENT"}, kind="NEW", organ="BRAIN", VISITNUM="99.1")
-    assert study.adtte() == (83, 0, "Disease Progression", None)
-
-
-def test_row_5_a_death_is_an_event(study):
-    with_target(study, {56: 20}, death=80)
-    assert study.adtte() == (80, 0, "Death", None)
-    assert study.adtte("OS") == (80, 0, "Death", None)
-
-
-@pytest.mark.parametrize("death", [40, 200])
-def test_row_5_a_death_before_any_assessment_is_an_event_however_late(study, death):
-    with_target(study, {}, death=death)
-    assert study.adtte() == (death, 0, "Death", None)
-
-
-def test_row_5_read_strictly_in_order_a_late_death_without_assessment_is_censored(study):
-    with_target(study, {}, death=200)
-    assert study.adtte("PFSDTH") == (0, 1, "Two or More Missed Assessments", START)
-
-
-def test_row_6_alive_without_assessment_is_censored_at_day_one_and_stays_in_os(study):
-    with_target(study, {}).alive(90)
-    assert study.adtte() == (0, 1, "No Post-Baseline Assessment", START)
-    assert study.adtte("OS") == (90, 1, "Alive", "Alive During Study")
-
-
-def test_row_7_a_stop_without_documented_progression_is_followed_on(study):
-    with_target(study, {56: 20, 112: 20})
-    study.add("DS", DSDECOD="PROGRESSIVE DISEASE", DSSTDTC="2020-03-01")  # day 60
-    assert study.adtte() == (112, 1, "No Progression", LAST)
-    assert study.adtte("PFSCLIN") == (60, 0, "Clinical Progression", None)
-
-
-def test_row_8_alive_is_censored_at_the_last_adequate_assessment(study):
-    with_target(study, {56: 20, 112: "NOT EVALUABLE"}).alive(300)
-    assert study.adtte() == (56, 1, "No Progression", LAST)
-
-
-def test_the_data_cut_off_is_thirty_months_after_the_first_patient_in(study):
-    with_target(study, {56: 20, 880: 20, 950: 60}, death=1000)
-    assert study.derive().adsl.DCUTDT.tolist() == [
-        pd.Timestamp("2022-06-27")
-    ]  # 2019-12-27 + 30 months: day 908
-    assert study.adtte() == (880, 1, "No Progression", LAST)
-    assert study.adtte("PFSALL", missed_visits="event") == (950, 0, "Disease Progression", None)
-    assert study.adtte("OS") == (908, 1, "Alive", "Data Cut-Off")
-    assert study.adtte("OSALL") == (1000, 0, "Death", None)
-    assert study.queries().CODE.eq("AFTER_CUTOFF").any()
-
-
-def test_the_reported_response_feeds_pfs_where_the_plan_says_so(study):
-    with_target(study, {56: 20}).response(56, "PD")
-    assert study.adtte() == (56, 1, "No Progression", LAST)
-    assert study.adtte("PFSREP") == (56, 0, "Disease Progression", None)
-    assert study.adtte(response_source="reported") == (56, 0, "Disease Progression", None)
-
-
-def test_progression_on_a_study_pet_has_its_own_parameter(study):
-    with_target(study, {56: 20}).lesion("N1", {14: "PRESENT"}, kind="NEW", organ="BONE", method="PET/CT SCAN")
-    assert study.adtte() == (56, 1, "No Progression", LAST)
-    assert study.adtte("PFSPET") == (14, 0, "Disease Progression", None)
-
-
-def test_progression_and_death_on_one_day_is_progression(study):
-    with_target(study, {56: 60}, death=56)
-    assert study.adtte() == (56, 0, "Disease Progression", None)
 
 
 def test_a_row_names_its_source_record(study):
@@ -154,90 +37,6 @@ def test_tables_keep_their_contracts(study):
     contracts.check("queries_01", tables.queries)
 
 
-# --- rule set admiralonco (time zero: randomisation on day -5) ----------------------------------------------
-
-
-def reference(study, paramcd="PFS", **changes):
-    return study.adtte(paramcd, endpoint_rules="admiralonco", **changes)
-
-
-def test_reference_progression_is_the_first_reported_pd(study):
-    study.subject(death=300).response(56, "SD").response(112, "PD").response(168, "PD")
-    assert reference(study) == (112, 0, "Disease Progression", None)
-    row = study.derive(endpoint_rules="admiralonco").adtte.query("PARAMCD == 'PFS'").iloc[0]
-    assert row.AVAL == 112 + 5 + 1
-
-
-def test_reference_death_without_progression(study):
-    study.subject(death=300).response(56, "SD")
-    assert reference(study) == (300, 0, "Death", None)  # no missed-visit rule
-
-
-def test_reference_tie_of_progression_and_death_is_progression(study):
-    assert reference(study.subject(death=56).response(56, "PD")) == (56, 0, "Disease Progression", None)
-
-
-def test_reference_not_evaluable_is_a_valid_last_assessment(study):
-    assert reference(study.subject().response(56, "SD").response(112, "NE")) == (112, 1, LAST, LAST)
-
-
-@pytest.mark.parametrize("days", [[], [-5]])
-def test_reference_without_later_assessment_is_censored_at_randomisation(study, days):
-    study.subject()
-    for day in days:
-        study.response(day, "SD")
-    assert reference(study) == (-5, 1, "Randomization", "Randomization")
-
-
-def test_reference_survival_is_censored_at_the_last_contact(study):
-    study.subject().alive(90)
-    assert reference(study, "OS") == (90, 1, "Alive", "Alive During Study")
-
-
-def test_reference_survival_ignores_scans(study):
-    study.subject().response(300, "SD")
-    assert reference(study, "OS") == (1, 1, "Alive", "Alive During Study")  # the last dose
-    tables = study.derive(endpoint_rules="admiralonco")
-    assert tables.queries.CODE.eq("PFS_AFTER_OS").sum() == 1
-    assert set(tables.adtte.PARAMCD) == {"PFS", "OS"}
-
-
-def test_reference_contact_before_randomisation_is_floored(study):
-    study.subject(start=None).alive(-20)
-    assert reference(study, "OS") == (-5, 1, "Randomization", "Randomization")
-
-
-def test_reference_needs_a_randomisation(study):
-    study.subject(enrolled=None).response(56, "PD")
-    tables = study.derive(endpoint_rules="admiralonco")
-    assert tables.adtte.empty
-    assert tables.exclusions.CODE.tolist() == ["NO_START_DATE"]
-
-
-def test_reference_partial_response_date_goes_to_the_end_of_the_month(study):
-    study.subject().response("2020-02", "PD")
-    assert reference(study) == (59, 0, "Disease Progression", None)  # 29 February
-
-
-@pytest.mark.parametrize(("death", "day"), [("2020-03", 60), ("2021", 366)])
-def test_reference_partial_death_date_goes_to_the_first_of_month_or_year(study, death, day):
-    assert reference(study.subject(death=death)) == (day, 0, "Death", None)
-
-
-def test_reference_death_filled_to_before_randomisation_is_floored(study):
-    assert reference(study.subject(death="2019-12")) == (-5, 0, "Death", None)
-
-
-def test_reference_variant_ends_at_new_therapy(study):
-    study.subject().response(56, "SD").response(112, "PD")
-    study.add("CM", CMCAT="SUBSEQUENT ANTI-CANCER THERAPY", CMSTDTC="2020-03-11")
-    assert reference(study) == (112, 0, "Disease Progression", None)
-    assert reference(study, "PFSNACT") == (56, 2, "New Anti-Cancer Therapy", LAST)
-
-
-# --- properties ---------------------------------------------------------------------------------------------
-
-
 def many(study):
     for number, (sizes, death) in enumerate(
         [
@@ -257,10 +56,12 @@ def many(study):
 
 
 def endpoints(sdtm_rows):
-    from analysis import clinical
-
-    tables = clinical.derive_all(clinical.complete(sdtm_rows))
-    return pd.concat([tables.adtte, tables.adtte_sensitivity], ignore_index=True)
+    sdtm, settings = clinical.complete(sdtm_rows), plan.defaults()
+    adsl = clinical.derive_adsl(sdtm, settings)
+    adtr = clinical.derive_adtr(sdtm, adsl, settings)
+    tables = (adsl, adtr, clinical.derive_adrs(sdtm, adtr, adsl, settings))
+    variants = derive_adtte_sensitivity(sdtm, *tables, settings)
+    return pd.concat([clinical.derive_adtte(*tables, settings), variants], ignore_index=True)
 
 
 def frames(study):
@@ -302,10 +103,264 @@ def test_a_later_visit_never_moves_an_earlier_progression(study):
 
 
 def test_inputs_are_not_changed(study):
-    from analysis import clinical
-
     sdtm = many(study).sdtm()
     copies = {name: frame.copy() for name, frame in sdtm.items()}
     clinical.derive_all(sdtm)
     for name, frame in sdtm.items():
         pd.testing.assert_frame_equal(frame, copies[name])
+
+
+# --- PFS later than OS --------------------------------------------------------------------------------------
+
+WITHOUT_SCANS = {"pearl": ["AESTDTC", "EXSTDTC"], "admiralonco": ["AESTDTC", "EXSTDTC"]}
+
+
+def late_scan(study):
+    return with_target(study, {56: 20}, death=None).alive(30).subject("S-2").alive(40, "S-2")
+
+
+def test_pfs_after_os_cannot_happen_while_scans_prove_life(study):
+    tables = late_scan(study).derive()
+    assert set(tables.adtte.USUBJID) == {"S-1", "S-2"}
+    assert not tables.exclusions.CODE.eq("PFS_AFTER_OS").any()
+
+
+def test_pfs_after_os_sets_the_subject_aside(study):
+    tables = late_scan(study).derive(last_alive_sources=WITHOUT_SCANS)
+    assert set(tables.adtte.USUBJID) == {"S-2"} and set(tables.adtte_sensitivity.USUBJID) == {"S-2"}
+    assert tables.exclusions[tables.exclusions.CODE.eq("PFS_AFTER_OS")].USUBJID.tolist() == ["S-1"]
+
+
+def test_pfs_after_os_stops_a_strict_run(study):
+    with pytest.raises(ValueError, match="PFS_AFTER_OS: 1 subject"):
+        late_scan(study).derive(last_alive_sources=WITHOUT_SCANS, strict=True)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_pfs_after_os_is_a_query_under_the_reference_rules(study, strict):
+    study.subject().response(300, "SD")
+    tables = study.derive(endpoint_rules="admiralonco", strict=strict)
+    assert tables.queries.CODE.eq("PFS_AFTER_OS").sum() == 1
+    assert tables.adtte.PARAMCD.tolist() == ["OS", "PFS"]
+
+
+# --- variants -----------------------------------------------------------------------------------------------
+
+
+def every_kind(study):
+    """Subjects whom each flip can touch: a PET-only lesion, targets that come back, an independent reader."""
+    many(study).subject("P-1").lesion("T1", {-5: 20, 56: 20}, "P-1")
+    study.lesion("N1", {14: "PRESENT", 70: "PRESENT"}, "P-1", kind="NEW", organ="BONE", method="PET/CT SCAN")
+    for name, second in (("B-1", {}), ("B-2", {-5: 20, 56: 20, 112: 20})):
+        study.subject(name).lesion("T1", {-5: 20, 56: 0, 112: 4}, name)
+        if second:
+            study.lesion("T2", second, name, organ="LUNG")
+    study.subject("I-1").lesion("T1", {-5: 20, 56: 20, 112: 20}, "I-1").response(56, "SD", "I-1")
+    reader = {"TUEVAL": "INDEPENDENT ASSESSOR", "TUACPTFL": "Y", "TUMETHOD": "CT SCAN", "TULOC": "LIVER"}
+    study.add("TU", "I-1", TULNKID="R1", TUORRES="TARGET", TUDTC="2019-12-27", **reader)
+    for day, size in (("2019-12-27", "20"), ("2020-02-26", "60")):
+        read = {"TRLNKID": "R1", "TRTESTCD": "LDIAM", "TRSTRESU": "mm", "TREVAL": "INDEPENDENT ASSESSOR"}
+        study.add("TR", "I-1", TRSTRESC=size, TRDTC=day, TRACPTFL="Y", **read)
+    return study
+
+
+OWN = {  # variants a study may add: a number of RECIST, a date rule, all that ADSL rests on
+    "PFSABS": {"endpoint": "PFS", "param": "PFS, 45 mm", "changes": {"clinical.pd_abs_mm": 45.0}},
+    "PFSDTHL": {"endpoint": "PFS", "param": "PFS, months", "changes": {"design.cutoff_months": 3.0}},
+}
+
+
+ANEW = ("PFSPET", "PFSREAP", "PFSREJN", "PFSIRC", "PFSREP", "PFSALL", "PFSNTX")
+
+
+def test_a_variant_is_what_its_plan_derives_from_the_start(study):
+    every_kind(study)
+    given = study.plan().clinical.tte_sensitivity["pearl"]
+    listed = {"pearl": {**{name: given[name] for name in ANEW}, **OWN}}
+    settings = study.plan(tte_sensitivity=listed)
+    adsl, adtr, adrs = study.derive_adrs(settings)
+    found = derive_adtte_sensitivity(study.sdtm(), adsl, adtr, adrs, settings)
+    assert set(found.PARAMCD) == set(listed["pearl"])
+    for name, spec in listed["pearl"].items():
+        changed = settings.override(spec["changes"])
+        wanted = clinical.derive_adtte(*study.derive_adrs(changed), changed, endpoints=[spec["endpoint"]])
+        rows = found[found.PARAMCD.eq(name)].reset_index(drop=True)
+        left_out = ["PARAMCD", "PARAM", "SRCSEQ"]
+        pd.testing.assert_frame_equal(rows.drop(columns=left_out), wanted.drop(columns=left_out))
+
+
+def test_a_variant_without_its_reads_has_no_rows(study):
+    with_target(study, {56: 20})
+    found = study.derive().adtte_sensitivity
+    assert not found.PARAMCD.isin(["PFSREP", "PFSIRC"]).any()
+    assert found.PARAMCD.isin(["PFSMISS", "OSALL"]).sum() == 2
+
+
+# --- the table of rules in words ----------------------------------------------------------------------------
+
+
+def test_the_rules_in_words():
+    table = rule_table(plan.defaults(), "PFS").set_index("DESCRIPTION")
+    missed = table.loc["Two or More Missed Assessments"]
+    assert "more than 126 days (2 x 8 weeks + 2 x 7 days)" in missed.SITUATION
+    assert (missed.OUTCOME, missed.DATE) == ("censored", "last adequate assessment before the event")
+    assert (missed.SWITCH, missed.STATE) == ("missed_visits: censor", "in force")
+    assert missed.PARAMCD == "PFSMISS, PFSNE, PFSW6, PFSW12, PFSWIN14"
+    baseline = table.loc["No Adequate Baseline"]
+    assert baseline.DATE == "time zero (first dose): day 1" and baseline.PARAMCD == "PFSNOBL"
+    between = table[table.SITUATION.str.contains("outside every visit window")].iloc[0]
+    assert between.PARAMCD == "PFSSCHED"  # where the row is out of force, its numbers change nothing
+    assert table.loc["Clinical Progression"].STATE == "switched off by clinical_progression: ignore"
+    assert table.ROW.tolist() == list(range(1, len(table) + 1))
+
+
+def test_the_rules_in_words_follow_the_plan():
+    changed = plan.defaults().override({"clinical.no_baseline": "ignore", "clinical.interval_weeks": 6.0})
+    table = rule_table(changed, "PFS").set_index("DESCRIPTION")
+    assert table.loc["No Adequate Baseline"].STATE == "switched off by no_baseline: ignore"
+    assert "98 days (2 x 6 weeks" in table.loc["Two or More Missed Assessments"].SITUATION
+
+
+@pytest.mark.parametrize("rules", ["pearl", "admiralonco"])
+def test_every_endpoint_and_variant_has_its_table(rules):
+    chosen = plan.defaults().override({"clinical.endpoint_rules": rules})
+    names = [*chosen.clinical.tte_rules[rules]["endpoints"], *chosen.clinical.tte_sensitivity[rules]]
+    for name in names:
+        table = rule_table(chosen, name)
+        assert not table.isna().any().any() and not table.SITUATION.str.contains("[{}]").any()
+        assert table.STATE.iloc[-1] == "in force" and table.SITUATION.iloc[-1] == "anyone else"
+
+
+def test_the_table_of_a_variant_shows_its_switch():
+    table = rule_table(plan.defaults(), "PFSNACT").set_index("ROW")
+    assert table[table.STATE.eq("switched off by new_therapy: event")].DESCRIPTION.tolist() == [
+        "New Anti-Cancer Therapy",
+        "New Anti-Cancer Therapy",
+    ]
+
+
+def test_an_unknown_endpoint_is_refused():
+    with pytest.raises(plan.PlanError, match="no endpoint 'PFS9'"):
+        rule_table(plan.defaults(), "PFS9")
+
+
+def test_every_word_is_used_by_a_table():
+    rows = [
+        row
+        for rule_set in plan.defaults().clinical.tte_rules.values()
+        for spec in rule_set["endpoints"].values()
+        for row in spec["rows"]
+    ]
+    assert {row["situation"] for row in rows} == set(SITUATIONS)
+    assert {row["date"] for row in rows} == {"start", *DATES}
+
+
+# --- what is refused ----------------------------------------------------------------------------------------
+
+
+def with_rules(change, name="tte_rules"):
+    """Return the default plan after `change` was made to a copy of its tables."""
+    tables = copy.deepcopy(getattr(plan.defaults().clinical, name))
+    change(tables["pearl"])
+    return plan.defaults().override({f"clinical.{name}": tables})
+
+
+def in_row(number, **values):
+    return lambda rules: rules["endpoints"]["PFS"]["rows"][number - 1].update(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (in_row(3, situation="missed"), "pearl.PFS row 3: unknown situation 'missed'"),
+        (in_row(3, date="yesterday"), "pearl.PFS row 3: unknown date 'yesterday'"),
+        (
+            in_row(3, unless={"mised_visits": "event"}),
+            "pearl.PFS row 3: unless mised_visits: .* did you mean",
+        ),
+        (in_row(3, unless={"missed_visits": "never"}), "pearl.PFS row 3: .* must be one of"),
+        (in_row(3, unless="missed_visits"), "pearl.PFS row 3: unless must hold"),
+        (in_row(3, cnsr="1"), "pearl.PFS row 3: cnsr must be a whole number"),
+        (in_row(1, cnsr=True), "pearl.PFS row 1: cnsr must be a whole number"),
+        (in_row(3, cnsr=-1), "pearl.PFS row 3: cnsr must be a whole number"),
+        (in_row(3, cnsr=0), "pearl.PFS row 3: an event cannot be dated at 'last_adequate_before_event'"),
+        (in_row(3, description=None), "pearl.PFS row 3: no description"),
+        (in_row(3, when="always"), r"pearl.PFS row 3: \['when'\] mean nothing"),
+        (lambda r: r["endpoints"]["PFS"]["rows"].insert(0, "dead"), "pearl.PFS row 1: must hold"),
+        (lambda r: r["endpoints"]["PFS"]["rows"].pop(), "the last row must be 'otherwise'"),
+        (lambda r: r["endpoints"]["OS"].update(rows=[]), "pearl.OS: no rows"),
+        (lambda r: r["endpoints"]["OS"].pop("rows"), "pearl.OS: no rows"),
+        (lambda r: r["endpoints"]["OS"].pop("param"), "pearl.OS.param"),
+        (lambda r: r.update(endpoints={}), "pearl.endpoints: at least one"),
+        (lambda r: r["endpoints"].update(SURVIVALS=r["endpoints"]["OS"]), "pearl.SURVIVALS: a PARAMCD"),
+        (lambda r: r.update(start="RANDDT"), "pearl.start: 'RANDDT' is no start"),
+        (lambda r: r.update(start_description=""), "pearl.start_description"),
+        (lambda r: r.update(cutoff="yes"), "pearl.cutoff: true or false"),
+        (
+            lambda r: r.update(responses={"derived": "OVR", "reported": "RSREP"}),
+            r"\['OVR'\] feed no endpoint",
+        ),
+        (lambda r: r.pop("responses"), "pearl.responses: needs"),
+    ],
+)
+def test_a_table_that_cannot_be_applied_names_its_row(change, says):
+    with pytest.raises(plan.PlanError, match=f"(?s)BAD_RULES.*{says}"):
+        check_rules(with_rules(change).clinical)
+
+
+@pytest.mark.parametrize(
+    ("variant", "says"),
+    [
+        ({"endpoint": "EFS", "param": "x", "changes": {}}, "no endpoint 'EFS'"),
+        (
+            {"endpoint": "PFS", "param": "x", "changes": {"clinical.no_switch": 1}},
+            "no value 'clinical.no_switch'",
+        ),
+        ({"endpoint": "PFS", "param": "x", "changes": {"clinical.followup": "some"}}, "must be one of"),
+        ({"endpoint": "PFS", "param": "x", "changes": "followup"}, "changes must hold"),
+        ({"endpoint": "PFS", "param": "", "changes": {}}, "in words is missing"),
+        ({"endpoint": "PFS", "changes": {}}, "needs endpoint, param and changes"),
+    ],
+)
+def test_a_variant_that_cannot_be_derived_is_named(variant, says):
+    bad = with_rules(lambda variants: variants.update(PFSX=variant), "tte_sensitivity")
+    with pytest.raises(plan.PlanError, match=f"(?s)BAD_RULES.*pearl.PFSX: .*{says}"):
+        check_rules(bad.clinical)
+
+
+def test_a_variant_may_not_take_the_name_of_the_endpoint():
+    bad = with_rules(lambda variants: variants.update(PFS=variants["PFSNE"]), "tte_sensitivity")
+    with pytest.raises(plan.PlanError, match="PFS is the main endpoint"):
+        check_rules(bad.clinical)
+
+
+def test_all_problems_come_together():
+    def twice(rules):
+        in_row(2, situation="a")(rules)
+        in_row(4, date="b")(rules)
+
+    with pytest.raises(plan.PlanError, match=r"(?s)2 problem\(s\).*row 2.*row 4"):
+        check_rules(with_rules(twice).clinical)
+
+
+def test_a_rule_set_that_is_not_there_is_refused():
+    bad = plan.defaults().override({"clinical.tte_rules": {"other": {}}})
+    with pytest.raises(plan.PlanError, match="pearl: no such rule set"):
+        check_rules(bad.clinical)
+
+
+def test_the_derivation_refuses_a_bad_table(study):
+    tables = with_target(study, {56: 20}).derive_adrs(study.plan())
+    bad = with_rules(in_row(3, date="yesterday"))
+    with pytest.raises(plan.PlanError, match="PFS row 3"):
+        clinical.derive_adtte(*tables, bad)
+    with pytest.raises(plan.PlanError, match="PFS row 3"):
+        derive_adtte_sensitivity(study.sdtm(), *tables, bad)
+
+
+def test_an_event_without_a_date_is_refused(study):
+    tables = with_target(study, {56: 60}).derive_adrs(study.plan())
+    bad = with_rules(lambda r: r["endpoints"]["PFS"]["rows"].insert(0, {
+        "situation": "progression_first", "date": "death", "cnsr": 0, "description": "Death"}))  # fmt: skip
+    with pytest.raises(plan.PlanError, match=r"NO_EVENT_DATE.*'progression_first' gives 1 subject"):
+        clinical.derive_adtte(*tables, bad)

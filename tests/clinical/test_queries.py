@@ -3,8 +3,15 @@
 import pandas as pd
 import pytest
 
-from analysis import clinical
-from analysis.clinical.queries import CHECKS
+from analysis import clinical, contracts, plan
+from analysis.clinical.queries import CHECKS, query_codes
+
+FIRST_DOSE = pd.Timestamp("2020-01-01")
+
+
+def iso(day):
+    """Write the date `day` days after first dose."""
+    return (FIRST_DOSE + pd.Timedelta(days=day)).strftime("%Y-%m-%d")
 
 
 def base(study, **subject):
@@ -213,8 +220,7 @@ def test_the_ledger_names_every_subject_without_endpoints_and_the_numbers_add_up
         "SUBJECT_NOT_IN_DM": "S-9",
         "RESPONSE_UNKNOWN": "S-1",
     }
-    flow = clinical.count_flow(tables.adsl, tables.adtte, tables.exclusions).subjects.tolist()
-    assert flow == [4, 1, 1, 1, 1]
+    assert len(tables.adsl) == 4 and set(tables.adtte.USUBJID) == {"S-1"}  # and three set aside
 
 
 def test_strict_mode_stops_at_a_subject_who_is_not_in_dm(study):
@@ -239,3 +245,279 @@ def test_pfs_after_os_sets_the_subject_aside_and_stops_in_strict_mode(study):
 def test_the_reference_rules_keep_a_subject_whose_pfs_ends_after_os(study):
     kept, late = clinical.check_pfs_os(late_pfs(), study.plan(endpoint_rules="admiralonco").clinical)
     assert (len(kept), late) == (4, ["A"])
+
+
+# --- one spoiled record, exactly these queries --------------------------------------------------------------
+
+
+def clean(study):
+    """Add a subject about whom there is nothing to ask."""
+    study.subject().lesion("T1", {-5: 20, 56: 20}, VISITNUM="1").response(56, "SD").alive(60)
+    study.rows["TR"][1]["VISITNUM"] = "2"
+    study.rows["DM"][0] |= {"SITEID": "01", "RFSTDTC": "2020-01-01", "RFICDTC": "2019-12-20", "ARMCD": "A"}
+    for day, number in ((-5, "1"), (56, "2")):
+        study.rows["SV"].append({"USUBJID": "S-1", "VISITNUM": number, "SVSTDTC": iso(day)})
+    return study
+
+
+def spoil(domain, place=0, **values):
+    """Return a function that changes one record."""
+    return lambda study: study.rows[domain][place].update(values)
+
+
+def extra(domain, **values):
+    """Return a function that adds one record."""
+    return lambda study: study.add(domain, **values)
+
+
+def dies(study):
+    """Let the subject die on day 100, said by DM and DS alike."""
+    spoil("DM", DTHDTC=iso(100), DTHFL="Y")(study)
+    study.add("DS", DSDECOD="DEATH", DSSTDTC=iso(100))
+
+
+def both(*steps):
+    def run(study):
+        for step in steps:
+            step(study)
+
+    return run
+
+
+def second(**changes):
+    """Return a function that adds a second target, then changes the lesion's records."""
+
+    def run(study):
+        values = {"sizes": {-5: 20, 56: 20}, "organ": "LUNG"} | changes
+        study.lesion("T2", values.pop("sizes"), **values)
+
+    return run
+
+
+def by_reader(reader, **values):
+    return extra(
+        "TU", TULNKID="T8", TUORRES="NON-TARGET", TULOC="LUNG", TUDTC=iso(-5), TUEVAL=reader, **values
+    )
+
+
+def non_target(study, first=-5, state="PRESENT"):
+    study.lesion("N1", {first: state, 56: "PRESENT"}, kind="NON-TARGET", organ="LUNG")
+
+
+T9 = {"TRLNKID": "T1", "TRTESTCD": "LDIAM", "TRSTRESU": "mm", "VISITNUM": "2"}
+UNSCHEDULED = {"VISIT": "UNSCHEDULED", "VISITNUM": "99"}
+SPOILED = {
+    # subjects
+    "not treated": (lambda s: s.subject("S-2", start=None), {"NOT_TREATED"}),
+    "registered late": (spoil("DS", DSSTDTC=iso(3)), {"REGISTERED_AFTER_FIRST_DOSE"}),
+    "late consent": (spoil("DM", RFICDTC=iso(1)), {"CONSENT_AFTER_FIRST_DOSE"}),
+    "reference start": (spoil("DM", RFSTDTC=iso(1)), {"REFERENCE_START_DIFFERS"}),
+    "old age": (spoil("DM", AGE="620"), {"AGE_IMPLAUSIBLE"}),
+    "age in words": (spoil("DM", AGE="sixty"), {"AGE_IMPLAUSIBLE"}),
+    "sex": (spoil("DM", SEX="FEMALE"), {"SEX_NOT_KNOWN"}),
+    "flag": (extra("SUPPDM", QNAM="PRIORCHM", QVAL="MAYBE"), {"FLAG_UNREADABLE"}),
+    "ecog": (extra("QS", QSTESTCD="ECOG101", QSORRES="7"), {"ECOG_IMPLAUSIBLE"}),
+    "copy": (extra("AE", AESTDTC=iso(60)), {"RECORD_TWICE"}),
+    "number": (spoil("SV", VISITNUM="one"), {"NUMBER_UNREADABLE", "VISIT_NOT_IN_SV"}),
+    # treatment
+    "dose in words": (extra("EX", EXDOSE="10 mg", EXSTDTC=iso(5), EXTRT="DRUG"), {"DOSE_NOT_A_NUMBER"}),
+    "dose below 0": (extra("EX", EXDOSE="-10", EXSTDTC=iso(5), EXTRT="DRUG"), {"DOSE_NEGATIVE"}),
+    "no dose": (extra("EX", EXSTDTC=iso(5), EXTRT="DRUG"), {"DOSE_MISSING"}),
+    "dose without date": (extra("EX", EXDOSE="10", EXTRT="DRUG"), {"DOSE_WITHOUT_DATE"}),
+    "exposure ends before it starts": (
+        extra("EX", EXDOSE="10", EXTRT="DRUG", EXSTDTC=iso(20), EXENDTC=iso(10)), {"END_BEFORE_START"}),
+    "event ends before it starts": (extra("AE", AESTDTC=iso(20), AEENDTC=iso(10)), {"END_BEFORE_START"}),
+    "undated new therapy": (
+        extra("CM", CMTRT="X", CMCAT="SUBSEQUENT THERAPY"), {"NEW_THERAPY_WITHOUT_DATE"}),
+    "early new therapy": (
+        extra("CM", CMTRT="X", CMCAT="SUBSEQUENT THERAPY", CMSTDTC=iso(-50)), {"NEW_THERAPY_BEFORE_TREATMENT"}),
+    # death
+    "death": (dies, set()),
+    "death without flag": (
+        both(dies, lambda s: s.subject("S-2", death=50), extra("DS", subject="S-2", DSDECOD="DEATH", DSSTDTC=iso(50))),
+        {"DEATH_FLAG_DIFFERS", "BASELINE_MISSING"}),
+    "death in DS only": (extra("DS", DSDECOD="DEATH", DSSTDTC=iso(100)), {"DEATH_NOT_IN_DM"}),
+    "death in SS only": (extra("SS", SSSTRESC="DEAD", SSDTC=iso(100)), {"DEATH_NOT_IN_DM"}),
+    "death in DM only": (
+        both(dies, lambda s: s.subject("S-2", death=50), lambda s: s.rows["DM"][1].update(DTHFL="Y")),
+        {"DEATH_ONLY_IN_DM", "BASELINE_MISSING"}),
+    "treatment ended by death": (
+        both(dies, extra("DS", DSDECOD="DEATH", DSSCAT="TREATMENT", DSSTDTC=iso(99))),
+        set(),
+    ),
+    "two dates of death": (both(dies, lambda s: s.rows["DS"][1].update(DSSTDTC=iso(99))), {"DEATH_DATES_DIFFER"}),
+    "dose after death": (both(dies, extra("EX", EXDOSE="10", EXTRT="DRUG", EXSTDTC=iso(101))), {"DOSE_AFTER_DEATH"}),
+    # dates
+    "scan without a day": (spoil("TR", 1, TRDTC="2020-02"), {"SCAN_DATE_PARTIAL"}),
+    "death without a day": (
+        both(dies, spoil("DM", DTHDTC="2020-04")), {"DEATH_DATE_PARTIAL"}),
+    "contact in the month of treatment": (
+        both(spoil("DS", DSSTDTC=iso(-5)), spoil("EX", EXSTDTC="2020-01-20", EXENDTC="2020-01-21"),
+             spoil("DM", RFSTDTC="2020-01-20"), extra("AE", AESTDTC="2020-01")),
+        {"DATE_PARTIAL", "FILLED_DATE_BOUNDED"}),
+    "visits in the wrong order": (spoil("SV", 1, SVSTDTC=iso(-10)), {"VISIT_ORDER"}),
+    "shared number": (
+        both(*(extra("TR", **{**T9, **UNSCHEDULED, "TRSTRESC": "20", "TRDTC": iso(d)}) for d in (60, 70)),
+             lambda s: s.response(70, "SD")), {"VISIT_NUMBER_SHARED"}),
+    "visit not in SV": (spoil("TR", 1, VISITNUM="7"), {"VISIT_NOT_IN_SV"}),
+    # responses
+    "empty response": (extra("RS", RSTESTCD="OVRLRESP", RSDTC=iso(57)), {"RESPONSE_EMPTY"}),
+    "undated response": (extra("RS", RSTESTCD="OVRLRESP", RSSTRESC="SD"), {"RESPONSE_WITHOUT_DATE"}),
+    "two responses a day": (lambda s: s.response(56, "NE"), {"RESPONSE_TWICE"}),
+    "response without scan": (lambda s: s.response(112, "SD"), {"RESPONSE_WITHOUT_SCAN"}),
+    "scan without response": (
+        lambda s: s.add("TR", **{**T9, "TRSTRESC": "20", "TRDTC": iso(112), "VISITNUM": None}),
+        {"SCAN_WITHOUT_RESPONSE"}),
+    "new lesion, stable": (
+        lambda s: s.lesion("X1", {56: "PRESENT"}, kind="NEW"), {"NEW_LESION_WITHOUT_PD", "RESPONSE_DIFFERS"}),
+    "stop for progression": (extra("DS", DSDECOD="PROGRESSIVE DISEASE", DSSTDTC=iso(60)), {"PROGRESSION_NOT_DOCUMENTED"}),
+    "gap": (
+        both(lambda s: s.response(250, "SD"), extra("TR", **{**T9, "TRSTRESC": "20", "TRDTC": iso(250), "VISITNUM": None})),
+        {"ASSESSMENT_GAP"}),
+    # lesions
+    "another evaluator": (
+        both(by_reader("INDEPENDENT ASSESSOR"),
+             extra("TR", TRLNKID="T8", TRTESTCD="TUMSTATE", TRSTRESC="PRESENT", TRDTC=iso(-5))),
+        {"EVALUATOR_DIFFERS", "EVALUATORS_MIXED"}),
+    "lesion without a name": (spoil("TR", 1, TRLNKID=None), {"LESION_UNNAMED"}),
+    "two types": (extra("TU", TULNKID="T1", TUORRES="NEW", TULOC="LIVER", TUDTC=iso(-4)), {"LESION_TYPE_CHANGED", "NEW_LESION_AT_BASELINE"}),
+    "two organs": (extra("TU", TULNKID="T1", TUORRES="TARGET", TULOC="LUNG", TUDTC=iso(56)), {"LESION_ORGAN_CHANGED"}),
+    "no location": (spoil("TU", TULOC=None), {"LOCATION_MISSING"}),
+    "undated measurement": (extra("TR", **T9, TRSTRESC="20"), {"SCAN_DATE_MISSING"}),
+    "late non-target": (lambda s: non_target(s, first=55), {"NON_TARGET_NO_BASELINE"}),
+    "new at baseline": (lambda s: s.lesion("X1", {-5: "ABSENT"}, kind="NEW"), {"NEW_LESION_AT_BASELINE"}),
+    "bone target": (second(organ="BONE"), {"TARGET_BONE"}),
+    # measurements
+    "no unit": (spoil("TR", 1, TRSTRESU=None), {"UNIT_MISSING"}),
+    "decimal comma": (spoil("TR", 1, TRSTRESC="20,5"), {"DIAMETER_NOT_A_NUMBER", "RESPONSE_DIFFERS"}),
+    "unit within": (spoil("TR", 1, TRSTRESC="20 mm"), {"DIAMETER_NOT_A_NUMBER", "RESPONSE_DIFFERS"}),
+    "half a millimetre": (
+        spoil("TR", 1, TRSTRESC="0.5"), {"DIAMETER_IMPLAUSIBLE", "DIAMETER_JUMP", "RESPONSE_DIFFERS"}),
+    "half a metre": (
+        spoil("TR", 1, TRSTRESC="500"), {"DIAMETER_IMPLAUSIBLE", "DIAMETER_JUMP", "RESPONSE_DIFFERS"}),
+    "mm for cm": (spoil("TR", 1, TRSTRESC="2"), {"DIAMETER_JUMP", "RESPONSE_DIFFERS"}),
+    "cm as cm": (spoil("TR", 1, TRSTRESC="2", TRSTRESU="cm"), set()),
+    "too small": (both(spoil("TR", 0, TRSTRESC="45"), spoil("TR", 1, TRSTRESC="TOO SMALL TO MEASURE"),
+                       spoil("RS", RSSTRESC="PR")), set()),
+    "no result": (spoil("TR", 1, TRSTRESC=None), {"RESULT_MISSING", "RESPONSE_DIFFERS"}),
+    "not done": (both(spoil("TR", 1, TRSTRESC=None, TRSTAT="NOT DONE"), spoil("RS", RSSTRESC="NE")), set()),
+    "odd state": (lambda s: non_target(s, state="SHINY"), {"STATE_UNKNOWN"}),
+    "ultrasound after CT": (spoil("TR", 1, TRMETHOD="ULTRASOUND"), {"METHOD_CHANGED"}),
+    "CT by another name": (spoil("TR", 1, TRMETHOD="SPIRAL CT"), set()),
+    "target on a PET": (second(method="PET/CT SCAN"), {"TARGET_METHOD"}),
+    "long axis of a node": (
+        both(second(organ="LYMPH NODE"), *(spoil("TR", place, TRTESTCD="LDIAM") for place in (2, 3))), {"AXIS_WRONG"}),
+    "measured non-target": (
+        both(non_target, extra("TR", **{**T9, "TRLNKID": "N1", "TRSTRESC": "8", "TRDTC": iso(56)})),
+        {"NON_TARGET_MEASURED"}),
+    "one target left out": (second(sizes={-5: 20}), {"TARGET_NOT_ASSESSED", "RESPONSE_DIFFERS"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "expected"), SPOILED.values(), ids=list(SPOILED))
+def test_one_spoiled_record_raises_exactly_its_queries(study, change, expected):
+    clean(study)
+    change(study)
+    queries = study.queries()
+    queries = queries[queries.CODE.ne("COLUMN_LEFT_OUT")]
+    assert set(queries.CODE) == expected
+    about = queries[queries.USUBJID.notna()]
+    assert about.RECORD.str.len().gt(0).all() and about.MESSAGE.str.len().gt(0).all()
+
+
+def test_a_clean_study_raises_no_query(study):
+    clean(study)
+    assert set(study.queries().CODE) <= {"COLUMN_LEFT_OUT"}
+
+
+def ask(study, edit):
+    """Run the checks on domains changed after they were read."""
+    settings = study.plan()
+    adsl, adtr, adrs = study.derive_adrs(settings)
+    sdtm = study.sdtm()
+    edit(sdtm)
+    return clinical.check_queries(
+        sdtm, adsl, adtr, adrs, clinical.derive_adtte(adsl, adtr, adrs, settings), settings
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "asked"), [("FATAL", True), ("NOT RECOVERED", False), ("NOT FATAL", False)]
+)
+def test_a_fatal_event_without_a_death_is_queried(study, outcome, asked):
+    queries = ask(clean(study), lambda sdtm: sdtm["AE"].__setitem__("AEOUT", outcome))
+    assert queries.CODE.eq("DEATH_NOT_IN_DM").any() == asked
+
+
+def test_how_the_reader_adapted_a_file_is_a_note_with_the_code_of_the_reader(study):
+    queries = ask(
+        clean(study), lambda sdtm: sdtm["AE"].attrs.update(adaptations=[["CSV_DELIMITER", "semicolons"]])
+    )
+    row = queries[queries.CODE.eq("CSV_DELIMITER")].iloc[0]
+    assert (row.SEVERITY, row.DOMAIN, row.MESSAGE) == ("note", "AE", "semicolons")
+    contracts.check("queries_01", queries)
+
+
+def test_a_reappearing_lesion_and_a_pet_only_lesion_are_listed(study):
+    study.subject().lesion("T1", {-5: 20, 56: 0, 112: 2}).lesion(
+        "T2", {-5: 20, 56: 20, 112: 20}, organ="LUNG"
+    )
+    study.lesion("X1", {57: "PRESENT"}, kind="NEW", method="PET/CT SCAN")
+    queries = study.queries().set_index("CODE")
+    assert queries.RECORD["REAPPEARANCE"] == "assessment 2"
+    assert queries.MESSAGE["PET_ONLY_LESION"] == "seen on a PET of 2020-02-27"
+
+
+def test_a_partial_date_is_listed_with_use_rule_result_and_flag(study):
+    clean(study).add("AE", AESTDTC="2020-02").add("LB", LBDTC="2020", LBTESTCD="GLUC")
+    found = study.queries().query("CODE == 'DATE_PARTIAL'").set_index("DOMAIN").MESSAGE
+    assert found["AE"] == "AESTDTC 2020-02 (contact) filled by first_month as 2020-02-01, flag D"
+    # January to December 2020 holds the first dose, so that the filled date is the first dose
+    assert found["LB"] == "LBDTC 2020 (contact) filled by first_month as 2020-01-01, flag M"
+
+
+def test_a_record_without_a_number_is_named_by_what_it_is(study):
+    clean(study).add("EX", EXSEQ=None, EXTRT="DRUG", EXDOSE="-1", EXSTDTC="2020-01-03")
+    found = study.queries().query("CODE == 'DOSE_NEGATIVE'")
+    assert found.RECORD.tolist() == ["EXTRT DRUG EXSTDTC 2020-01-03"]
+
+
+def test_the_order_of_records_changes_no_query(study):
+    two_dates(study)
+    study.add("AE", AESTDTC="2020-02-30").subject("S-2", death=30).alive(40, "S-2")
+    before = study.queries()
+    for rows in study.rows.values():
+        rows.reverse()
+    pd.testing.assert_frame_equal(before, study.queries())
+
+
+def test_the_plan_may_see_a_severity_otherwise(study):
+    impossible(study)
+    queries = study.queries(query_severity={"DATE_IMPOSSIBLE": "note"})
+    assert queries[queries.CODE.eq("DATE_IMPOSSIBLE")].SEVERITY.tolist() == ["note"]
+
+
+@pytest.mark.parametrize("change", [{"DATE_IMPOSIBLE": "note"}, {"DATE_IMPOSSIBLE": "grave"}])
+def test_an_unknown_code_or_severity_of_the_plan_is_refused(study, change):
+    impossible(study)
+    with pytest.raises(plan.PlanError, match="QUERY_SEVERITY_UNKNOWN"):
+        study.queries(query_severity=change)
+
+
+def test_every_code_has_a_severity_a_meaning_and_an_action():
+    codes = query_codes()
+    assert codes.CODE.is_unique and set(codes.CODE) == set(CHECKS)
+    assert codes.SEVERITY.isin(["error", "warning", "note"]).all()
+    assert codes[["MEANING", "ACTION"]].apply(lambda text: text.str.len().gt(5)).all(axis=None)
+
+
+def test_every_code_is_raised_by_a_test_of_this_file():
+    raised = set(TRAPS.values()).union(*(expected for _, expected in SPOILED.values()))
+    elsewhere = {
+        "COLUMN_LEFT_OUT",
+        "REAPPEARANCE",
+        "PET_ONLY_LESION",
+        "LAST_ALIVE_BEFORE_START",
+        "PFS_AFTER_OS",
+    }
+    assert set(CHECKS) == raised | elsewhere

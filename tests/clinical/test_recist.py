@@ -1,12 +1,14 @@
-"""RECIST 1.1: boundaries, every cell of the overall response, assessments. Expected values by hand."""
+"""RECIST 1.1 from lesions: boundaries, reappearance, missing targets, assessments. Expected values by hand.
+
+The table of overall responses is in ``test_recist_table.py``, best responses in ``test_best_response.py``.
+"""
 
 from functools import cache
 
 import pandas as pd
 import pytest
 
-from analysis import plan
-from analysis.clinical import recist, responses
+from analysis.clinical.recist import state_of
 
 from .conftest import Study
 
@@ -30,6 +32,16 @@ BOUNDARIES = [
     ({-5: 20, 56: 0}, ["CR"]),
     ({-5: 20, 56: "NOT EVALUABLE"}, ["NE"]),
     ({-5: 50, 56: "NOT EVALUABLE", 112: 40, 168: 48}, ["NE", "SD", "PD"]),  # an NE visit sets no nadir
+    ({-5: 100, 56: 119.9}, ["SD"]),  # the baseline is the first nadir
+    ({-5: 100, 56: 120}, ["PD"]),
+    ({-5: 100, 56: 110}, ["SD"]),  # 10 mm without 20 %
+    ({-5: 10, 56: 14.9}, ["SD"]),  # 49 % without 5 mm
+    ({-5: 10, 56: 15}, ["PD"]),
+    ({-5: 100, 56: 50, 112: 70, 168: 100}, ["PR", "PD", "PD"]),  # back at the baseline sum is still PD
+    ({-5: 165, 56: 63, 112: 65}, ["PR", "PR"]),  # the example of the RECIST group (recist.eortc.org, SD)
+    ({-5: 20, 56: "TOO SMALL TO MEASURE", 112: 9.9}, ["PR", "PR"]),  # 5 mm are given to it: nadir 5
+    ({-5: 20, 56: "TOO SMALL TO MEASURE", 112: 10}, ["PR", "PD"]),
+    ({-5: 20, 56: 4.4, 112: 4.4}, ["PR", "PR"]),  # measured below 5 mm: the measurement stands
 ]
 
 
@@ -54,6 +66,29 @@ def test_a_node_is_normal_below_ten_millimetres(study, short_axis, expected):
     assert overall(study) == expected
 
 
+def test_a_normal_node_stays_in_the_sum_and_sets_the_nadir(study):
+    study.subject().lesion("T1", {-5: 20, 56: 0, 112: 0})
+    study.lesion("T2", {-5: 20, 56: 9.9, 112: 9.5}, organ="AXILLARY LYMPH NODE")
+    adrs = study.derive_adrs(study.plan())[2].query("PARAMCD == 'OVRLRESP'")
+    assert adrs.AVALC.tolist() == ["CR", "CR"]
+    assert (adrs.SUMDIAM.tolist(), adrs.NADIR.tolist()) == ([9.9, 9.5], [40.0, 9.9])
+
+
+@pytest.mark.parametrize(("short_axis", "expected"), [(14.8, "PR"), (14.9, "PD")])
+def test_a_node_grows_from_its_nadir_of_nearly_ten_millimetres(study, short_axis, expected):
+    study.subject().lesion("T1", {-5: 30, 56: 9.9, 112: short_axis}, organ="AXILLARY LYMPH NODE")
+    study.lesion("NT1", {-5: "PRESENT", 56: "PRESENT", 112: "PRESENT"}, kind="NON-TARGET", organ="BONE")
+    assert overall(study) == ["PR", expected]  # 9.9 + 5 = 14.9 mm
+
+
+def test_a_node_counts_by_its_short_axis_though_the_longest_diameter_is_there_too(study):
+    study.subject().lesion("T1", {-5: 20, 56: 9.9}, organ="AXILLARY LYMPH NODE")
+    for day, size in (("2019-12-27", "30"), ("2020-02-26", "25")):
+        study.add("TR", TRLNKID="T1", TRTESTCD="LDIAM", TRSTRESC=size, TRSTRESU="mm", TRDTC=day)
+    assert study.derive_adrs(study.plan())[2].query("PARAMCD == 'TRGRESP'").SUMDIAM.tolist() == [9.9]
+    assert overall(study) == ["CR"]
+
+
 def test_centimetres_are_converted(study):
     study.subject().lesion("T1", {-5: 2.0, 56: 1.4})
     for row in study.rows["TR"]:
@@ -63,75 +98,87 @@ def test_centimetres_are_converted(study):
     assert overall(study) == ["PR"]
 
 
-@pytest.mark.parametrize(
-    ("rule", "back", "expected"),
-    [
-        ("pd_if_patient_cr", 4.9, ["CR", "PD"]),
-        ("pd_if_patient_cr", 5.0, ["CR", "PD"]),
-        ("always_pd", 4.9, ["CR", "PD"]),
-        ("always_pd", 5.0, ["CR", "PD"]),
-        ("rejoin_sum", 4.9, ["CR", "PR"]),
-        ("rejoin_sum", 5.0, ["CR", "PD"]),
-    ],
-)
-def test_a_target_that_comes_back_after_complete_response(study, rule, back, expected):
-    study.subject().lesion("T1", {-5: 20, 56: 0, 112: back})
-    assert overall(study, reappearance=rule) == expected
+# --- a target that disappeared comes back: 4.9 and 5.0 mm over a nadir of 0 ----------------------------------
+
+RULES = ("pd_if_patient_cr", "always_pd", "rejoin_sum")
+BONE = {"kind": "NON-TARGET", "organ": "BONE"}
+# what the patient must be at day 112 under each of RULES
+BACK_AFTER_CR = {4.9: ("PD", "PD", "PR"), 5.0: ("PD", "PD", "PD")}
+BACK_OTHERWISE = {4.9: ("PR", "PD", "PR"), 5.0: ("PD", "PD", "PD")}
+# her response on day 56, her non-target lesion on days 56 and 112, what follows
+REAPPEARANCE = {
+    "no non-target": ("CR", None, BACK_AFTER_CR),
+    "non-target gone": ("CR", ("ABSENT", "ABSENT"), BACK_AFTER_CR),
+    "non-target there": ("PR", ("PRESENT", "PRESENT"), BACK_OTHERWISE),
+    "non-target not evaluated": ("PR", ("NOT EVALUABLE", "PRESENT"), BACK_OTHERWISE),
+}
+
+
+@cache
+def responses_after_reappearance(rule):
+    """Derive every patient of REAPPEARANCE at once under one rule, one subject a patient and size."""
+    study = Study()
+    for patient, (_, states, expected) in REAPPEARANCE.items():
+        for size in expected:
+            name = f"{patient} {size}"
+            study.subject(name).lesion("T1", {-5: 20, 56: 0, 112: size}, name)
+            if states:
+                study.lesion("NT1", {-5: "PRESENT", 56: states[0], 112: states[1]}, name, **BONE)
+    adrs = study.derive_adrs(study.plan(reappearance=rule))[2]
+    return adrs[adrs.PARAMCD.eq("OVRLRESP")].groupby("USUBJID").AVALC.agg(list)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("size", [4.9, 5.0])
+@pytest.mark.parametrize("patient", REAPPEARANCE)
+def test_a_target_that_comes_back(patient, size, rule):
+    before, _, expected = REAPPEARANCE[patient]
+    assert responses_after_reappearance(rule)[f"{patient} {size}"] == [
+        before,
+        expected[size][RULES.index(rule)],
+    ]
 
 
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [("pd_if_patient_cr", ["PR", "PR"]), ("always_pd", ["PR", "PD"]), ("rejoin_sum", ["PR", "PR"])],
 )
-def test_a_target_that_comes_back_in_a_patient_never_in_complete_response(study, rule, expected):
+def test_one_target_of_two_that_comes_back_rejoins_the_sum_and_is_listed(study, rule, expected):
     study.subject().lesion("T1", {-5: 40, 56: 0, 112: 3}).lesion("T2", {-5: 40, 56: 20, 112: 20})
     assert overall(study, reappearance=rule) == expected
     queries = study.queries(reappearance=rule)
     assert queries.CODE.eq("REAPPEARANCE").sum() == 1
 
 
-def test_a_missing_target_still_lets_progression_be_declared(study):
-    study.subject().lesion("T1", {-5: 20, 56: 60}).lesion("T2", {-5: 20, 56: None})
-    assert overall(study) == ["PD"]
+def test_a_patient_was_in_complete_response_though_a_scan_between_could_not_be_read(study):
+    study.subject().lesion("T1", {-5: 20, 56: 0, 112: "NOT EVALUABLE", 168: 3})
+    assert overall(study) == ["CR", "NE", "PD"]
 
 
-def test_a_missing_target_otherwise_leaves_the_response_open(study):
-    study.subject().lesion("T1", {-5: 20, 56: 10}).lesion("T2", {-5: 20, 56: None})
-    assert overall(study) == ["NE"]
+def test_a_reappearance_is_dated_by_the_scan_that_shows_it(study):
+    study.subject().lesion("T1", {-5: 20, 56: 0, 112: 3}).lesion("T2", {-5: 20, 59: 0, 115: 0})
+    assert study.responses() == [(59, "CR"), (112, "PD")]
 
 
-# Eisenhauer 2009, Table 1 (rows of the specification); None = no such lesion
-@pytest.mark.parametrize(
-    ("target", "non_target", "new", "expected"),
-    [
-        ("CR", "CR", "N", "CR"),
-        ("CR", None, "N", "CR"),
-        ("CR", "NON-CR/NON-PD", "N", "PR"),
-        ("CR", "NE", "N", "PR"),
-        ("PR", "CR", "N", "PR"),
-        ("PR", None, "N", "PR"),
-        ("PR", "NON-CR/NON-PD", "N", "PR"),
-        ("PR", "NE", "N", "PR"),
-        ("SD", "CR", "N", "SD"),
-        ("SD", None, "N", "SD"),
-        ("SD", "NON-CR/NON-PD", "N", "SD"),
-        ("SD", "NE", "N", "SD"),
-        ("NE", "CR", "N", "NE"),
-        ("NE", None, "N", "NE"),
-        ("NE", "NON-CR/NON-PD", "N", "NE"),
-        ("NE", "NE", "N", "NE"),
-        (None, "CR", "N", "CR"),
-        (None, "NON-CR/NON-PD", "N", "NON-CR/NON-PD"),
-        (None, "NE", "N", "NE"),
-        (None, None, "N", "NE"),
-        *[("PD", other, "N", "PD") for other in ("CR", "NON-CR/NON-PD", "NE", "PD", None)],
-        *[(other, "PD", "N", "PD") for other in ("CR", "PR", "SD", "NE", None)],
-        *[(other, "CR", "Y", "PD") for other in ("CR", "PR", "SD", "NE", "PD", None)],
-    ],
-)
-def test_every_cell_of_the_overall_response_table(target, non_target, new, expected):
-    column = lambda value: pd.Series([value], dtype=object)
-    assert recist.overall_response(column(target), column(non_target), column(new)).tolist() == [expected]
+# --- a missing target ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "expected"), [(47.9, "NE"), (48.0, "PD"), (10, "NE"), (0, "NE")])
+def test_with_a_missing_target_only_progression_can_be_said(study, size, expected):
+    study.subject().lesion("T1", {-5: 20, 56: size}).lesion("T2", {-5: 20, 56: None})
+    assert overall(study) == [expected]  # the sum at baseline is 40 mm: PD from 48 mm
+
+
+def test_an_incomplete_sum_sets_no_nadir(study):
+    study.subject().lesion("T1", {-5: 30, 56: 10, 112: 10, 168: 12})
+    study.lesion("T2", {-5: 30, 56: None, 112: 30, 168: 30})
+    adrs = study.derive_adrs(study.plan())[2].query("PARAMCD == 'OVRLRESP'")
+    assert adrs.AVALC.tolist() == ["NE", "PR", "PR"]
+    assert adrs.NADIR.tolist() == [60.0, 60.0, 40.0]
+    assert adrs.SUMDIAM.isna().tolist() == [True, False, False]
+
+
+# --- what belongs to one assessment --------------------------------------------------------------------------
 
 
 def test_an_assessment_spread_over_days_is_one_and_ends_on_its_last_scan(study):
@@ -143,6 +190,62 @@ def test_scans_beyond_the_window_are_two_assessments(study):
     study.subject().lesion("T1", {-5: 20, 56: 14}).lesion("T2", {-3: 20, 71: 14})
     assert study.responses() == [(56, "NE"), (71, "NE")]
     assert study.responses(assessment_window_days=15) == [(71, "PR")]
+
+
+@pytest.mark.parametrize(("second", "expected"), [(70, [(70, "PR")]), (71, [(56, "NE"), (71, "NE")])])
+def test_scans_fourteen_days_apart_are_one_assessment_and_fifteen_days_two(study, second, expected):
+    study.subject().lesion("T1", {-5: 20, 56: 14}).lesion("T2", {-3: 20, second: 14})
+    assert study.responses() == expected
+
+
+def test_the_window_counts_from_the_first_scan_and_does_not_creep(study):
+    study.subject()
+    for name, day in (("T1", 56), ("T2", 66), ("T3", 76)):
+        study.lesion(name, {-5: 20, day: 14})
+    assert study.responses() == [(66, "NE"), (76, "NE")]
+
+
+def test_progression_is_dated_by_the_scan_at_which_the_sum_reaches_it(study):
+    study.subject()
+    for name, day, size in (("T1", 56, 24), ("T2", 59, 36), ("T3", 63, 20)):
+        study.lesion(name, {-5: 20, day: size})
+    assert study.responses() == [(59, "PD")]  # 24 + 20 + 20 = 64, then 24 + 36 + 20 = 80 of 60 mm at baseline
+
+
+def test_growth_seen_on_the_first_day_of_an_assessment_is_dated_there(study):
+    study.subject()
+    for name, day, size in (("T1", 56, 40), ("T2", 59, 20)):
+        study.lesion(name, {-5: 20, day: size})
+    assert study.responses() == [(56, "PD")]  # 40 + 20 (its last diameter) = 60 of 40 mm; on day 59 the same
+
+
+def test_a_non_target_that_comes_back_after_a_complete_response_is_progression(study):
+    study.subject().lesion("T1", {-5: 20, 56: 0, 112: 0})
+    study.lesion("NT1", {-5: "PRESENT", 56: "ABSENT", 112: "PRESENT"}, kind="NON-TARGET", organ="LUNG")
+    assert study.responses() == [(56, "CR"), (112, "PD")]
+    assert study.responses(reappearance="rejoin_sum") == [(56, "CR"), (112, "PR")]
+
+
+def test_a_non_target_that_comes_back_without_a_complete_response_is_none(study):
+    study.subject().lesion("T1", {-5: 20, 56: 10, 112: 10})
+    study.lesion("NT1", {-5: "PRESENT", 56: "ABSENT", 112: "PRESENT"}, kind="NON-TARGET", organ="LUNG")
+    assert study.responses() == [(56, "PR"), (112, "PR")]
+
+
+@pytest.mark.parametrize(("day", "expected"), [(8, True), (9, False), (17, False), (18, True), (120, True)])
+def test_a_new_lesion_on_a_pet_counts_outside_the_windows_of_the_study_pets(study, day, expected):
+    study.subject().lesion(
+        "T1", {-5: 20, 56: 20, 130: 20}
+    )  # study days 10 to 18 are days 9 to 17 after dose 1
+    study.lesion("N1", {day: "PRESENT"}, kind="NEW", organ="BRAIN", method="PET/CT SCAN")
+    assert ((day, "PD") in study.responses()) == expected
+
+
+def test_a_non_target_progression_dates_its_assessment(study):
+    study.subject().lesion("T1", {-5: 20, 56: 20})
+    study.lesion("NT1", {-5: "PRESENT", 59: "UNEQUIVOCAL PROGRESSION"}, **BONE)
+    study.lesion("NT2", {-5: "PRESENT", 61: "PRESENT"}, kind="NON-TARGET", organ="PLEURA")
+    assert study.responses() == [(59, "PD")]
 
 
 def test_progression_is_dated_by_the_earliest_scan_that_shows_it(study):
@@ -167,9 +270,17 @@ def test_an_equivocal_new_lesion_never_confirmed_counts_for_nothing(study):
     assert overall(study) == ["SD", "SD"]
 
 
-def test_progression_only_on_a_study_pet_waits_for_the_scan_that_confirms_it(study):
+# --- progression on a PET ------------------------------------------------------------------------------------
+
+
+def pet_lesion(study, method="FDG-PET/CT"):
+    """A patient with stable disease by CT on day 56 and a new bone lesion on the PET of day 14."""
     study.subject().lesion("T1", {-5: 20, 56: 20})
-    study.lesion("N1", {14: "PRESENT"}, kind="NEW", organ="BONE", method="FDG-PET/CT")
+    return study.lesion("N1", {14: "PRESENT"}, kind="NEW", organ="BONE", method=method)
+
+
+def test_progression_only_on_a_study_pet_waits_for_the_scan_that_confirms_it(study):
+    pet_lesion(study)
     assert study.responses() == [(56, "SD")]
     assert study.responses(pet_only_progression="count")[0] == (14, "PD")
     assert study.queries().CODE.eq("PET_ONLY_LESION").sum() == 1
@@ -177,6 +288,71 @@ def test_progression_only_on_a_study_pet_waits_for_the_scan_that_confirms_it(stu
         "TR", TRLNKID="N1", TRTESTCD="TUMSTATE", TRSTRESC="PRESENT", TRDTC="2020-02-26", TRMETHOD="CT SCAN"
     )
     assert study.responses() == [(56, "PD")]
+
+
+@pytest.mark.parametrize("method", ["CT SCAN", "MRI", "BONE SCAN"])
+def test_the_date_is_that_of_the_first_ct_mri_or_bone_scan_that_confirms_it(study, method):
+    pet_lesion(study)
+    for day, how in (("2020-01-29", "PET SCAN"), ("2020-02-05", method), ("2020-02-26", "CT SCAN")):
+        study.add("TR", TRLNKID="N1", TRTESTCD="TUMSTATE", TRSTRESC="PRESENT", TRDTC=day, TRMETHOD=how)
+    assert study.responses()[0] == (35, "PD")  # 5 February
+
+
+@pytest.mark.parametrize("method", ["PET", "PET SCAN", "PET/CT SCAN", "FDG-PET"])
+def test_a_lesion_marked_on_a_pet_ct_is_seen_on_a_pet(study, method):
+    # the CT of a study PET/CT is a low-dose one; SDTM has no field that says otherwise
+    assert pet_lesion(study, method).responses() == [(56, "SD")]
+
+
+def test_a_lesion_seen_on_ct_the_day_of_the_pet_does_not_rest_on_the_pet(study):
+    pet_lesion(study)
+    study.add(
+        "TR", TRLNKID="N1", TRTESTCD="TUMSTATE", TRSTRESC="PRESENT", TRDTC="2020-01-15", TRMETHOD="CT SCAN"
+    )
+    assert study.responses()[0] == (14, "PD")
+
+
+def test_a_non_target_that_progresses_only_on_a_pet_waits_too(study):
+    study.subject().lesion("T1", {-5: 20, 56: 20}).lesion("NT1", {-5: "PRESENT", 56: "PRESENT"}, **BONE)
+    study.add(
+        "TR", TRLNKID="NT1", TRTESTCD="TUMSTATE", TRSTRESC="PROGRESSION", TRDTC="2020-01-15", TRMETHOD="PET"
+    )
+    assert study.responses() == [(56, "SD")]
+    assert study.responses(pet_only_progression="count") == [(14, "PD"), (56, "SD")]
+
+
+def test_a_target_diameter_counts_on_a_pet_ct_since_it_was_measured_on_the_ct(study):
+    study.subject().lesion("T1", {-5: 20, 56: 14}, method="PET/CT SCAN")
+    assert study.responses() == [(56, "PR")]
+
+
+# --- disease without targets, unscheduled scans, two readers -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("PRESENT", "PRESENT"),
+        ("Unequivocal progression", "PROGRESSION"),
+        ("PD", "PROGRESSION"),
+        ("EQUIVOCAL PROGRESSION", "EQUIVOCAL"),  # only unequivocal progression of a non-target is PD
+        ("NO PROGRESSION", "PRESENT"),
+        ("PRESENT, NO UNEQUIVOCAL PROGRESSION", "PRESENT"),
+        ("WITHOUT PROGRESSION", "PRESENT"),
+        ("NON-CR/NON-PD", "PRESENT"),
+        ("ABSENT", "ABSENT"),
+        ("RESOLVED", "ABSENT"),
+        ("UNRESOLVED", "PRESENT"),
+        ("NOT RESOLVED", "PRESENT"),
+        ("ABSENT, NO PROGRESSION", "ABSENT"),
+        ("EQUIVOCAL", "EQUIVOCAL"),
+        ("UNEQUIVOCAL", "PRESENT"),
+        ("NOT EVALUABLE", None),
+        (None, None),
+    ],
+)
+def test_the_words_for_the_state_of_a_lesion(text, state):
+    assert state_of(pd.Series([text], dtype=object)).tolist() == [state]
 
 
 @pytest.mark.parametrize(
@@ -190,15 +366,42 @@ def test_progression_only_on_a_study_pet_waits_for_the_scan_that_confirms_it(stu
 )
 def test_bone_only_disease_without_targets(study, states, expected):
     study.subject().lesion("NT1", states, kind="NON-TARGET", organ="BONE")
-    tables = study.derive()
-    assert overall(study) == expected
-    assert tables.adsl.BONEONLY.tolist() == ["Y"]
+    adsl, _, adrs = study.derive_adrs(study.plan())
+    assert adrs[adrs.PARAMCD.eq("OVRLRESP")].AVALC.tolist() == expected
+    assert adsl.BONEONLY.tolist() == ["Y"]
 
 
 def test_an_unscheduled_scan_is_an_assessment_of_its_own(study):
     study.subject().lesion("T1", {-5: 20, 56: 14}, VISITNUM="1")
     study.lesion("T2", {-5: 20, 50: 14}, VISITNUM="99.1")
     assert study.responses() == [(50, "NE"), (56, "NE")]
+
+
+def test_unscheduled_visits_that_share_a_number_are_assessments_of_their_own(study):
+    study.subject().lesion("T1", {-5: 20, 56: 20}, VISITNUM="1")
+    for day, size in (("2020-03-01", "20"), ("2020-03-07", "30")):
+        study.add("TR", TRLNKID="T1", TRTESTCD="LDIAM", TRSTRESC=size, TRSTRESU="mm", TRDTC=day,
+                  VISITNUM="99", VISIT="UNSCHEDULED")  # fmt: skip
+    assert study.responses() == [(56, "SD"), (60, "SD"), (66, "PD")]
+
+
+def test_two_dates_under_one_visit_number_are_two_assessments(study):
+    study.subject().lesion("T1", {-5: 20, 56: 14, 112: 20}, VISITNUM="3")
+    assert study.responses() == [(56, "PR"), (112, "PD")]
+
+
+def test_the_lesions_of_two_readers_in_one_file_are_not_mixed(study):
+    accepted = {"EVAL": "INDEPENDENT ASSESSOR", "ACPTFL": "Y", "EVALID": "R1"}
+    study.subject().lesion("T1", {-5: 20, 56: 14})
+    study.add("TU", TULNKID="T1", TUORRES="TARGET", TULOC="LIVER", TUDTC="2019-12-27",
+              **{f"TU{name}": value for name, value in accepted.items()})  # fmt: skip
+    for day, size in (("2019-12-27", "20"), ("2020-02-26", "25")):
+        study.add("TR", TRLNKID="T1", TRTESTCD="LDIAM", TRSTRESC=size, TRSTRESU="mm", TRDTC=day,
+                  **{f"TR{name}": value for name, value in accepted.items()})  # fmt: skip
+    assert study.responses() == [(56, "PR")]
+    assert study.responses(evaluator="INDEPENDENT ASSESSOR") == [(56, "PD")]
+    assert study.responses(evaluator="INDEPENDENT ASSESSOR", reader="R1") == [(56, "PD")]
+    assert study.responses(evaluator="INDEPENDENT ASSESSOR", reader="R2") == []
 
 
 def test_only_accepted_independent_reads_count_when_the_plan_says_so(study):
@@ -214,37 +417,3 @@ def test_only_accepted_independent_reads_count_when_the_plan_says_so(study):
 def test_two_reports_of_one_day_leave_the_worst(study):
     study.subject().response(56, "PD").response(56, "NE").response(56, "SD")
     assert study.responses("RSREP") == [(56, "PD")]
-
-
-# --- best overall response: (days and responses) -> unconfirmed, confirmed
-@pytest.mark.parametrize(
-    ("course", "best", "confirmed"),
-    [
-        ([(56, "PR"), (84, "PR")], "PR", "PR"),
-        ([(56, "PR"), (83, "PR")], "PR", "SD"),  # 27 days
-        ([(56, "PR"), (84, "NE"), (112, "PR")], "PR", "PR"),
-        ([(56, "PR"), (70, "NE"), (84, "NE"), (112, "PR")], "PR", "SD"),
-        ([(56, "PR"), (84, "SD"), (112, "PR")], "PR", "SD"),
-        ([(56, "CR"), (84, "PR")], "CR", "SD"),
-        ([(56, "PR"), (84, "CR")], "CR", "PR"),
-        ([(56, "CR"), (84, "CR")], "CR", "CR"),
-        ([(41, "SD")], "NE", "NE"),
-        ([(42, "SD")], "SD", "SD"),
-        ([(41, "SD"), (56, "PD")], "PD", "PD"),
-        ([(41, "PR"), (56, "PD")], "PR", "PD"),  # too early to be stable, not confirmed
-        ([(56, "PD"), (84, "CR"), (112, "CR")], "PD", "PD"),  # after progression nothing counts
-        ([(56, "NON-CR/NON-PD")], "NON-CR/NON-PD", "NON-CR/NON-PD"),
-        ([], "MISSING", "MISSING"),
-    ],
-)
-def test_best_overall_response(course, best, confirmed):
-    start = pd.Series({"S-1": pd.Timestamp("2020-01-01")})
-    rows = pd.DataFrame(
-        [("S-1", start["S-1"] + pd.Timedelta(days=day), value) for day, value in course],
-        columns=["USUBJID", "ADT", "AVALC"],
-    ).astype({"ADT": "datetime64[ns]"})
-    rules = plan.defaults().clinical
-    found = [
-        responses.best_response(rows, start, rules, confirmed=flag).AVALC.item() for flag in (False, True)
-    ]
-    assert found == [best, confirmed]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.clinical.terms import by_value
+
 _ISO = r"^(?P<year>\d{4})(?:-(?P<month>\d{2}|-)(?:-(?P<day>\d{2}|-))?)?(?:T[\d:.\-+Z]*)?$"
 _YEARS = (1678, 2261)  # what datetime64[ns] can hold
 
@@ -54,6 +56,10 @@ def parse_dates(text: pd.Series) -> pd.DataFrame:
     if not text.notna().any():  # many optional columns are empty
         nothing = pd.Series(pd.NaT, index=text.index, dtype="datetime64[ns]")
         return pd.DataFrame({"FIRST": nothing, "LAST": nothing, "STATUS": MISSING})
+    return by_value(text, _parse)
+
+
+def _parse(text: pd.Series) -> pd.DataFrame:
     values = text.astype("string").str.strip().replace("", pd.NA)
     parts = values.str.extract(_ISO)
     numbers = parts.apply(lambda part: pd.to_numeric(part, errors="coerce"))

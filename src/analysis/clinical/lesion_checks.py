@@ -1,129 +1,158 @@
-"""The data checks of lesions: each takes the evidence and returns what it found, as in `checks`."""
+"""Data checks of lesions: who they are, and what TU and TR call them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from analysis.clinical import lesions, recist
-from analysis.clinical.checks import Evidence, list_rows, no_rows, phrase, record_ids, upper
-from analysis.clinical.sdtm import has_word
+from analysis.clinical import lesions
+from analysis.clinical.checks import (
+    Evidence,
+    found_in,
+    join_rows,
+    list_rows,
+    phrase,
+    query,
+)
+from analysis.clinical.dates import MISSING
+from analysis.clinical.domain_checks import repeated
+from analysis.clinical.terms import by_value
+
+# --- identity -----------------------------------------------------------------------------------------------
 
 
-def _diameters(e: Evidence) -> pd.DataFrame:
-    tr = lesions.select_reads(e.sdtm["TR"], "TR", e.rules)
-    return tr[upper(tr.TRTESTCD).isin(["LDIAM", "SAXIS", "DIAMETER", "DIAM"]).fillna(False)]
+def lesion_types(e: Evidence) -> pd.Series:
+    """Return TARGET, NON-TARGET, NEW or None for each TU record of the plan's evaluator."""
+    tu = e.reads("TU")
+    return e.keep("types", lambda: by_value(tu.TUSTRESC.fillna(tu.TUORRES), lesions.lesion_type))
 
 
-def unknown_unit(e: Evidence) -> pd.DataFrame:
-    """Find diameters in a unit that is neither mm nor cm."""
-    tr = _diameters(e)
-    standard = tr.TRSTRESN.fillna(tr.TRSTRESC)
-    unit = upper(tr.TRSTRESU.where(standard.notna(), tr.TRORRESU))
-    rows = tr[unit.notna() & ~unit.isin(["MM", "CM"])]
-    return list_rows(rows, "TR", record_ids("TR", rows), phrase("diameter in unit {}", unit.loc[rows.index]))
+def _once_a_lesion(frame: pd.DataFrame, link: str) -> pd.DataFrame:
+    return frame[~repeated(frame, ["USUBJID", link])]
 
 
-def negative_diameter(e: Evidence) -> pd.DataFrame:
-    """Find diameters below 0."""
-    tr = _diameters(e)
-    rows = tr[lesions.diameter_mm(tr, e.rules.too_small_mm).lt(0)]
-    return list_rows(rows, "TR", record_ids("TR", rows), "a diameter below 0 mm")
+def _names(frame: pd.DataFrame, link: str) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(frame[["USUBJID", link]].dropna().drop_duplicates())
 
 
-def measured_twice(e: Evidence) -> pd.DataFrame:
-    """Find two diameters of one kind for one lesion and day."""
-    tr = _diameters(e)
-    key = ["USUBJID", "TRLNKID", "TRTESTCD", "TRDTC"]
-    rows = tr[tr.duplicated(key, keep=False)].drop_duplicates(key)
-    return list_rows(rows, "TR", rows.TRLNKID, "measured twice on one day")
+def _unidentified(e: Evidence) -> pd.DataFrame:
+    measured = _once_a_lesion(e.reads("TR"), "TRLNKID").dropna(subset="TRLNKID")
+    known = _names(e.reads("TU"), "TULNKID")
+    return measured[~pd.MultiIndex.from_frame(measured[["USUBJID", "TRLNKID"]]).isin(known)]
 
 
-def lesion_not_in_tu(e: Evidence) -> pd.DataFrame:
-    """Find measured lesions that TU does not identify, once a lesion."""
-    tr = lesions.select_reads(e.sdtm["TR"], "TR", e.rules)
-    tu = lesions.select_reads(e.sdtm["TU"], "TU", e.rules)
-    named = pd.MultiIndex.from_frame(tu[["USUBJID", "TULNKID"]].astype(str))
-    measured = tr[tr.TRLNKID.notna()].drop_duplicates(["USUBJID", "TRLNKID"])
-    rows = measured[~pd.MultiIndex.from_frame(measured[["USUBJID", "TRLNKID"]].astype(str)).isin(named)]
-    return list_rows(rows, "TR", rows.TRLNKID, "measured but not identified in TU")
+def _elsewhere(e: Evidence, rows: pd.DataFrame) -> np.ndarray:
+    every = _names(e.sdtm["TU"], "TULNKID")
+    return pd.MultiIndex.from_frame(rows[["USUBJID", "TRLNKID"]]).isin(every)
 
 
-def unknown_type(e: Evidence) -> pd.DataFrame:
-    """Find lesions that are neither target, non-target nor new."""
-    tu = lesions.select_reads(e.sdtm["TU"], "TU", e.rules)
-    rows = tu[lesions.lesion_type(tu.TUSTRESC.fillna(tu.TUORRES)).isna()]
-    return list_rows(rows, "TU", rows.TULNKID, "neither TARGET, NON-TARGET nor NEW")
+@query(
+    "LESION_NOT_IN_TU",
+    "error",
+    "a measured lesion that TU does not identify",
+    "identify the lesion in TU; its measurements are left out",
+)
+def _lesion_not_in_tu(e: Evidence) -> pd.DataFrame:
+    rows = e.keep("unidentified", lambda: _unidentified(e))
+    rows = rows[~_elsewhere(e, rows)]
+    text = phrase("measured on {}, not in TU", rows.TRDTC)
+    return list_rows(rows, "TR", phrase("TRLNKID {}", rows.TRLNKID), text)
 
 
-def _baseline_targets(e: Evidence) -> pd.DataFrame:
-    base = e.adtr[e.adtr.AVISITN.eq(0) & e.adtr.LESTYPE.eq("TARGET")].dropna(subset="DIAM_MM")
-    return base.drop_duplicates(["USUBJID", "LESIONID"], keep="last")
+@query(
+    "EVALUATOR_DIFFERS",
+    "error",
+    "a lesion measured by one evaluator and identified in TU only by another",
+    "check the evaluator in TU and TR; its measurements are left out",
+)
+def _evaluator_differs(e: Evidence) -> pd.DataFrame:
+    rows = e.keep("unidentified", lambda: _unidentified(e))
+    rows = rows[_elsewhere(e, rows)]
+    text = phrase("measured by {}, identified by another", rows.TREVAL.fillna("no evaluator"))
+    return list_rows(rows, "TR", phrase("TRLNKID {}", rows.TRLNKID), text)
 
 
-def no_baseline(e: Evidence) -> pd.DataFrame:
-    """Find treated subjects without an adequate baseline, where lesions were collected at all."""
-    if e.adtr.empty:
-        return no_rows()
-    base = e.adtr[e.adtr.AVISITN.eq(0) & (e.adtr.LESTYPE.eq("NON-TARGET") | e.adtr.DIAM_MM.notna())]
-    rows = e.adsl[e.adsl.SAFFL.eq("Y") & ~e.adsl.USUBJID.isin(base.USUBJID)]
-    return list_rows(rows, "TR", "", "no adequate baseline assessment")
+@query(
+    "LESION_UNNAMED",
+    "error",
+    "a lesion record without the name that links TU and TR",
+    "give the lesion its link (TULNKID, TRLNKID); the record is left out",
+)
+def _unnamed(e: Evidence) -> pd.DataFrame:
+    pieces = []
+    for domain in ("TU", "TR"):
+        frame = e.reads(domain)
+        rows = frame[frame[f"{domain}LNKID"].isna()]
+        pieces.append(found_in(domain, rows, f"no {domain}LNKID; {domain}DTC {{}}", rows[f"{domain}DTC"]))
+    return join_rows(pieces)
 
 
-def old_baseline(e: Evidence) -> pd.DataFrame:
-    """Find baseline imaging older than the plan allows."""
-    base = e.adtr[e.adtr.AVISITN.eq(0)].groupby("USUBJID", as_index=False).ADT.min()
-    age = (base.USUBJID.map(lesions.start_dates(e.adsl, e.rules)).astype("datetime64[ns]") - base.ADT).dt.days
-    rows = base[age > e.rules.baseline_max_days_before]
-    return list_rows(rows, "TR", "baseline", phrase("{:g} days before time zero", age.loc[rows.index]))
+@query(
+    "LESION_TYPE_UNKNOWN",
+    "error",
+    "a lesion that is neither target, non-target nor new",
+    "call it TARGET, NON-TARGET or NEW in TU; it is left out",
+)
+def _unknown_type(e: Evidence) -> pd.DataFrame:
+    tu = e.reads("TU")
+    rows = tu[lesion_types(e).isna()]
+    said = rows.TUSTRESC.fillna(rows.TUORRES).fillna("empty")
+    return found_in("TU", rows, "lesion {} is {}", rows.TULNKID, said)
 
 
-def target_no_baseline(e: Evidence) -> pd.DataFrame:
-    """Find target lesions without a diameter at baseline."""
-    targets = e.adtr[e.adtr.LESTYPE.eq("TARGET")].drop_duplicates(["USUBJID", "LESIONID"])
-    have = pd.MultiIndex.from_frame(_baseline_targets(e)[["USUBJID", "LESIONID"]])
-    rows = targets[~pd.MultiIndex.from_frame(targets[["USUBJID", "LESIONID"]]).isin(have)]
-    return list_rows(rows, "TR", rows.LESIONID, "a target lesion without a baseline diameter")
+def _changed(e: Evidence, values: pd.Series, wanted: pd.Series) -> pd.DataFrame:
+    tu = e.reads("TU")
+    rows = tu[wanted & tu.TULNKID.notna()][["USUBJID", "TULNKID"]].assign(VALUE=values).dropna()
+    rows = rows.drop_duplicates()
+    rows = rows[rows.duplicated(["USUBJID", "TULNKID"], keep=False)]
+    both = rows.groupby(["USUBJID", "TULNKID"], as_index=False).agg(
+        VALUE=("VALUE", lambda found: " and ".join(sorted(found)))
+    )
+    return list_rows(both, "TU", phrase("TULNKID {}", both.TULNKID), both.VALUE)
 
 
-def not_measurable(e: Evidence) -> pd.DataFrame:
-    """Find targets below 10 mm, or nodes below 15 mm short axis, at baseline."""
-    base = _baseline_targets(e)
-    node = has_word(base.ORGAN, e.rules.node_words)
-    least = np.where(node, e.rules.node_target_min_mm, e.rules.target_min_mm)
-    rows = base[least - e.rules.tolerance_mm > base.DIAM_MM]
-    return list_rows(rows, "TR", rows.LESIONID, phrase("{:g} mm at baseline", rows.DIAM_MM))
+@query(
+    "LESION_TYPE_CHANGED",
+    "warning",
+    "a lesion that TU calls by two types, such as target and new",
+    "keep one type a lesion; a target stays one to the end",
+)
+def _type_changed(e: Evidence) -> pd.DataFrame:
+    return _changed(e, lesion_types(e), lesion_types(e).notna())
 
 
-def too_many_targets(e: Evidence) -> pd.DataFrame:
-    """Find subjects with more targets than RECIST 1.1 allows."""
-    count = _baseline_targets(e).groupby("USUBJID").size().rename("N").reset_index()
-    rows = count[e.rules.max_targets < count.N]
-    return list_rows(rows, "TU", "", phrase("{} target lesions", rows.N))
+@query(
+    "LESION_ORGAN_CHANGED",
+    "warning",
+    "a lesion that TU places in two organs",
+    "check whether two lesions share a name",
+)
+def _organ_changed(e: Evidence) -> pd.DataFrame:
+    tu = e.reads("TU")
+    return _changed(e, tu.TULOC.str.strip().str.upper(), tu.TULOC.notna())
 
 
-def too_many_in_organ(e: Evidence) -> pd.DataFrame:
-    """Find organs with more targets than RECIST 1.1 allows."""
-    count = _baseline_targets(e).groupby(["USUBJID", "ORGAN"]).size().rename("N").reset_index()
-    rows = count[e.rules.max_targets_per_organ < count.N]
-    return list_rows(rows, "TU", rows.ORGAN, phrase("{} target lesions in one organ", rows.N))
+@query(
+    "LOCATION_MISSING",
+    "warning",
+    "a target lesion without a location: it cannot be told whether it is a node",
+    "give the location (TULOC); without it the longest diameter counts",
+)
+def _no_location(e: Evidence) -> pd.DataFrame:
+    tu = e.reads("TU")
+    rows = tu[tu.TULOC.isna() & lesion_types(e).eq("TARGET")]
+    return found_in("TU", rows, "target {} without TULOC", rows.TULNKID)
 
 
-def reappearance(e: Evidence) -> pd.DataFrame:
-    """List assessments where the rules on reappearing lesions give different responses."""
-    by_rule = {}
-    for choice in ("pd_if_patient_cr", "always_pd", "rejoin_sum"):
-        rules = e.plan.override({"clinical.reappearance": choice}).clinical
-        by_rule[choice] = recist.derive_responses(e.adtr, rules).set_index(["USUBJID", "AVISITN"]).OVRLRESP
-    wide = pd.DataFrame(by_rule)
-    rows = wide[wide.nunique(axis=1).gt(1)].reset_index()
-    message = phrase("; ".join(f"{choice} {{}}" for choice in by_rule), *(rows[choice] for choice in by_rule))
-    return list_rows(rows, "ADTR", phrase("assessment {:g}", rows.AVISITN), message)
-
-
-def pet_only(e: Evidence) -> pd.DataFrame:
-    """List new or non-target lesions that a PET alone shows after time zero, once a lesion."""
-    records = lesions.lesion_records(e.sdtm, e.rules)
-    late = records.USUBJID.map(lesions.start_dates(e.adsl, e.rules)).astype("datetime64[ns]") < records.ADT
-    rows = records[late & records.PET & records.LESTYPE.eq("NEW")].drop_duplicates(["USUBJID", "LESIONID"])
-    return list_rows(rows, "TR", rows.LESIONID, "a new lesion seen on a PET")
+@query(
+    "SCAN_DATE_MISSING",
+    "error",
+    "a measurement or a new lesion without a date",
+    "give the date of the scan; the record belongs to no assessment until then",
+)
+def _undated(e: Evidence) -> pd.DataFrame:
+    tr, tu = e.reads("TR"), e.reads("TU")
+    tr = tr[e.parsed("TR", "TRDTC").STATUS.loc[tr.index].eq(MISSING)]
+    new = tu[e.parsed("TU", "TUDTC").STATUS.loc[tu.index].eq(MISSING) & lesion_types(e).eq("NEW")]
+    measured = found_in("TR", tr, "{} {} without TRDTC", tr.TRLNKID, tr.TRTESTCD)
+    return join_rows([measured, found_in("TU", new, "new lesion {} without TUDTC", new.TULNKID)])

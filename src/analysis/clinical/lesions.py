@@ -8,25 +8,43 @@ import numpy as np
 import pandas as pd
 
 from analysis import plan as plans
-from analysis.clinical.dates import impute_dates
 from analysis.clinical.recist import number_assessments, state_of
-from analysis.clinical.sdtm import has_word
+from analysis.clinical.sdtm import Problem, SdtmError
+from analysis.clinical.subjects import assessment_dates
+from analysis.clinical.terms import by_value, has_word, is_word, number_groups, to_number, upper
 
 ADTR_COLUMNS = ["STUDYID", "USUBJID", "ADT", "AVISITN", "LESIONID", "ORGAN", "LESTYPE", "DIAM_MM", "STATE"]
 # which diameter counts: nodes by their short axis, all else by the longest diameter
 _DIAMETERS = {"LDIAM": 1, "DIAMETER": 2, "DIAM": 2, "SAXIS": 3}
 _NODE_DIAMETERS = {"SAXIS": 1, "DIAMETER": 2, "DIAM": 2, "LDIAM": 3}
 _STATES = ("TUMSTATE",)
+_KEY = ["USUBJID", "ADT", "LESIONID"]
 _MM = {"MM": 1.0, "CM": 10.0}
 
 
 def derive_adtr(
-    sdtm: Mapping[str, pd.DataFrame], adsl: pd.DataFrame, plan: plans.Plan | None = None
+    sdtm: Mapping[str, pd.DataFrame],
+    adsl: pd.DataFrame,
+    plan: plans.Plan | None = None,
+    *,
+    records: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Derive ADTR: one row a subject, lesion and scan date, with the number of its assessment.
 
-    Reads of the plan's evaluator only. New and non-target lesions seen after baseline on a PET only are left
-    out unless the plan counts them. A lesion too small to measure gets the plan's diameter.
+    Reads of the plan's evaluator only. What is seen on a study PET alone is left out unless the plan counts
+    it: exposure and outcome would be one scan. A lesion too small to measure gets the plan's diameter.
+
+    Parameters
+    ----------
+    sdtm : mapping of str to DataFrame
+        Domains; TU and TR are used.
+    adsl : DataFrame
+        As `derive_adsl` returns it.
+    plan : Plan, optional
+        Sections `clinical`, `design` and `visits`.
+    records : DataFrame, optional
+        What `lesion_records` gives for `sdtm` and this plan, if it is at hand: plans that differ only in
+        `pet_only_progression`, `assessment_window_days` or the time zero share it.
 
     Returns
     -------
@@ -36,15 +54,59 @@ def derive_adtr(
     """
     plan = plan or plans.defaults()
     rules = plan.clinical
-    lesions = lesion_records(sdtm, rules)
+    lesions = lesion_records(sdtm, rules) if records is None else records
+    lesions = lesions[lesions.USUBJID.isin(adsl.USUBJID)]
     start = start_dates(adsl, rules)
-    late = lesions.USUBJID.map(start).astype("datetime64[ns]") < lesions.ADT
     if rules.pet_only_progression == "ignore":
-        lesions = lesions[~(lesions.PET & late & lesions.LESTYPE.ne("TARGET"))].reset_index(drop=True)
+        lesions = lesions[~on_study_pet(lesions, start, plan)]
+    lesions = lesions.reset_index(drop=True)
     lesions["AVISITN"] = number_assessments(lesions, start, rules.assessment_window_days)
     lesions["STUDYID"] = lesions.USUBJID.map(adsl.set_index("USUBJID").STUDYID)
-    known = lesions[lesions.USUBJID.isin(adsl.USUBJID)]
-    return known.sort_values(["USUBJID", "ADT", "LESIONID"], ignore_index=True)[ADTR_COLUMNS]
+    return lesions[ADTR_COLUMNS]
+
+
+def on_study_pet(lesions: pd.DataFrame, start: pd.Series, plan: plans.Plan) -> pd.Series:
+    """Tell which records come from a study PET after baseline: a PET within the window of a planned one.
+
+    Any other PET is imaging like any: RECIST 1.1 lets a new lesion on FDG-PET count.
+
+    Parameters
+    ----------
+    lesions : DataFrame
+        USUBJID ADT PET, as `lesion_records` returns them.
+    start : Series
+        Time zero by USUBJID.
+    plan : Plan
+        Sections `design` (followup_visits) and `visits` (their windows, study days; day 1 is time zero).
+    """
+    day = (lesions.ADT - lesions.USUBJID.map(start).astype("datetime64[ns]")).dt.days + 1
+    inside = pd.Series(False, index=lesions.index)
+    for visit in plan.design.followup_visits:
+        inside |= day.between(*getattr(plan.visits, f"{visit.lower()}_window"))
+    return lesions.PET & inside
+
+
+def check_reads(sdtm: Mapping[str, pd.DataFrame], rules) -> None:
+    """Refuse a plan whose evaluator, or reader, made none of the reads that feed PFS.
+
+    Raises
+    ------
+    SdtmError
+        NO_READS, with whose reads there are; without it every subject would count as never assessed.
+    """
+    reported = rules.tte_rules[rules.endpoint_rules]["responses"][rules.response_source] == "RSREP"
+    domain = "RS" if reported else "TR"
+    frame = sdtm[domain]
+    if frame.empty or len(select_reads(frame, domain, rules)):
+        return
+    who = frame[f"{domain}EVAL"].fillna("(blank)") + " " + frame[f"{domain}EVALID"].fillna("")
+    there = ", ".join(f"{name.strip()} ({count})" for name, count in who.value_counts().head(8).items())
+    asked = " ".join(filter(None, [rules.evaluator, rules.reader and f"reader {rules.reader!r}"]))
+    message = (
+        f"no record of {asked} (independent reads need {domain}ACPTFL Y); there are {there}; "
+        "choose another clinical.evaluator or clinical.reader"
+    )
+    raise SdtmError([Problem("NO_READS", domain, f"{domain}EVAL", message)])
 
 
 def start_dates(adsl: pd.DataFrame, rules) -> pd.Series:
@@ -57,13 +119,12 @@ def select_reads(frame: pd.DataFrame, domain: str, rules) -> pd.DataFrame:
 
     Independent reads must be the accepted ones; the plan's `reader`, if named, must have made them.
     """
-    evaluator = frame[f"{domain}EVAL"].astype("string").str.upper().fillna("INVESTIGATOR")
-    keep = evaluator.eq(rules.evaluator)
+    keep = is_word(frame[f"{domain}EVAL"].fillna("INVESTIGATOR"), [rules.evaluator])
     if rules.evaluator != "INVESTIGATOR":
-        keep &= frame[f"{domain}ACPTFL"].astype("string").str.upper().eq("Y").fillna(False)
+        keep &= is_word(frame[f"{domain}ACPTFL"], ["Y"])
         if rules.reader:
-            keep &= frame[f"{domain}EVALID"].astype("string").eq(rules.reader).fillna(False)
-    return frame[keep.astype(bool)]
+            keep &= frame[f"{domain}EVALID"].eq(rules.reader)
+    return frame if keep.all() else frame[keep]
 
 
 def lesion_records(sdtm: Mapping[str, pd.DataFrame], rules) -> pd.DataFrame:
@@ -72,21 +133,20 @@ def lesion_records(sdtm: Mapping[str, pd.DataFrame], rules) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        USUBJID LESIONID ADT ORGAN LESTYPE DIAM_MM STATE UNSCHED PET; a lesion of TU that TR never mentions on
-        its TU date (a new or a non-target lesion) is PRESENT on that date.
+        USUBJID ADT LESIONID ORGAN LESTYPE DIAM_MM STATE UNSCHED PET, sorted by subject, date and lesion; a
+        lesion of TU that TR never mentions on its TU date (a new or a non-target lesion) is PRESENT on that
+        date.
     """
-    identified = _identify(select_reads(sdtm["TU"], "TU", rules), rules)
-    facts = identified.drop_duplicates(["USUBJID", "LESIONID"])[
-        ["USUBJID", "LESIONID", "ORGAN", "LESTYPE", "PET"]
-    ]
-    measured = _measure(select_reads(sdtm["TR"], "TR", rules), facts, rules)
-    seen = identified[["USUBJID", "LESIONID", "ADT", "ORGAN", "LESTYPE", "UNSCHED", "PET"]]
-    have = pd.MultiIndex.from_frame(measured[["USUBJID", "LESIONID", "ADT"]])
-    new = seen[~pd.MultiIndex.from_frame(seen[["USUBJID", "LESIONID", "ADT"]]).isin(have)]
-    new = new.drop_duplicates(["USUBJID", "LESIONID", "ADT"]).assign(DIAM_MM=np.nan, STATE="PRESENT")
-    new.loc[new.LESTYPE.eq("TARGET"), "STATE"] = None
-    pieces = [piece for piece in (measured, new) if len(piece)]
-    return pd.concat(pieces, ignore_index=True) if pieces else measured
+    identified = _identify(sdtm, rules)
+    facts = identified.drop_duplicates(["USUBJID", "LESIONID"], ignore_index=True)
+    readings = _read(sdtm, facts, rules)
+    keys = pd.concat([readings[_KEY], identified[_KEY]], ignore_index=True)
+    number = number_groups(*(keys[name] for name in _KEY))  # of a record, in the order of the result
+    readings.index, identified.index = number[: len(readings)], number[len(readings) :]
+    measured = _measure(readings, facts)
+    pieces = [piece for piece in (measured, _seen_only(identified, measured.index)) if len(piece)]
+    records = pd.concat(pieces).sort_index() if pieces else measured
+    return records.reset_index(drop=True)
 
 
 def diameter_mm(tr: pd.DataFrame, too_small_mm: float) -> pd.Series:
@@ -96,16 +156,20 @@ def diameter_mm(tr: pd.DataFrame, too_small_mm: float) -> pd.Series:
     done, not evaluable or of an unknown unit is missing.
     """
     standard = tr.TRSTRESN.fillna(tr.TRSTRESC)
-    text = standard.fillna(tr.TRORRES).astype("string").str.upper()
-    unit = tr.TRSTRESU.where(standard.notna(), tr.TRORRESU).astype("string").str.upper()
-    value = pd.to_numeric(text, errors="coerce").astype(float) * unit.fillna("MM").map(_MM).astype(float)
+    text = standard.fillna(tr.TRORRES)
+    unit = upper(tr.TRSTRESU.where(standard.notna(), tr.TRORRESU)).fillna("MM")
+    value = to_number(text) * by_value(unit, lambda v: v.map(_MM).astype(float))
     value = value.mask(has_word(text, ["TOO SMALL"]), too_small_mm)
     value = value.mask(state_of(text).eq("ABSENT") & value.isna(), 0.0)
-    return value.mask(tr.TRSTAT.astype("string").str.upper().eq("NOT DONE").fillna(False))
+    return value.mask(is_word(tr.TRSTAT, ["NOT DONE"]))
 
 
 def lesion_type(text: pd.Series) -> pd.Series:
     """Reduce the words of TU to TARGET, NON-TARGET, NEW or None."""
+    return by_value(text, _lesion_type)
+
+
+def _lesion_type(text: pd.Series) -> pd.Series:
     words = text.astype("string").str.upper()
     found = np.select(
         [words.str.startswith(start).fillna(False) for start in ("NON", "NEW", "TARGET")],
@@ -115,66 +179,103 @@ def lesion_type(text: pd.Series) -> pd.Series:
     return pd.Series(found, index=text.index, dtype=object).replace("", None)
 
 
-def _identify(tu: pd.DataFrame, rules) -> pd.DataFrame:
+def _identify(sdtm: Mapping[str, pd.DataFrame], rules) -> pd.DataFrame:
+    """Read TU: what each lesion is, the earliest record of a lesion first."""
+    tu = select_reads(sdtm["TU"], "TU", rules)
     rows = pd.DataFrame(
         {
             "USUBJID": tu.USUBJID,
             "LESIONID": tu.TULNKID,
-            "ADT": impute_dates(tu.TUDTC, rules.imputation["assessment"]).DATE,
+            "ADT": assessment_dates(sdtm, "TU", rules, tu).DATE,
             "ORGAN": tu.TULOC,
             "LESTYPE": lesion_type(tu.TUSTRESC.fillna(tu.TUORRES)),
             "UNSCHED": is_unscheduled(tu),
             "PET": has_word(tu.TUMETHOD, rules.pet_method_words),
+            "SEQ": to_number(tu.TUSEQ),
+        }
+    ).dropna(subset=["LESIONID", "LESTYPE"])
+    # every column takes part, so that the order of the file decides nothing
+    order = number_groups(*(rows[name] for name in ["USUBJID", "LESIONID", "ADT", "LESTYPE", "SEQ", "PET"]),
+                          *(rows[name] for name in ["UNSCHED", "ORGAN"]))  # fmt: skip
+    return rows.iloc[np.argsort(order)].reset_index(drop=True)
+
+
+def _read(sdtm: Mapping[str, pd.DataFrame], facts: pd.DataFrame, rules) -> pd.DataFrame:
+    """Read TR: the records of lesions that TU identifies; FACT is the place of the lesion in `facts`."""
+    tr = select_reads(sdtm["TR"], "TR", rules)
+    found = _find_lesions(tr, facts)
+    tr, fact = tr[found >= 0], found[found >= 0]
+    node = has_word(facts.ORGAN, rules.node_words).to_numpy()[fact]
+    test = upper(tr.TRTESTCD)
+    of_node, of_other = (
+        by_value(test, lambda v, rank=rank: v.map(rank).astype(float))
+        for rank in (_NODE_DIAMETERS, _DIAMETERS)
+    )
+    by_pet = has_word(tr.TRMETHOD, rules.pet_method_words)
+    return pd.DataFrame(
+        {
+            "USUBJID": tr.USUBJID,
+            "LESIONID": tr.TRLNKID,
+            "ADT": assessment_dates(sdtm, "TR", rules, tr).DATE,
+            "FACT": fact,
+            "SEQ": to_number(tr.TRSEQ).fillna(-np.inf),  # a record without a number comes before all others
+            "UNSCHED": is_unscheduled(tr),
+            "PET": by_pet | (facts.PET.to_numpy()[fact] & tr.TRMETHOD.isna()),
+            "WANTED": of_node.where(node, of_other),
+            "MM": diameter_mm(tr, rules.too_small_mm),
+            "IS_STATE": is_word(test, _STATES),
+            "TEXT": tr.TRSTRESC.fillna(tr.TRORRES),
         }
     )
-    order = ["USUBJID", "LESIONID", "ADT", "LESTYPE"]
-    return rows.dropna(subset=["LESIONID", "LESTYPE"]).sort_values(order, ignore_index=True)
 
 
-def _measure(tr: pd.DataFrame, facts: pd.DataFrame, rules) -> pd.DataFrame:
-    rows = tr.assign(
-        LESIONID=tr.TRLNKID,
-        ADT=impute_dates(tr.TRDTC, rules.imputation["assessment"]).DATE,
-        TEST=tr.TRTESTCD.astype("string").str.upper(),
-        SEQ=pd.to_numeric(tr.TRSEQ, errors="coerce"),
-        UNSCHED=is_unscheduled(tr),
-        MM=diameter_mm(tr, rules.too_small_mm),
-        TEXT=tr.TRSTRESC.fillna(tr.TRORRES),
-    ).merge(facts, on=["USUBJID", "LESIONID"], validate="m:1")
-    key = ["USUBJID", "LESIONID", "ADT"]
-    rows["PET"] = has_word(rows.TRMETHOD, rules.pet_method_words) | (rows.TRMETHOD.isna() & rows.PET)
-    shared = rows.sort_values("SEQ").drop_duplicates(key, keep="last")[[*key, "ORGAN", "LESTYPE"]]
-    flags = rows.groupby(key, as_index=False, dropna=False).agg(
-        UNSCHED=("UNSCHED", "all"), PET=("PET", "all")
+def _find_lesions(tr: pd.DataFrame, facts: pd.DataFrame) -> np.ndarray:
+    """Return the place in `facts` of the lesion of each record of TR, -1 where TU does not identify it."""
+    number = number_groups(
+        pd.concat([facts.USUBJID, tr.USUBJID]).to_numpy(), pd.concat([facts.LESIONID, tr.TRLNKID]).to_numpy()
     )
-    for name, values in (("DIAM_MM", _diameters(rows, rules)), ("STATE", _states(rows))):
-        shared = shared.merge(values.rename(columns={"VALUE": name}), how="left", on=key, validate="1:1")
-    absent = shared.DIAM_MM.isna() & shared.LESTYPE.eq("TARGET") & state_of(shared.STATE).eq("ABSENT")
-    shared["DIAM_MM"] = shared.DIAM_MM.mask(absent, 0.0)
-    return shared.merge(flags, on=key, validate="1:1")
+    place = np.full(len(number), -1)
+    place[number[: len(facts)]] = np.arange(len(facts))
+    return place[number[len(facts) :]]
 
 
-def _diameters(rows: pd.DataFrame, rules) -> pd.DataFrame:
-    node = has_word(rows.ORGAN, rules.node_words)
-    rank = rows.TEST.map(_NODE_DIAMETERS).where(node, rows.TEST.map(_DIAMETERS))
-    found = rows.assign(RANK=rank, VALUE=rows.MM)[rank.notna()]
-    # two records of one lesion and day: the measured one, then the wanted diameter, then the last record
-    found = found.assign(EMPTY=found.VALUE.isna()).sort_values(
-        ["EMPTY", "RANK", "SEQ"], ascending=[True, True, False]
-    )
-    return found.drop_duplicates(["USUBJID", "LESIONID", "ADT"])[["USUBJID", "LESIONID", "ADT", "VALUE"]]
+def _measure(readings: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
+    """Reduce the readings to one row a record (the index): its diameter, state, method and visit."""
+    rows = readings[~readings.index.duplicated()]
+    lesion = facts.iloc[rows.FACT].set_axis(rows.index)
+    out = rows[_KEY].assign(ORGAN=lesion.ORGAN, LESTYPE=lesion.LESTYPE)
+    # two records of one lesion and day: the measured one, the wanted diameter, the last record, the largest
+    sizes = readings[readings.WANTED.notna()]
+    best = _first_of_record(sizes, sizes.MM.isna(), sizes.WANTED, -sizes.SEQ, -sizes.MM)
+    out["DIAM_MM"] = best.MM
+    states = readings[readings.IS_STATE]
+    severity = number_groups(state_of(states.TEXT).fillna(""), states.TEXT)  # the states sort by severity
+    last = _first_of_record(states, -states.SEQ, -severity)
+    out["STATE"] = last.TEXT.reindex(out.index).astype(object)
+    out["STATE"] = out.STATE.where(out.STATE.notna(), None)
+    absent = out.DIAM_MM.isna() & out.LESTYPE.eq("TARGET") & state_of(out.STATE).eq("ABSENT")
+    out["DIAM_MM"] = out.DIAM_MM.mask(absent, 0.0)
+    for name in ("UNSCHED", "PET"):  # only where all of its readings are
+        out[name] = ~out.index.isin(readings.index[~readings[name]])
+    return out
 
 
-def _states(rows: pd.DataFrame) -> pd.DataFrame:
-    found = (
-        rows[rows.TEST.isin(_STATES)]
-        .sort_values("SEQ")
-        .drop_duplicates(["USUBJID", "LESIONID", "ADT"], keep="last")
-    )
-    return found.rename(columns={"TEXT": "VALUE"})[["USUBJID", "LESIONID", "ADT", "VALUE"]]
+def _first_of_record(rows: pd.DataFrame, *order) -> pd.DataFrame:
+    """Select the row of each record (the index) that comes first by `order`."""
+    if rows.index.is_unique:
+        return rows
+    sorted_rows = rows.iloc[np.lexsort((*reversed(order), rows.index))]
+    return sorted_rows[~sorted_rows.index.duplicated()]
+
+
+def _seen_only(identified: pd.DataFrame, measured: pd.Index) -> pd.DataFrame:
+    """Return the records of TU on days without a reading of that lesion."""
+    new = identified[~(identified.index.isin(measured) | identified.index.duplicated())]
+    state = np.where(new.LESTYPE.eq("TARGET"), None, "PRESENT")
+    return new.drop(columns="SEQ").assign(DIAM_MM=np.nan, STATE=state)
 
 
 def is_unscheduled(frame: pd.DataFrame) -> pd.Series:
     """Tell which records belong to no planned visit: by the visit's name, or a fractional VISITNUM."""
-    number = pd.to_numeric(frame.VISITNUM, errors="coerce")
+    number = to_number(frame.VISITNUM)
     return has_word(frame.VISIT, ["UNSCHED"]) | (number.notna() & number.mod(1).ne(0))

@@ -1,108 +1,35 @@
-"""Queries to the data manager and the ledger of what was set aside. A query never changes a value."""
+"""Queries to the data manager: every data check in one call. A query never changes a value.
+
+A correction answers a query; it is no query itself. What was corrected stands in the audit trail
+(`corrections`), and the query is gone once its data are right.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import pandas as pd
 
 from analysis import plan as plans
-from analysis.clinical import checks, lesion_checks
-from analysis.clinical.checks import Evidence
+from analysis.clinical import (  # noqa: F401 - each module enters its checks into the table
+    baseline_checks,
+    date_checks,
+    death_checks,
+    domain_checks,
+    lesion_checks,
+    measure_checks,
+    method_checks,
+    response_checks,
+    subject_checks,
+    visit_checks,
+)
+from analysis.clinical.checks import CHECKS, FOUND, READER, SEVERITIES, Evidence, join_rows
+from analysis.clinical.ledger import EXCLUSION_COLUMNS, STEP
+
+__all__ = ["CHECKS", "EXCLUSION_COLUMNS", "QUERY_COLUMNS", "STEP", "check_queries", "query_codes"]
 
 QUERY_COLUMNS = ["STEP", "CODE", "SEVERITY", "USUBJID", "DOMAIN", "RECORD", "MESSAGE", "ACTION"]
-EXCLUSION_COLUMNS = ["STEP", "USUBJID", "AVISIT", "ITEM", "CODE", "REASON"]
-STEP = "01"
-
-
-@dataclass(frozen=True)
-class Check:
-    """A kind of query: how grave it is, what to do, and how to find it."""
-
-    severity: str
-    action: str
-    find: Callable[[Evidence], pd.DataFrame]
-
-
-CHECKS: dict[str, Check] = {
-    "SUBJECT_NOT_IN_DM": Check("error", "add the subject to DM or remove the records", checks.not_in_dm),
-    "DATE_IMPOSSIBLE": Check(
-        "error", "give the day that was meant; the record has no date until then", checks.impossible
-    ),
-    "DATE_NOT_ISO": Check("error", "write the date as YYYY-MM-DD", checks.not_iso),
-    "DATE_PARTIAL": Check("note", "complete the date if the source has it", checks.partial),
-    "FIRST_DOSE_PARTIAL": Check(
-        "error", "give the day of first dose: it is time zero and is never filled", checks.first_dose
-    ),
-    "DEATH_BEFORE_CONTACT": Check(
-        "error", "check the date of death against the later record", checks.death_before_contact
-    ),
-    "DEATH_WITHOUT_DATE": Check("error", "give the date of death", checks.death_without_date),
-    "ASSESSMENT_AFTER_DEATH": Check(
-        "error", "check the scan date and the date of death", checks.assessed_after_death
-    ),
-    "PROGRESSION_BEFORE_TREATMENT": Check(
-        "warning",
-        "check the response and its date; it counts for nothing",
-        checks.progression_before_treatment,
-    ),
-    "LAST_ALIVE_BEFORE_START": Check(
-        "warning", "add a contact after the start of treatment", checks.alive_before_start
-    ),
-    "AFTER_CUTOFF": Check(
-        "note", "none: the record lies after the data cut-off and does not enter", checks.after_cutoff
-    ),
-    "VISIT_TWO_DATES": Check(
-        "warning", "check the dates; the records form separate assessments", checks.two_dates
-    ),
-    "RESPONSE_UNKNOWN": Check(
-        "error", "replace the response by a RECIST 1.1 term; it is left out", checks.unknown_response
-    ),
-    "RESPONSE_AFTER_PD": Check(
-        "warning", "check the progression; the first one stands", checks.response_after_pd
-    ),
-    "RESPONSE_DIFFERS": Check(
-        "warning", "the plan says which one counts; reconcile if one is wrong", checks.response_differs
-    ),
-    "EVALUATORS_MIXED": Check(
-        "note", "none: only the reads of the plan's evaluator count", checks.other_evaluators
-    ),
-    "SCREEN_FAILURE_TREATED": Check("error", "check the arm and the doses", checks.treated_screen_failure),
-    "UNIT_UNKNOWN": Check(
-        "error", "give the diameter in mm or cm; it is missing until then", lesion_checks.unknown_unit
-    ),
-    "DIAMETER_NEGATIVE": Check("error", "check the diameter", lesion_checks.negative_diameter),
-    "MEASURED_TWICE": Check("warning", "keep one record; the last one stands", lesion_checks.measured_twice),
-    "LESION_NOT_IN_TU": Check(
-        "error", "identify the lesion in TU; its measurements are left out", lesion_checks.lesion_not_in_tu
-    ),
-    "LESION_TYPE_UNKNOWN": Check(
-        "error", "call it TARGET, NON-TARGET or NEW in TU; it is left out", lesion_checks.unknown_type
-    ),
-    "BASELINE_MISSING": Check("warning", "add the baseline if there is one", lesion_checks.no_baseline),
-    "BASELINE_OLD": Check("warning", "check the date of the baseline imaging", lesion_checks.old_baseline),
-    "TARGET_NO_BASELINE": Check(
-        "warning", "add its baseline diameter; it is no part of the sum", lesion_checks.target_no_baseline
-    ),
-    "TARGET_NOT_MEASURABLE": Check(
-        "warning", "check the choice of target lesion", lesion_checks.not_measurable
-    ),
-    "TARGETS_TOO_MANY": Check(
-        "warning", "check the choice of target lesions", lesion_checks.too_many_targets
-    ),
-    "TARGETS_ORGAN_TOO_MANY": Check(
-        "warning", "check the choice of target lesions", lesion_checks.too_many_in_organ
-    ),
-    "REAPPEARANCE": Check(
-        "note", "look at the lesion: the rules on reappearance differ here", lesion_checks.reappearance
-    ),
-    "PET_ONLY_LESION": Check(
-        "note", "none: counts from the first CT, MRI or bone scan that shows it", lesion_checks.pet_only
-    ),
-    "PFS_AFTER_OS": Check("warning", "check the date last known alive", checks.pfs_after_os),
-    "COLUMN_LEFT_OUT": Check("note", "none: the column is not used", checks.left_out_columns),
-}
+_ADAPTED = "none: the reader adapted the file; export it as SDTM asks to be rid of this note"
 
 
 def check_queries(
@@ -120,107 +47,65 @@ def check_queries(
     sdtm, adsl, adtr, adrs, adtte
         As read and derived; `adtte` before subjects are set aside.
     plan : Plan, optional
-        Sections `clinical` and `design`.
+        Sections `clinical` and `design`. ``clinical.query_severity`` gives codes another severity.
 
     Returns
     -------
     DataFrame
         The columns of ``queries_01``.
+
+    Raises
+    ------
+    plan.PlanError
+        QUERY_SEVERITY_UNKNOWN: a code or a severity of the plan that does not exist.
     """
-    evidence = Evidence(sdtm, adsl, adtr, adrs, adtte, plan or plans.defaults())
-    pieces = []
-    for code, check in CHECKS.items():
-        found = check.find(evidence)
-        if len(found):
-            pieces.append(found.assign(STEP=STEP, CODE=code, SEVERITY=check.severity, ACTION=check.action))
-    if not pieces:
-        return pd.DataFrame(columns=QUERY_COLUMNS)
-    queries = pd.concat(pieces, ignore_index=True).reindex(columns=QUERY_COLUMNS)
-    queries["RANK"] = queries.SEVERITY.map({"error": 0, "warning": 1, "note": 2})
-    order = ["RANK", "CODE", "USUBJID", "DOMAIN", "RECORD"]
-    return queries.sort_values(order, ignore_index=True, kind="stable").drop(columns="RANK")
+    plan = plan or plans.defaults()
+    codes = query_codes(plan.clinical, sdtm).set_index("CODE")
+    evidence = Evidence(sdtm, adsl, adtr, adrs, adtte, plan)
+    pieces = [check.find(evidence).assign(CODE=code) for code, check in CHECKS.items()]
+    found = join_rows([*pieces, domain_checks.adaptations(sdtm)]).reindex(columns=[*FOUND, "CODE"])
+    queries = found.assign(
+        STEP=STEP, SEVERITY=found.CODE.map(codes.SEVERITY), ACTION=found.CODE.map(codes.ACTION)
+    )
+    queries["RANK"] = queries.SEVERITY.map({name: place for place, name in enumerate(SEVERITIES)})
+    order = ["RANK", "CODE", "USUBJID", "DOMAIN", "RECORD", "MESSAGE"]
+    return queries.sort_values(order, ignore_index=True, kind="stable")[QUERY_COLUMNS]
 
 
-def derive_exclusions(
-    sdtm: Mapping[str, pd.DataFrame], adsl: pd.DataFrame, adtte: pd.DataFrame, after_os: list[str], rules
-) -> pd.DataFrame:
-    """Write the ledger of step 01: subjects without endpoints and records left out, each with a reason.
+def query_codes(rules=None, sdtm: Mapping[str, pd.DataFrame] | None = None) -> pd.DataFrame:
+    """Tabulate every code a query can have, for the data dictionary.
 
     Parameters
     ----------
-    sdtm : mapping of str to DataFrame
-        Domains.
-    adsl, adtte : DataFrame
-        `adtte` after subjects were set aside.
-    after_os : list of str
-        Subjects `check_pfs_os` found.
-    rules : Section
-        ``clinical`` of the plan.
+    rules : Section, optional
+        ``clinical`` of the plan, whose `query_severity` is applied; the defaults without.
+    sdtm : mapping of str to DataFrame, optional
+        Domains as read: the codes of how the reader adapted them are added.
 
     Returns
     -------
     DataFrame
-        The columns of ``exclusions_01``; ITEM subject (one row each) or record.
+        CODE, SEVERITY, MEANING, ACTION, sorted by CODE.
 
     Raises
     ------
-    ValueError
-        If subjects of ADSL and ADTTE and the ledger do not add up.
+    plan.PlanError
+        QUERY_SEVERITY_UNKNOWN, naming every unknown code and severity.
     """
-    subjects = _subjects_set_aside(sdtm, adsl, adtte, after_os, rules)
-    if len(adsl) != adtte.USUBJID.nunique() + len(subjects):
-        raise ValueError(
-            f"{len(adsl)} subjects, {adtte.USUBJID.nunique()} with endpoints, {len(subjects)} set aside"
-        )
-    strangers = checks.not_in_dm(Evidence(sdtm, adsl, adsl, adsl, adtte, None))
-    if len(strangers) and rules.strict:
-        raise ValueError(
-            f"SUBJECT_NOT_IN_DM: {strangers.USUBJID.nunique()} subject(s) of finding domains are not in DM"
-        )
-    records = strangers.assign(
-        CODE="SUBJECT_NOT_IN_DM",
-        REASON=strangers.DOMAIN.astype(str).str.cat(strangers.MESSAGE.astype(str), sep=": "),
+    rows = {code: (check.severity, check.meaning, check.action) for code, check in CHECKS.items()}
+    for code in domain_checks.adaptations(sdtm or {}).CODE:
+        rows[code] = ("note", READER, _ADAPTED)
+    wanted = dict(rules.query_severity) if rules is not None else {}
+    wrong = [f"no query has the code {code!r}" for code in sorted(set(wanted) - set(rows), key=str)]
+    wrong += [
+        f"{code} has the severity {word!r}; it is one of {', '.join(SEVERITIES)}"
+        for code, word in sorted(wanted.items(), key=str)
+        if word not in SEVERITIES
+    ]
+    if wrong:
+        raise plans.PlanError(f"QUERY_SEVERITY_UNKNOWN clinical.query_severity: {'; '.join(wrong)}")
+    table = pd.DataFrame(
+        [(code, *row) for code, row in rows.items()], columns=["CODE", "SEVERITY", "MEANING", "ACTION"]
     )
-    unknown = checks.unknown_terms(sdtm, rules).assign(
-        CODE="RESPONSE_UNKNOWN", REASON="a reported response that is no RECIST 1.1 term"
-    )
-    records = pd.concat([records, unknown[unknown.USUBJID.isin(adsl.USUBJID)]], ignore_index=True).assign(
-        ITEM="record"
-    )
-    ledger = pd.concat([subjects.assign(ITEM="subject"), records], ignore_index=True).assign(STEP=STEP)
-    return ledger.reindex(columns=EXCLUSION_COLUMNS).sort_values(
-        ["ITEM", "CODE", "USUBJID"], ascending=[False, True, True], ignore_index=True
-    )
-
-
-def _subjects_set_aside(
-    sdtm, adsl: pd.DataFrame, adtte: pd.DataFrame, after_os: list[str], rules
-) -> pd.DataFrame:
-    out = adsl[~adsl.USUBJID.isin(adtte.USUBJID)]
-    start = rules.tte_rules[rules.endpoint_rules]["start"]
-    arm = out.USUBJID.map(sdtm["DM"].set_index("USUBJID").ARMCD).astype("string").str.upper()
-    failed = arm.str.startswith("SCR").fillna(False) & out[start].isna()
-    reasons = {
-        "SCREEN_FAILURE": (failed, "screen failure: never treated"),
-        "PFS_AFTER_OS": (out.USUBJID.isin(after_os), "PFS ends after OS: query the dates"),
-        "START_AFTER_CUTOFF": (out[start].notna(), "started after the data cut-off"),
-        "NO_START_DATE": (
-            out[start].isna(),
-            f"no date of {start}: not treated, not registered or a partial date",
-        ),
-    }
-    rows, left = [], pd.Series(True, index=out.index)
-    for code, (applies, reason) in reasons.items():
-        chosen = out[applies & left]
-        rows.append(pd.DataFrame({"USUBJID": chosen.USUBJID, "CODE": code, "REASON": reason}))
-        left &= ~applies
-    return pd.concat(rows, ignore_index=True)
-
-
-def count_flow(adsl: pd.DataFrame, adtte: pd.DataFrame, exclusions: pd.DataFrame) -> pd.DataFrame:
-    """Count subjects from DM to the endpoints, one row a step of the flow diagram."""
-    subjects = exclusions[exclusions.ITEM.eq("subject")]
-    lost = subjects.groupby("CODE").USUBJID.nunique().sort_index()
-    rows = [("In DM", len(adsl)), *((f"set aside: {code}", count) for code, count in lost.items())]
-    rows.append(("With endpoints", adtte.USUBJID.nunique()))
-    return pd.DataFrame(rows, columns=["step", "subjects"])
+    table["SEVERITY"] = [wanted.get(code, severity) for code, severity in zip(table.CODE, table.SEVERITY)]
+    return table.sort_values("CODE", ignore_index=True)

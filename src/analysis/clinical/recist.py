@@ -8,9 +8,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.clinical.sdtm import has_word
+from analysis.clinical.terms import by_value, has_word, number_groups
 
-_BY = ["USUBJID", "AVISITN"]
+RESPONSE_COLUMNS = [
+    "USUBJID",
+    "AVISITN",
+    "ADT",
+    "TRGRESP",
+    "NTRGRESP",
+    "NEWLES",
+    "OVRLRESP",
+    "SUMDIAM",
+    "NADIR",
+]
 
 
 def number_assessments(lesions: pd.DataFrame, start: pd.Series, window_days: int) -> pd.Series:
@@ -35,22 +45,23 @@ def number_assessments(lesions: pd.DataFrame, start: pd.Series, window_days: int
         Float on the index of `lesions`; missing without a date or a start.
     """
     zero = lesions.USUBJID.map(start).astype("datetime64[ns]")
-    known = lesions[lesions.ADT.notna() & zero.notna()]
-    after = known[zero.loc[known.index] < known.ADT]
-    days = after.groupby(["USUBJID", "ADT"], as_index=False).UNSCHED.all()
+    after = (zero < lesions.ADT).to_numpy()
+    rows = pd.DataFrame(
+        {"WHO": number_groups(lesions.USUBJID), "ADT": lesions.ADT, "UNSCHED": lesions.UNSCHED}
+    )[after]
+    place = number_groups(rows.WHO, rows.ADT)
+    days = rows.groupby(place).agg(WHO=("WHO", "first"), ADT=("ADT", "first"), UNSCHED=("UNSCHED", "all"))
     first = _first_scan(days, window_days)
-    days["AVISITN"] = first.groupby(days.USUBJID).rank(method="dense")
-    numbered = after[["USUBJID", "ADT"]].merge(days, how="left", on=["USUBJID", "ADT"], validate="m:1")
-    number = pd.Series(np.nan, index=lesions.index)
-    number.loc[known.index] = 0.0
-    number.loc[after.index] = numbered.AVISITN.to_numpy()
+    days["AVISITN"] = first.groupby(days.WHO).rank(method="dense")
+    number = pd.Series(0.0, index=lesions.index).where(lesions.ADT.notna() & zero.notna())
+    number.loc[after] = days.AVISITN.to_numpy()[place]
     return number
 
 
 def _first_scan(days: pd.DataFrame, window_days: int) -> pd.Series:
     # a scan opens an assessment when the last one is closed: a running decision, so a loop over scan days
     day = days.ADT.to_numpy().astype("datetime64[D]").astype("int64")
-    subject, alone = days.USUBJID.to_numpy(), days.UNSCHED.to_numpy()
+    subject, alone = days.WHO.to_numpy(), days.UNSCHED.to_numpy()
     opened = np.empty(len(days), dtype="float64")
     who, current = None, 0
     for row in range(len(days)):
@@ -82,22 +93,23 @@ def derive_responses(adtr: pd.DataFrame, rules) -> pd.DataFrame:
         scan) TRGRESP NTRGRESP (None where there are no such lesions) NEWLES (Y/N) OVRLRESP SUMDIAM NADIR (mm;
         the smallest complete sum before this assessment, baseline included).
     """
-    after = adtr[adtr.AVISITN.gt(0)]
-    visits = after.groupby(_BY, as_index=False).agg(LASTDT=("ADT", "max"))
-    pieces = (
-        _target_response(adtr, visits, rules),
-        _non_target_response(adtr, visits),
-        _new_lesions(after),
+    rows = adtr[adtr.AVISITN.notna()]
+    rows = rows.assign(
+        WHO=number_groups(rows.USUBJID),
+        LESION=number_groups(rows.USUBJID, rows.LESIONID),
+        VISIT=number_groups(rows.USUBJID, rows.AVISITN),
     )
-    for piece in pieces:
-        visits = visits.merge(piece, how="left", on=_BY, validate="1:1")
+    after = rows[rows.AVISITN.gt(0)]
+    visits = after.drop_duplicates("VISIT").set_index("VISIT")[["USUBJID", "WHO", "AVISITN"]].sort_index()
+    visits["LASTDT"] = after.groupby("VISIT").ADT.max()
+    visits = visits.join(_target_response(rows, visits, rules))
+    visits = visits.join(_non_target_response(rows, visits, rules)).join(_new_lesions(after))
     visits["NEWLES"] = np.where(visits.NEWDT.notna(), "Y", "N")
-    visits["TRGRESP"] = visits.TRGRESP.astype(object)
     visits["OVRLRESP"] = overall_response(visits.TRGRESP, visits.NTRGRESP, visits.NEWLES)
     visits = _reappearance(visits, rules)
     progressed = visits[["TRGPDDT", "NTPDDT", "NEWDT"]].min(axis=1)
     visits["ADT"] = visits.LASTDT.where(visits.OVRLRESP.ne("PD"), progressed)
-    return visits[[*_BY, "ADT", "TRGRESP", "NTRGRESP", "NEWLES", "OVRLRESP", "SUMDIAM", "NADIR"]]
+    return visits.reset_index(drop=True)[RESPONSE_COLUMNS]
 
 
 def overall_response(target: pd.Series, non_target: pd.Series, new_lesion: pd.Series) -> np.ndarray:
@@ -133,64 +145,63 @@ def overall_response(target: pd.Series, non_target: pd.Series, new_lesion: pd.Se
     ).astype(object)
 
 
-def _target_response(adtr: pd.DataFrame, visits: pd.DataFrame, rules) -> pd.DataFrame:
-    grid = _target_grid(adtr, visits, rules)
-    if grid.empty:
-        empty = {
-            "TRGRESP": object,
-            "SUMDIAM": float,
-            "NADIR": float,
-            "TRGPDDT": "datetime64[ns]",
-            "BACKDT": "datetime64[ns]",
-        }
-        return pd.DataFrame({**{name: visits[name].iloc[:0] for name in _BY},
-                             **{name: pd.Series(dtype=kind) for name, kind in empty.items()}})  # fmt: skip
-    sums = grid.groupby(_BY, as_index=False).agg(
+def _target_response(rows: pd.DataFrame, visits: pd.DataFrame, rules) -> pd.DataFrame:
+    """Return TRGRESP SUMDIAM NADIR TRGPDDT BACKDT by VISIT."""
+    grid = _target_grid(rows, visits, rules)
+    by_visit = grid.groupby("VISIT")
+    sums = by_visit.agg(
+        WHO=("WHO", "first"),
         SUMDIAM=("DIAM_MM", "sum"),
         MISSING=("ABSENT_VALUE", "sum"),
         NORMAL=("NORMAL", "all"),
         BASESUM=("BASE_MM", "sum"),
     )
     sums["NADIR"] = _nadir(sums)
-    grid = grid.merge(sums[[*_BY, "NADIR"]], on=_BY, validate="m:1")
-    # progression may show before the last target is scanned: the scan at which the running sum reaches it
-    running = grid.DIAM_MM.fillna(0).groupby([grid.USUBJID, grid.AVISITN]).cumsum()
-    grid["HITDT"] = grid.ADT.where(_is_progression(running, grid.NADIR, rules) & grid.DIAM_MM.notna())
-    grid["BACKDT"] = grid.ADT.where(grid.BACK)
-    dates = grid.groupby(_BY, as_index=False).agg(TRGPDDT=("HITDT", "min"), BACKDT=("BACKDT", "min"))
-    sums = sums.merge(dates, on=_BY, validate="1:1")
     sums["TRGRESP"] = _classify_targets(sums, rules)
+    sums["TRGPDDT"] = _first_shown(grid, sums.NADIR, rules)
     sums["TRGPDDT"] = sums.TRGPDDT.where(sums.TRGRESP.eq("PD"))
+    sums["BACKDT"] = grid.ADT[grid.BACK].groupby(grid.VISIT).min()
     sums["SUMDIAM"] = sums.SUMDIAM.where(sums.MISSING.eq(0))
-    return sums[[*_BY, "TRGRESP", "SUMDIAM", "NADIR", "TRGPDDT", "BACKDT"]]
+    return sums[["TRGRESP", "SUMDIAM", "NADIR", "TRGPDDT", "BACKDT"]]
 
 
-def _target_grid(adtr: pd.DataFrame, visits: pd.DataFrame, rules) -> pd.DataFrame:
-    measured = adtr[adtr.LESTYPE.eq("TARGET") & adtr.AVISITN.notna()].sort_values("ADT")
-    last = measured.dropna(subset="DIAM_MM").groupby([*_BY, "LESIONID"], as_index=False).last()
-    base = last[last.AVISITN.eq(0)][["USUBJID", "LESIONID", "ORGAN", "DIAM_MM"]].rename(
-        columns={"DIAM_MM": "BASE_MM"}
-    )
-    grid = (
-        visits[_BY]
-        .merge(base, on="USUBJID")
-        .merge(last[[*_BY, "LESIONID", "DIAM_MM", "ADT"]], how="left", on=[*_BY, "LESIONID"], validate="1:1")
-    )
-    grid["NODE"] = has_word(grid.ORGAN, rules.node_words)
+def _first_shown(grid: pd.DataFrame, nadir: pd.Series, rules) -> pd.Series:
+    """Return the date at which the sum first reaches progression, by VISIT.
+
+    An assessment may take several days. After each, the targets not yet scanned count with their last
+    diameter: growth seen on Monday is progression on Monday, though the liver is scanned on Thursday. A
+    target that is not measured at all does not count.
+    """
+    seen = grid[grid.DIAM_MM.notna()]
+    before = seen.LAST_MM.groupby(seen.VISIT).transform("sum")
+    total = before + (seen.DIAM_MM - seen.LAST_MM).groupby(seen.VISIT).cumsum()
+    day_over = ~seen.duplicated(["VISIT", "ADT"], keep="last")
+    hit = _is_progression(total, seen.VISIT.map(nadir), rules) & day_over
+    return seen.ADT[hit].groupby(seen.VISIT).min()
+
+
+def _target_grid(rows: pd.DataFrame, visits: pd.DataFrame, rules) -> pd.DataFrame:
+    """Return one row a visit and target of the baseline, measured there or not, in the order of the scans."""
+    measured = rows[rows.LESTYPE.eq("TARGET") & rows.DIAM_MM.notna()]
+    last = measured.sort_values("ADT", kind="stable").drop_duplicates(["VISIT", "LESION"], keep="last")
+    base = last.loc[last.AVISITN.eq(0), ["WHO", "LESION", "DIAM_MM"]].rename(columns={"DIAM_MM": "BASE_MM"})
+    base["NODE"] = has_word(last.ORGAN.loc[base.index], rules.node_words)
+    grid = visits[["WHO"]].reset_index().merge(base.sort_values("LESION"), on="WHO")  # in the order of visits
+    grid = grid.merge(last[["VISIT", "LESION", "DIAM_MM", "ADT"]], how="left", on=["VISIT", "LESION"])
     grid["ABSENT_VALUE"] = grid.DIAM_MM.isna()
     normal_node = rules.node_normal_mm - rules.tolerance_mm > grid.DIAM_MM
     grid["NORMAL"] = np.where(grid.NODE, normal_node, grid.DIAM_MM.le(rules.tolerance_mm))
-    grid = grid.sort_values(["USUBJID", "LESIONID", "AVISITN"])
-    lesion = [grid.USUBJID, grid.LESIONID]
-    lowest = grid.DIAM_MM.groupby(lesion).cummin().groupby(lesion).ffill()
-    earlier = lowest.groupby(lesion).shift()
+    known = grid.DIAM_MM.groupby(grid.LESION).ffill()
+    grid["LAST_MM"] = known.groupby(grid.LESION).shift().fillna(grid.BASE_MM)
+    lowest = grid.DIAM_MM.groupby(grid.LESION).cummin().groupby(grid.LESION).ffill()
+    earlier = lowest.groupby(grid.LESION).shift()
     grid["BACK"] = ~grid.NODE & earlier.le(rules.tolerance_mm) & grid.DIAM_MM.gt(rules.tolerance_mm)
-    return grid.sort_values([*_BY, "ADT", "LESIONID"], ignore_index=True)
+    return grid.iloc[np.lexsort((grid.ADT, grid.VISIT))]
 
 
 def _nadir(sums: pd.DataFrame) -> pd.Series:
     whole = sums.SUMDIAM.where(sums.MISSING.eq(0), np.inf)
-    before = whole.groupby(sums.USUBJID).cummin().groupby(sums.USUBJID).shift().fillna(np.inf)
+    before = whole.groupby(sums.WHO).cummin().groupby(sums.WHO).shift().fillna(np.inf)
     return np.minimum(before, sums.BASESUM)
 
 
@@ -210,8 +221,9 @@ def _classify_targets(sums: pd.DataFrame, rules) -> np.ndarray:
 
 
 def _reappearance(visits: pd.DataFrame, rules) -> pd.DataFrame:
-    # a target came back: PD whatever its size, if the rule says so (always, or once the patient was in CR)
-    first_cr = visits.AVISITN.where(visits.OVRLRESP.eq("CR")).groupby(visits.USUBJID).transform("min")
+    # a lesion came back: PD whatever its size, if the rule says so (always, or once the patient was in CR);
+    # a non-target, which has no size, only once the patient was in CR
+    first_cr = visits.AVISITN.where(visits.OVRLRESP.eq("CR")).groupby(visits.WHO).transform("min")
     was_cr = visits.AVISITN.gt(first_cr)
     asked = {"pd_if_patient_cr": was_cr, "always_pd": True, "rejoin_sum": False}[rules.reappearance]
     back = visits.BACKDT.notna() & asked
@@ -219,6 +231,10 @@ def _reappearance(visits: pd.DataFrame, rules) -> pd.DataFrame:
     visits["TRGRESP"] = visits.TRGRESP.mask(back, "PD")
     visits["OVRLRESP"] = visits.OVRLRESP.mask(back, "PD")
     visits["TRGPDDT"] = visits.TRGPDDT.where(~back, visits[["TRGPDDT", "BACKDT"]].min(axis=1))
+    back = visits.NTBACKDT.notna() & was_cr & (rules.reappearance != "rejoin_sum")
+    visits["NTRGRESP"] = visits.NTRGRESP.mask(back, "PD")
+    visits["OVRLRESP"] = visits.OVRLRESP.mask(back, "PD")
+    visits["NTPDDT"] = visits.NTPDDT.where(~back, visits[["NTPDDT", "NTBACKDT"]].min(axis=1))
     return visits
 
 
@@ -228,45 +244,53 @@ _NON_TARGET = {0.0: "CR", 1.0: "NON-CR/NON-PD", 2.0: "PD"}
 
 def state_of(text: pd.Series) -> pd.Series:
     """Reduce a lesion's state to ABSENT, EQUIVOCAL, PRESENT, PROGRESSION or None (not evaluable)."""
+    return by_value(text, _state_of)
+
+
+def _state_of(text: pd.Series) -> pd.Series:
     words = text.astype("string").str.upper()
     say = lambda pattern: words.str.contains(pattern, regex=True).fillna(False).to_numpy(dtype=bool)
     found = np.select(
         [
             words.isna().to_numpy(dtype=bool),
             say(r"NOT EVAL|NOT ASSESS|UNEVAL|NOT DONE|^NE$"),
-            say(r"PROGRESS|^PD$"),
-            say(r"ABSENT|DISAPPEAR|RESOLVED|^CR$"),
-            say(r"\bEQUIVOCAL"),
+            say(r"\bEQUIVOCAL"),  # before progression: an equivocal progression is none
+            say(r"PROGRESS|^PD$") & ~say(r"\b(?:NO|NOT|NON|WITHOUT)\b.*PROGRESS"),
+            say(r"ABSENT|DISAPPEAR|\bRESOLVED|^CR$") & ~say(r"\bNOT .*(?:ABSENT|DISAPPEAR|RESOLVED)"),
         ],
-        ["", "", "PROGRESSION", "ABSENT", "EQUIVOCAL"],
+        ["", "", "EQUIVOCAL", "PROGRESSION", "ABSENT"],
         "PRESENT",
     )
     return pd.Series(found, index=text.index, dtype=object).replace("", None)
 
 
-def _non_target_response(adtr: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
-    rows = adtr[adtr.LESTYPE.eq("NON-TARGET") & adtr.AVISITN.notna()].copy()
-    rows["RANK"] = state_of(rows.STATE).map({**_STATE_RANK, "EQUIVOCAL": 1.0}).astype(float)
-    base = rows.loc[rows.AVISITN.eq(0), ["USUBJID", "LESIONID"]].drop_duplicates()
-    worst = rows.groupby([*_BY, "LESIONID"], as_index=False).RANK.max()
-    grid = (
-        visits[_BY].merge(base, on="USUBJID").merge(worst, how="left", on=[*_BY, "LESIONID"], validate="1:1")
-    )
-    grid["UNKNOWN"] = grid.RANK.isna()
-    response = grid.groupby(_BY, as_index=False).agg(RANK=("RANK", "max"), UNKNOWN=("UNKNOWN", "max"))
-    named = response.RANK.map(_NON_TARGET).astype(object)
-    response["NTRGRESP"] = named.where(
-        response.RANK.eq(_STATE_RANK["PROGRESSION"]) | ~response.UNKNOWN.astype(bool), "NE"
-    )
-    worse = rows[rows.RANK.eq(_STATE_RANK["PROGRESSION"])].merge(base, on=["USUBJID", "LESIONID"])
-    worsened = worse.groupby(_BY).ADT.min().rename("NTPDDT").reset_index()
-    return response[[*_BY, "NTRGRESP"]].merge(worsened, how="left", on=_BY, validate="1:1")
+def _non_target_response(rows: pd.DataFrame, visits: pd.DataFrame, rules) -> pd.DataFrame:
+    """Return NTRGRESP NTPDDT NTBACKDT (a lesion that was absent is present again; nodes apart) by VISIT."""
+    rows = rows[rows.LESTYPE.eq("NON-TARGET")]
+    state = state_of(rows.STATE)
+    rows = rows.assign(RANK=state.map({**_STATE_RANK, "EQUIVOCAL": 1.0}).astype(float))
+    base = rows.loc[rows.AVISITN.eq(0), ["WHO", "LESION"]].drop_duplicates()
+    worst = rows.groupby(["VISIT", "LESION"], as_index=False).RANK.max()
+    grid = visits[["WHO"]].reset_index().merge(base, on="WHO")
+    grid = grid.merge(worst, how="left", on=["VISIT", "LESION"], validate="1:1")
+    response = grid.groupby("VISIT").agg(RANK=("RANK", "max"))
+    unknown = response.index.isin(grid.VISIT[grid.RANK.isna()])
+    worsened = response.RANK.eq(_STATE_RANK["PROGRESSION"])
+    response["NTRGRESP"] = response.RANK.map(_NON_TARGET).astype(object).where(worsened | ~unknown, "NE")
+    worse = rows[rows.RANK.eq(_STATE_RANK["PROGRESSION"]) & rows.LESION.isin(base.LESION)]
+    response["NTPDDT"] = worse.groupby("VISIT").ADT.min()
+    gone = rows[rows.AVISITN.gt(0) & rows.RANK.eq(0)].groupby("LESION").AVISITN.min()
+    back = rows[rows.AVISITN.gt(rows.LESION.map(gone)) & state.isin(["PRESENT", "PROGRESSION"])]
+    back = back[back.LESION.isin(base.LESION) & ~has_word(back.ORGAN, rules.node_words)]
+    response["NTBACKDT"] = back.groupby("VISIT").ADT.min()
+    return response[["NTRGRESP", "NTPDDT", "NTBACKDT"]]
 
 
-def _new_lesions(after: pd.DataFrame) -> pd.DataFrame:
-    rows = after[after.LESTYPE.eq("NEW")].copy()
-    rows["SEEN"] = state_of(rows.STATE.fillna("PRESENT"))
-    sure = rows[rows.SEEN.isin(["PRESENT", "PROGRESSION"])][["USUBJID", "LESIONID"]].drop_duplicates()
-    seen = rows[rows.SEEN.isin(["PRESENT", "PROGRESSION", "EQUIVOCAL"])]
+def _new_lesions(after: pd.DataFrame) -> pd.Series:
+    """Return the date of the first new lesion, NEWDT, by VISIT."""
+    rows = after[after.LESTYPE.eq("NEW")]
+    state = state_of(rows.STATE.fillna("PRESENT"))
+    sure = rows.LESION[state.isin(["PRESENT", "PROGRESSION"])]
     # an equivocal lesion confirmed later counts from its first sighting
-    return seen.merge(sure, on=["USUBJID", "LESIONID"]).groupby(_BY).ADT.min().rename("NEWDT").reset_index()
+    seen = rows[state.isin(["PRESENT", "PROGRESSION", "EQUIVOCAL"]) & rows.LESION.isin(sure)]
+    return seen.groupby("VISIT").ADT.min().rename("NEWDT")

@@ -11,8 +11,10 @@ from analysis import plan as plans
 from analysis.clinical.dates import impute_dates
 from analysis.clinical.lesions import select_reads, start_dates
 from analysis.clinical.recist import derive_responses
+from analysis.clinical.subjects import assessment_dates
+from analysis.clinical.terms import is_word, to_number, upper
 
-ADRS_COLUMNS = ["STUDYID", "USUBJID", "ADT", "PARAMCD", "AVALC", "SUMDIAM", "NADIR"]
+ADRS_COLUMNS = ["STUDYID", "USUBJID", "ASEQ", "ADT", "PARAMCD", "AVALC", "SUMDIAM", "NADIR"]
 # worst last, as the reference derivation ranks two reports of one day
 SEVERITY = ("NE", "CR", "PR", "SD", "NON-CR/NON-PD", "PD")
 ADEQUATE = SEVERITY[1:]
@@ -31,7 +33,7 @@ def derive_adrs(
         PARAMCD OVRLRESP, TRGRESP, NTRGRESP, NEWLES (derived from lesions), RSREP (reported overall response,
         the worst of a day), BOR and CBOR (best and confirmed best overall response, plan's source),
         CLINPD (a stop for progression, AVALC Y). SUMDIAM and NADIR in mm. One row a subject, PARAMCD and
-        date, sorted so; the place of a row within its subject is SRCSEQ of ADTTE.
+        date, sorted so; ASEQ numbers the rows of a subject and is SRCSEQ of ADTTE.
     """
     plan = plan or plans.defaults()
     rules = plan.clinical
@@ -39,7 +41,7 @@ def derive_adrs(
     adrs = pd.concat(
         [
             _derived(adtr, rules),
-            reported_responses(sdtm["RS"], start, rules),
+            reported_responses(sdtm, start, rules),
             clinical_progression(sdtm["DS"], start, rules),
         ],
         ignore_index=True,
@@ -51,8 +53,9 @@ def derive_adrs(
     ]
     adrs = pd.concat([piece for piece in (adrs, *best) if len(piece)] or [adrs], ignore_index=True)
     adrs["STUDYID"] = adrs.USUBJID.map(adsl.set_index("USUBJID").STUDYID)
-    adrs = adrs[adrs.STUDYID.notna()].reindex(columns=ADRS_COLUMNS)
-    return adrs.sort_values(["USUBJID", "PARAMCD", "ADT"], ignore_index=True)
+    adrs = adrs[adrs.STUDYID.notna()].sort_values(["USUBJID", "PARAMCD", "ADT"], ignore_index=True)
+    adrs["ASEQ"] = adrs.groupby("USUBJID").cumcount() + 1.0
+    return adrs.reindex(columns=ADRS_COLUMNS)
 
 
 def response_parameter(rules) -> str:
@@ -79,37 +82,36 @@ def observed_responses(adrs: pd.DataFrame, adsl: pd.DataFrame, rules) -> pd.Data
     return rows[rows.ADT.ge(bound.start) & ~late][["USUBJID", "ADT", "AVALC"]]
 
 
-def reported_responses(rs: pd.DataFrame, start: pd.Series, rules) -> pd.DataFrame:
+def reported_responses(sdtm: Mapping[str, pd.DataFrame], start: pd.Series, rules) -> pd.DataFrame:
     """Select the reported overall responses: one a date, the worst, then the last RSSEQ.
 
     Only the terms of RECIST 1.1, on or after time zero, by the plan's evaluator. A missing day is filled by
     the plan's rule for assessments.
     """
-    rows = reported_terms(rs, rules)
+    rows = reported_terms(sdtm, rules)
     rows = rows[rows.AVALC.isin(SEVERITY) & rows.ADT.ge(rows.USUBJID.map(start).astype("datetime64[ns]"))]
     rows = rows.assign(RANK=rows.AVALC.map(_RANK)).sort_values(["USUBJID", "ADT", "RANK", "SEQ"])
     return rows.drop_duplicates(["USUBJID", "ADT"], keep="last")[["USUBJID", "ADT", "PARAMCD", "AVALC"]]
 
 
-def reported_terms(rs: pd.DataFrame, rules) -> pd.DataFrame:
+def reported_terms(sdtm: Mapping[str, pd.DataFrame], rules) -> pd.DataFrame:
     """Return the reported overall responses, unjudged: USUBJID ADT PARAMCD AVALC SEQ."""
-    rows = select_reads(
-        rs[rs.RSTESTCD.astype("string").str.upper().eq("OVRLRESP").fillna(False)], "RS", rules
-    )
+    rs = sdtm["RS"]
+    rows = select_reads(rs[is_word(rs.RSTESTCD, ["OVRLRESP"])], "RS", rules)
     return pd.DataFrame(
         {
             "USUBJID": rows.USUBJID,
-            "ADT": impute_dates(rows.RSDTC, rules.imputation["assessment"]).DATE,
+            "ADT": assessment_dates(sdtm, "RS", rules, rows).DATE,
             "PARAMCD": "RSREP",
-            "AVALC": rows.RSSTRESC.fillna(rows.RSORRES).astype("string").str.upper().astype(object),
-            "SEQ": pd.to_numeric(rows.RSSEQ, errors="coerce"),
+            "AVALC": upper(rows.RSSTRESC.fillna(rows.RSORRES)).astype(object),
+            "SEQ": to_number(rows.RSSEQ),
         }
     ).dropna(subset="AVALC")
 
 
 def clinical_progression(ds: pd.DataFrame, start: pd.Series, rules) -> pd.DataFrame:
     """Return the first stop for progression of each subject (DS), whether or not a scan shows it."""
-    rows = ds[ds.DSDECOD.astype("string").str.upper().isin(rules.progression_terms)]
+    rows = ds[is_word(ds.DSDECOD, rules.progression_terms)]
     dates = impute_dates(rows.DSSTDTC, rules.imputation["event"]).DATE
     found = pd.DataFrame({"USUBJID": rows.USUBJID, "ADT": dates}).dropna()
     found = found[found.ADT.ge(found.USUBJID.map(start).astype("datetime64[ns]"))]
@@ -182,9 +184,7 @@ def best_response(responses: pd.DataFrame, start: pd.Series, rules, *, confirmed
     DataFrame
         USUBJID, ADT (first assessment that shows it), AVALC.
     """
-    rows = responses.sort_values(["USUBJID", "ADT"])
-    first_pd = rows.ADT.where(rows.AVALC.eq("PD")).groupby(rows.USUBJID).transform("min")
-    rows = rows[first_pd.isna() | (first_pd >= rows.ADT)]
+    rows = until_progression(responses)
     zero = rows.USUBJID.map(start).astype("datetime64[ns]")
     rows = rows.assign(LATE=(rows.ADT - zero).dt.days >= rules.sd_min_days)
     rows["BEST"] = _candidates(rows, rules, confirmed)
@@ -195,6 +195,26 @@ def best_response(responses: pd.DataFrame, start: pd.Series, rules, *, confirmed
     )
     found["AVALC"] = found.BEST.fillna("MISSING")
     return found[["USUBJID", "ADT", "AVALC"]]
+
+
+def until_progression(responses: pd.DataFrame) -> pd.DataFrame:
+    """Return the responses sorted by USUBJID and ADT, up to and including the first PD of each subject."""
+    rows = responses.sort_values(["USUBJID", "ADT"])
+    first_pd = rows.ADT.where(rows.AVALC.eq("PD")).groupby(rows.USUBJID).transform("min")
+    return rows[first_pd.isna() | (first_pd >= rows.ADT)]
+
+
+def first_response(responses: pd.DataFrame, rules, *, confirmed: bool) -> pd.Series:
+    """Return the date of the first CR or PR by USUBJID, responders only.
+
+    Whichever of CR and PR comes first counts (Eisenhauer 2009, duration of overall response); where
+    `confirmed`, the first that is confirmed. Arguments as in `best_response`.
+    """
+    rows = until_progression(responses)
+    counts = rows.AVALC.isin(["CR", "PR"])
+    if confirmed:
+        counts &= _is_confirmed(rows, rules)
+    return rows[counts].groupby("USUBJID").ADT.min()
 
 
 def _candidates(rows: pd.DataFrame, rules, confirmed: bool) -> pd.Series:

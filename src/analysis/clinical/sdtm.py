@@ -1,105 +1,57 @@
 """Read SDTM domains from any common format, all values as text, and refuse what later steps cannot use.
 
-Every problem of every domain is listed at once. What a domain must hold, and who needs it, is a table here.
+Every problem of every domain is listed at once. What a domain must hold, and who needs it, is the table
+``sdtm_domains.yaml``; what stops a run, and what is only queried, stands in `sdtm_checks`.
+
+| code | meaning |
+|---|---|
+| NO_FOLDER, NO_DOMAIN, TWO_FILES | what is missing, or there twice |
+| UNREADABLE | damaged or cut, uneven rows, a quote left open, another format, no right to read it |
+| ENCODING | a text that is not UTF-8 (or UTF-16 with a byte order mark): any guess could change a name |
+| NOT_DATASET_JSON | JSON that is not Dataset-JSON 1.1: no columns, no name, uneven or missing rows |
+| NO_COLUMN, COLUMN_TWICE | columns, whose names are compared without regard to case |
+| CSV_DELIMITER | under `strict` only: semicolons or tabs instead of commas |
+| NO_ROWS, NO_SUBJECT, NO_SEQUENCE, NOT_A_NUMBER, DUPLICATE_KEY | see `sdtm_checks` |
+| WRONG_DOMAIN, STUDY_MIXED | see `sdtm_checks` |
+
+Files of no known domain (a split one such as ``qsph.csv`` too) are not read: a note on DM names them.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import yaml
 
+from analysis.clinical.file_text import FileBroken, column_text, is_number, number_text
+from analysis.clinical.files import read_frame, suffix_of
+from analysis.clinical.sdtm_checks import Problem, check_domain, check_study, list_not_numbers, show
+from analysis.clinical.terms import by_value
+
+__all__ = [
+    "DOMAINS", "KEYS", "NUMBERS", "OPTIONAL", "REQUIRED", "FileBroken", "Problem", "SdtmError", "complete",
+    "domains_needed", "list_not_numbers", "problem_table", "read_frame", "read_sdtm",
+]  # fmt: skip
+
+_CONTRACTS: dict[str, dict] = yaml.safe_load(
+    Path(__file__).with_name("sdtm_domains.yaml").read_text(encoding="utf-8")
+)
+DOMAINS = tuple(_CONTRACTS)
 # domain -> column -> who needs it; "A|B" means one of the two is enough
-REQUIRED: dict[str, dict[str, str]] = {
-    "DM": {"STUDYID": "every table", "USUBJID": "every table", "DTHDTC": "PFS and OS (death)"},
-    "DS": {"USUBJID": "ADSL", "DSDECOD": "registration, end of treatment", "DSSTDTC": "registration date"},
-    "EX": {
-        "USUBJID": "ADSL",
-        "EXSTDTC": "first dose (time zero)",
-        "EXENDTC": "last dose, last known alive",
-        "EXDOSE": "first dose (a dose of 0 is none)",
-    },
-    "AE": {"USUBJID": "last known alive", "AESTDTC": "last known alive"},
-    "LB": {"USUBJID": "last known alive", "LBDTC": "last known alive"},
-    "VS": {"USUBJID": "last known alive", "VSDTC": "last known alive"},
-    "SV": {"USUBJID": "last known alive", "SVSTDTC": "last known alive"},
-    "SS": {"USUBJID": "last known alive", "SSDTC": "last known alive", "SSSTRESC|SSORRES": "alive or dead"},
-    "QS": {"USUBJID": "performance status", "QSTESTCD": "performance status"},
-    "CM": {"USUBJID": "earlier and new anti-cancer therapy", "CMSTDTC": "start of a new anti-cancer therapy"},
-    "PR": {"USUBJID": "last known alive", "PRSTDTC": "last known alive"},
-    "SUPPDM": {"USUBJID": "ADSL flags", "QNAM": "ADSL flags", "QVAL": "ADSL flags"},
-    "TU": {
-        "USUBJID": "RECIST",
-        "TULNKID": "RECIST (which lesion)",
-        "TUSTRESC|TUORRES": "RECIST (target, non-target or new)",
-        "TUDTC": "RECIST (new lesions)",
-    },
-    "TR": {
-        "USUBJID": "RECIST",
-        "TRSEQ": "RECIST (duplicates)",
-        "TRLNKID": "RECIST (which lesion)",
-        "TRTESTCD": "RECIST (diameter or state)",
-        "TRSTRESC|TRORRES": "RECIST (diameter or state)",
-        "TRDTC": "RECIST (assessment)",
-    },
-    "RS": {
-        "USUBJID": "reported response",
-        "RSSEQ": "reported response (the last of a day)",
-        "RSTESTCD": "reported response",
-        "RSSTRESC|RSORRES": "reported response",
-        "RSDTC": "reported response",
-    },
-}
+REQUIRED: dict[str, dict[str, str]] = {domain: dict(_CONTRACTS[domain]["required"]) for domain in DOMAINS}
+# domain -> further columns that are used where present; columns whose values are numbers; the key of a record
+OPTIONAL: dict[str, list[str]] = {domain: _CONTRACTS[domain]["optional"] for domain in DOMAINS}
+NUMBERS: dict[str, list[str]] = {domain: _CONTRACTS[domain]["numbers"] for domain in DOMAINS}
+KEYS: dict[str, list[str]] = {domain: _CONTRACTS[domain]["key"] for domain in DOMAINS}
 
-# domain -> further columns that are used where present
-_OPTIONAL_TEXT = {
-    "DM": "SITEID SUBJID AGE SEX ARMCD ARM ACTARMCD RFSTDTC RFICDTC DTHFL",
-    "DS": "STUDYID DSSEQ DSCAT DSTERM DSSCAT",
-    "EX": "STUDYID EXSEQ EXTRT EXDOSU EXDOSFRQ",
-    "AE": "STUDYID AESEQ AEENDTC AEDECOD AETERM",
-    "LB": "STUDYID LBSEQ LBTESTCD LBORRES LBORRESU LBSTRESC LBSTRESN LBSTRESU LBFAST LBSPEC LBSTAT",
-    "VS": "STUDYID VSSEQ VSTESTCD",
-    "SV": "STUDYID VISITNUM VISIT SVENDTC",
-    "SS": "STUDYID SSSEQ SSTESTCD",
-    "QS": "STUDYID QSSEQ QSCAT QSSTRESN QSSTRESC QSORRES QSDTC",
-    "CM": "STUDYID CMSEQ CMTRT CMDECOD CMCAT CMSCAT CMENDTC",
-    "PR": "STUDYID PRSEQ PRTRT PRCAT",
-    "SUPPDM": "STUDYID QLABEL",
-    "TU": "STUDYID TUSEQ TULOC TUMETHOD TUEVAL TUEVALID TUACPTFL VISITNUM VISIT",
-    "TR": "STUDYID TRGRPID TRSTRESN TRSTRESU TRORRESU TRSTAT TRREASND TRMETHOD TRANMETH TREVAL TREVALID "
-    "TRACPTFL VISITNUM VISIT",
-    "RS": "STUDYID RSCAT RSSTAT RSEVAL RSEVALID RSACPTFL VISITNUM VISIT",
-}
-OPTIONAL: dict[str, list[str]] = {domain: text.split() for domain, text in _OPTIONAL_TEXT.items()}
-
-DOMAINS = tuple(REQUIRED)
-_SUFFIXES = (".csv.gz", ".csv", ".xpt", ".sas7bdat", ".parquet", ".json")
-
-
-class FileBroken(ValueError):
-    """A file from which no table can be read; the message names the file, never its folder."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that keeps a domain from being used: its code, domain, column and what to do."""
-
-    code: str
-    domain: str
-    column: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.code} {self.domain}{'.' + self.column if self.column else ''}: {self.message}"
+_NAMES_SHOWN = 10  # of files that are not read
 
 
 class SdtmError(ValueError):
-    """Domains that cannot be used; `problems` lists every one found in this run."""
+    """Domains that cannot be used; `problems` lists every one found in this run, `table` shows them."""
 
     def __init__(self, problems: list[Problem]):
         self.problems = problems
@@ -108,42 +60,50 @@ class SdtmError(ValueError):
     def __reduce__(self):
         return type(self), (self.problems,)
 
+    def table(self) -> pd.DataFrame:
+        """Return one row a problem: CODE, DOMAIN, VARIABLE, RECORD (first five), RECORDS (count), MESSAGE."""
+        rows = [
+            (p.code, p.domain, p.column, show(p.records), len(p.records), p.message) for p in self.problems
+        ]
+        return pd.DataFrame(rows, columns=["CODE", "DOMAIN", "VARIABLE", "RECORD", "RECORDS", "MESSAGE"])
 
-def read_sdtm(folder: str | Path, domains: Iterable[str] = ("DM",)) -> dict[str, pd.DataFrame]:
+
+def problem_table(error: SdtmError) -> pd.DataFrame:
+    """Return the problems of an error as a table; see `SdtmError.table`."""
+    return error.table()
+
+
+def read_sdtm(
+    folder: str | Path, domains: Iterable[str] = ("DM",), strict: bool = False, others: Iterable[str] = ()
+) -> dict[str, pd.DataFrame]:
     """Read every SDTM domain of a folder as text.
 
     Parameters
     ----------
     folder : path
-        Holds ``<domain>.{csv,csv.gz,xpt,sas7bdat,parquet,json}``, names in any case.
+        Holds ``<domain>.{csv,csv.gz,xpt,sas7bdat,parquet,json,ndjson}``, names in any case.
     domains : iterable of str
-        Domains that must be there (`domains_needed` lists those of a plan). Others are read where present.
+        Domains that must be there, with records (`domains_needed` lists those of a plan). Others are read
+        where present.
+    strict : bool
+        Refuse what is otherwise read with a note (``attrs["adaptations"]``).
+    others : iterable of str
+        Files that may lie there and are no domains: the corrections.
 
     Returns
     -------
     dict of str to DataFrame
         One frame for every known domain: its known columns as text (None where missing), empty if there is no
-        file. ``frame.attrs["left_out"]`` names columns that were not kept, ``attrs["file"]`` the file.
+        file. Numeric columns (`NUMBERS`) are written alike: 21.0 is 21. ``frame.attrs``: ``file``;
+        ``left_out``, names of columns that were not kept; ``adaptations``, list of [code, message].
 
     Raises
     ------
     SdtmError
-        With every problem of every domain: NO_FOLDER, NO_DOMAIN, TWO_FILES, UNREADABLE, NO_COLUMN,
-        COLUMN_TWICE, DUPLICATE_KEY, NO_SUBJECT, NO_ROWS.
+        With every problem of every domain; the codes are listed at the head of this module.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise SdtmError(
-            [
-                Problem(
-                    "NO_FOLDER",
-                    "SDTM",
-                    "",
-                    f"no folder {folder.name!r} in the raw folder; put the domains there",
-                )
-            ]
-        )
-    found = _files_of(folder)
+    folder, domains = Path(folder), set(domains)
+    found, strangers = _files_of(folder)
     problems: list[Problem] = []
     frames = {}
     for domain in DOMAINS:
@@ -152,22 +112,25 @@ def read_sdtm(folder: str | Path, domains: Iterable[str] = ("DM",)) -> dict[str,
             names = ", ".join(file.name for file in files)
             problems.append(Problem("TWO_FILES", domain, "", f"one file a domain, found {names}; keep one"))
         elif files:
-            frame, trouble = _read_domain(domain, files[0])
+            frame, trouble = _read_domain(domain, files[0], domain in domains, strict)
             problems += trouble
-            frames[domain] = frame
-        elif domain in set(domains):
+            if frame is not None:
+                frames[domain] = frame
+        elif domain in domains:
             needs = ", ".join(sorted(set(REQUIRED[domain].values())))
-            problems.append(
-                Problem("NO_DOMAIN", domain, "", f"no {domain.lower()}.* in the folder; needed by {needs}")
-            )
+            message = f"no {domain.lower()}.* in the folder; needed by {needs}"
+            problems.append(Problem("NO_DOMAIN", domain, "", message))
+    problems += check_study(frames)
     if problems:
         raise SdtmError(problems)
-    return complete(frames)
+    read = {domain: frames.get(domain, _keep_known(domain, pd.DataFrame())) for domain in DOMAINS}
+    _note_strangers(read["DM"], [name for name in strangers if name not in set(others)])
+    return read
 
 
 def complete(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Return all known domains with all their known columns, text and None, whatever `frames` holds."""
-    return {domain: _keep_known(domain, frames.get(domain, pd.DataFrame())) for domain in DOMAINS}
+    return {domain: _keep_known(domain, _as_text(frames.get(domain, pd.DataFrame()))) for domain in DOMAINS}
 
 
 def domains_needed(rules) -> list[str]:
@@ -178,79 +141,87 @@ def domains_needed(rules) -> list[str]:
     return needed
 
 
-def has_word(text: pd.Series, words) -> pd.Series:
-    """Tell which values contain one of `words` (upper case; missing is False)."""
-    return (
-        text.astype("string").str.upper().str.contains("|".join(words), regex=True).fillna(False).astype(bool)
-    )
-
-
-def _files_of(folder: Path) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
-    for file in sorted(folder.iterdir()):
-        name = file.name.lower()
-        suffix = next((ending for ending in _SUFFIXES if name.endswith(ending)), None)
-        if suffix and file.is_file():
-            found.setdefault(name[: -len(suffix)].upper(), []).append(file)
-    return found
-
-
-def _read_domain(domain: str, file: Path) -> tuple[pd.DataFrame, list[Problem]]:
+def _files_of(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
+    """Return the files of each domain, and the names of files of no domain."""
     try:
-        raw = read_frame(file)
+        files = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        message = f"no folder {folder.name!r} in the raw folder; put the domains there"
+        raise SdtmError([Problem("NO_FOLDER", "SDTM", "", message)]) from None
+    except OSError as error:
+        message = (
+            f"folder {folder.name!r} cannot be opened ({type(error).__name__}); ask for the right to read it"
+        )
+        raise SdtmError([Problem("NO_FOLDER", "SDTM", "", message)]) from None
+    found: dict[str, list[Path]] = {}
+    strangers = []
+    for file in files:
+        suffix = suffix_of(file)
+        domain = file.name[: -len(suffix)].upper() if suffix else ""
+        if domain in DOMAINS:
+            found.setdefault(domain, []).append(file)
+        elif not file.name.startswith("."):
+            strangers.append(file.name)
+    return found, strangers
+
+
+def _note_strangers(dm: pd.DataFrame, names: list[str]) -> None:
+    if names:
+        shown = ", ".join(names[:_NAMES_SHOWN]) + (" ..." if len(names) > _NAMES_SHOWN else "")
+        message = f"{len(names)} file(s) of no known domain were not read: {shown}"
+        dm.attrs["adaptations"] = [*dm.attrs.get("adaptations", []), ["FILE_IGNORED", message]]
+
+
+def _read_domain(
+    domain: str, file: Path, needed: bool, strict: bool
+) -> tuple[pd.DataFrame | None, list[Problem]]:
+    try:
+        raw = read_frame(file, REQUIRED[domain])
     except FileBroken as error:
-        return pd.DataFrame(), [Problem("UNREADABLE", domain, "", str(error))]
-    raw.columns = [str(name).strip().upper() for name in raw.columns]
-    twice = sorted(set(raw.columns[raw.columns.duplicated()]) & set(_known(domain)))
-    if twice:
-        message = f"{file.name} has this column twice; keep the one that counts"
-        return pd.DataFrame(), [Problem("COLUMN_TWICE", domain, name, message) for name in twice]
-    missing = [name for name in REQUIRED[domain] if not set(name.split("|")) & set(raw.columns)]
-    if missing:
-        reason = REQUIRED[domain]
-        return pd.DataFrame(), [
-            Problem(
-                "NO_COLUMN",
-                domain,
-                name.replace("|", " or "),
-                f"{file.name} lacks it; needed by {reason[name]}; export it with this column",
-            )
-            for name in missing
-        ]
+        return None, [Problem(error.code, domain, "", str(error))]
+    raw.columns = [str(name).upper() for name in raw.columns]
+    problems = _check_columns(domain, file, raw)
+    if problems:
+        return None, problems
     frame = _keep_known(domain, raw)
     frame.attrs["file"] = file.name
-    return frame, _check_keys(domain, frame)
+    refused = raw.attrs["adaptations"] if strict else []
+    problems = [
+        Problem(code, domain, "", f"{message}; export it anew, or set clinical.strict: false")
+        for code, message in refused
+    ]
+    return frame, problems + check_domain(domain, frame, raw, KEYS[domain], needed)
 
 
-def _check_keys(domain: str, frame: pd.DataFrame) -> list[Problem]:
-    problems = []
-    if domain == "DM" and frame.empty:
-        problems.append(Problem("NO_ROWS", domain, "", "not one subject; export it again"))
-    if frame.USUBJID.isna().any():
-        count = int(frame.USUBJID.isna().sum())
-        problems.append(
-            Problem("NO_SUBJECT", domain, "USUBJID", f"{count} record(s) without a subject; complete them")
+def _check_columns(domain: str, file: Path, raw: pd.DataFrame) -> list[Problem]:
+    known = {*_known(domain), "DOMAIN", "RDOMAIN"}
+    twice = sorted(set(raw.columns[raw.columns.duplicated()]) & known)
+    if twice:
+        message = f"{file.name} has this column twice; keep the one that counts"
+        return [Problem("COLUMN_TWICE", domain, name, message) for name in twice]
+    reasons = REQUIRED[domain]
+    missing = [name for name in reasons if not set(name.split("|")) & set(raw.columns)]
+    return [
+        Problem(
+            "NO_COLUMN",
+            domain,
+            name.replace("|", " or "),
+            f"{file.name} lacks it; needed by {reasons[name]}; export it with this column",
         )
-    sequence = f"{domain}SEQ"
-    key = ["USUBJID"] if domain == "DM" else ["USUBJID", sequence]
-    if set(key) <= set(frame.columns) and frame[key[-1]].notna().any():
-        rows = frame[frame.duplicated(key, keep=False) & frame[key].notna().all(axis=1)]
-        if len(rows):
-            records = rows[key].drop_duplicates().agg(" ".join, axis=1)
-            listed = "; ".join(records.head(5)) + (" ..." if len(records) > 5 else "")
-            message = f"{len(rows)} records share {len(records)} key(s) ({' '.join(key)}): {listed}"
-            problems.append(Problem("DUPLICATE_KEY", domain, " ".join(key), f"{message}; keep one of each"))
-    return problems
+        for name in missing
+    ]
 
 
 def _keep_known(domain: str, raw: pd.DataFrame) -> pd.DataFrame:
+    """Return the known columns of a frame of text, numbers written alike."""
     known = _known(domain)
     raw = raw.loc[:, ~raw.columns.duplicated()]
-    frame = pd.DataFrame(
-        {name: _as_text(raw[name]) if name in raw else None for name in known}, index=raw.index
-    )
-    frame = frame.astype(object).where(frame.notna(), None).reset_index(drop=True)
-    left_out = set(map(str, raw.columns)) - set(known) - {"DOMAIN"}
+    nothing = np.full(len(raw), None, dtype=object)
+    columns = {name: raw[name].to_numpy() if name in raw else nothing for name in known}
+    for name in set(NUMBERS[domain]) & set(raw.columns):
+        columns[name] = by_value(pd.Series(columns[name], dtype=object), _numbers_alike).to_numpy()
+    frame = pd.DataFrame(columns, dtype=object)
+    left_out = set(map(str, raw.columns)) - set(known) - {"DOMAIN", "RDOMAIN"}
     frame.attrs = {**raw.attrs, "left_out": sorted(left_out | set(raw.attrs.get("left_out", [])))}
     return frame
 
@@ -260,77 +231,13 @@ def _known(domain: str) -> list[str]:
     return list(dict.fromkeys([*names, *OPTIONAL[domain]]))
 
 
-def _as_text(values: pd.Series) -> pd.Series:
-    if pd.api.types.is_float_dtype(values):  # SAS and Parquet keep numbers: 21.0 and 21 are the same text
-        text = values.map(lambda number: None if pd.isna(number) else f"{number:.15g}")
-    elif pd.api.types.is_datetime64_any_dtype(values):
-        text = values.dt.strftime("%Y-%m-%d")
-    else:
-        text = values.map(lambda value: None if pd.isna(value) else str(value).strip())
-    return text.astype(object).replace("", None)
+def _numbers_alike(values: pd.Series) -> pd.Series:
+    return values.map(lambda value: number_text(value) if is_number(value) else value).astype(object)
 
 
-def read_frame(file: str | Path) -> pd.DataFrame:
-    """Read one table by its ending: csv, csv.gz, xpt, sas7bdat, parquet or json (Dataset-JSON 1.1).
-
-    Raises
-    ------
-    FileBroken
-        For an unknown ending, an empty file, a row of another length than the header, any other damage.
-    """
-    name = Path(file).name.lower()
-    suffix = next((ending for ending in _SUFFIXES if name.endswith(ending)), None)
-    if suffix is None:
-        raise FileBroken(f"no reader for {name!r}; use one of {_SUFFIXES}")
-    try:
-        return _READERS[suffix](Path(file))
-    except FileBroken as error:
-        raise FileBroken(f"{Path(file).name} {error}") from error
-    except Exception as error:  # each reader raises types of its own: all mean that the file is damaged
-        raise FileBroken(
-            f"{Path(file).name} cannot be read ({type(error).__name__}); export it again"
-        ) from error
-
-
-def _read_csv(file: Path) -> pd.DataFrame:
-    # pandas fills a short row with nothing and shifts a long one: both would lose values without a word.
-    opened = gzip.open if file.name.lower().endswith(".gz") else open
-    with opened(file, "rt", encoding="utf-8-sig", newline="") as stream:
-        lines = csv.reader(stream)
-        rows = [(lines.line_num, row) for row in lines if row]
-    if not rows:
-        raise FileBroken("is empty: not even the names of its columns are there; export it again")
-    header = rows[0][1]
-    uneven = [number for number, row in rows if len(row) != len(header)]
-    if uneven:
-        raise FileBroken(
-            f"has {len(uneven)} line(s) that do not have the {len(header)} fields of the header, "
-            f"first {uneven[:5]}; mend them or export it again"
-        )
-    return pd.DataFrame([row for _, row in rows[1:]], columns=header, dtype=object)
-
-
-def _read_sas(reader: str) -> Callable[[Path], pd.DataFrame]:
-    def read(file: Path) -> pd.DataFrame:
-        import pyreadstat
-
-        return getattr(pyreadstat, reader)(str(file), disable_datetime_conversion=False)[0]
-
-    return read
-
-
-def _read_dataset_json(file: Path) -> pd.DataFrame:
-    content = json.loads(file.read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or not {"columns", "rows"} <= set(content):
-        raise FileBroken("is no Dataset-JSON 1.1: it needs 'columns' and 'rows'; export it again")
-    return pd.DataFrame(content["rows"], columns=[column["name"] for column in content["columns"]])
-
-
-_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".csv": _read_csv,
-    ".csv.gz": _read_csv,
-    ".xpt": _read_sas("read_xport"),
-    ".sas7bdat": _read_sas("read_sas7bdat"),
-    ".parquet": pd.read_parquet,
-    ".json": _read_dataset_json,
-}
+def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame of any types as text, its index from 0."""
+    columns = {place: column_text(frame.iloc[:, place]) for place in range(frame.shape[1])}
+    text = pd.DataFrame(columns, dtype=object, index=range(len(frame)), columns=range(frame.shape[1]))
+    text.columns, text.attrs = frame.columns, dict(frame.attrs)
+    return text

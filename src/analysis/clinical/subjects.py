@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis import plan as plans
 from analysis.clinical.dates import impute_dates
-from analysis.clinical.sdtm import has_word
+from analysis.clinical.terms import has_word, is_word, to_number
 
 ADSL_COLUMNS = [
     "STUDYID",
@@ -97,9 +97,7 @@ def data_cutoff(adsl: pd.DataFrame, months: float, days_per_month: float) -> pd.
 
 def treatment_dates(ex: pd.DataFrame, rules) -> tuple[pd.Series, pd.Series]:
     """Return the first and last date of a dose above 0 (or of a placebo) by USUBJID."""
-    dose = pd.to_numeric(ex.EXDOSE, errors="coerce")
-    placebo = ex.EXTRT.astype("string").str.contains("PLACEBO", case=False).fillna(False)
-    given = ex[dose.gt(0) | (dose.eq(0) & placebo)]
+    given = ex[_is_given(ex)]
     start = impute_dates(given.EXSTDTC, rules.imputation["dose"]).DATE
     end = impute_dates(given.EXENDTC, rules.imputation["dose"]).DATE
     last = pd.concat([start, end], axis=1).max(axis=1)
@@ -108,7 +106,7 @@ def treatment_dates(ex: pd.DataFrame, rules) -> tuple[pd.Series, pd.Series]:
 
 def enrolment_dates(ds: pd.DataFrame, rules) -> pd.Series:
     """Return the first registration date by USUBJID, from the DSDECOD terms of the rule set."""
-    registered = ds[ds.DSDECOD.astype("string").str.upper().isin(rules.enrolment_terms[rules.endpoint_rules])]
+    registered = ds[is_word(ds.DSDECOD, rules.enrolment_terms[rules.endpoint_rules])]
     return impute_dates(registered.DSSTDTC, "none").DATE.groupby(registered.USUBJID).min()
 
 
@@ -137,24 +135,71 @@ def contact_dates(sdtm: Mapping[str, pd.DataFrame], variable: str, rules, *, sta
     domain = variable[:2]
     frame = sdtm[domain]
     if domain == "SS":
-        frame = frame[
-            frame.SSSTRESC.fillna(frame.SSORRES).astype("string").str.upper().isin(rules.alive_terms)
-        ]
+        frame = frame[is_word(frame.SSSTRESC.fillna(frame.SSORRES), rules.alive_terms)]
     if domain == "EX":
-        frame = frame[pd.to_numeric(frame.EXDOSE, errors="coerce").gt(0) | _placebo_given(frame)]
+        frame = frame[_is_given(frame)]
     if domain == "DS":  # the record of a death proves no life; its date may lie after it
-        frame = frame[~frame.DSDECOD.astype("string").str.upper().eq("DEATH").fillna(False)]
+        frame = frame[~is_word(frame.DSDECOD, ["DEATH"])]
     use = _DATE_USE.get(variable, "contact")
-    not_before = None
-    if start is not None and rules.endpoint_rules == "pearl":
-        not_before = frame.USUBJID.map(start).astype("datetime64[ns]")
-    dates = impute_dates(frame[variable], rules.imputation[use], not_before=not_before).DATE
+    if use == "assessment":
+        dates = assessment_dates(sdtm, domain, rules, frame).DATE
+    elif rules.endpoint_rules == "pearl":
+        first = frame.USUBJID.map(start).astype("datetime64[ns]") if start is not None else None
+        died = frame.USUBJID.map(known_deaths(sdtm["DM"])).astype("datetime64[ns]")
+        rule = rules.imputation[use]
+        dates = impute_dates(frame[variable], rule, not_before=first, not_after=died).DATE
+    else:
+        dates = impute_dates(frame[variable], rules.imputation[use]).DATE
     return pd.DataFrame({"USUBJID": frame.USUBJID, "DATE": dates})
 
 
-def _placebo_given(ex: pd.DataFrame) -> pd.Series:
-    placebo = ex.EXTRT.astype("string").str.contains("PLACEBO", case=False).fillna(False)
-    return placebo & pd.to_numeric(ex.EXDOSE, errors="coerce").eq(0)
+def assessment_dates(
+    sdtm: Mapping[str, pd.DataFrame], domain: str, rules, frame: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Date the records of TU, TR or RS; wherever such a date is read it is filled here, alike.
+
+    Under rule set `pearl` a filled date is not put after a known death, and at a screening or baseline visit
+    not after the first dose.
+
+    Parameters
+    ----------
+    sdtm : mapping of str to DataFrame
+        Domains.
+    domain : str
+        TU, TR or RS.
+    rules : Section
+        ``clinical`` of the plan.
+    frame : DataFrame, optional
+        Records of the domain; all without.
+
+    Returns
+    -------
+    DataFrame
+        DATE and FLAG, as `impute_dates` gives them.
+    """
+    frame = sdtm[domain] if frame is None else frame
+    text, rule = frame[f"{domain}DTC"], rules.imputation["assessment"]
+    dated = impute_dates(text, rule)
+    filled = dated.FLAG.notna()
+    if rules.endpoint_rules != "pearl" or not filled.any():
+        return dated
+    some = frame[filled]
+    died = some.USUBJID.map(known_deaths(sdtm["DM"])).astype("datetime64[ns]")
+    first = some.USUBJID.map(treatment_dates(sdtm["EX"], rules)[0]).astype("datetime64[ns]")
+    first = first.where(has_word(some.VISIT, rules.baseline_visit_words))
+    bound = pd.concat([died, first], axis=1).min(axis=1)
+    dated[filled] = impute_dates(text[filled], rule, not_after=bound)
+    return dated
+
+
+def known_deaths(dm: pd.DataFrame) -> pd.Series:
+    """Return the complete dates of death by USUBJID."""
+    return impute_dates(dm.DTHDTC, "none").DATE.groupby(dm.USUBJID).min()
+
+
+def _is_given(ex: pd.DataFrame) -> pd.Series:
+    dose = to_number(ex.EXDOSE)
+    return dose.gt(0) | (dose.eq(0) & has_word(ex.EXTRT, ["PLACEBO"]))
 
 
 def _demographics(dm: pd.DataFrame) -> pd.DataFrame:
@@ -173,7 +218,7 @@ def _death_dates(dm: pd.DataFrame, adsl: pd.DataFrame, contact: pd.Series, rules
 
 
 def _new_therapy_dates(cm: pd.DataFrame, first_dose: pd.Series, rules) -> pd.Series:
-    new = cm[cm.CMCAT.astype("string").str.upper().isin(rules.new_therapy_categories)]
+    new = cm[is_word(cm.CMCAT, rules.new_therapy_categories)]
     start = new.USUBJID.map(first_dose).astype("datetime64[ns]")
     dates = impute_dates(new.CMSTDTC, rules.imputation["therapy"], not_before=start).DATE
     return dates.where(~dates.lt(start)).groupby(new.USUBJID).min()
@@ -194,6 +239,7 @@ def _add_covariates(
     }
     stated = (
         sdtm["SUPPDM"]
+        .sort_values(["USUBJID", "QNAM", "QVAL"])  # so that of two answers not the order of the file decides
         .drop_duplicates(["USUBJID", "QNAM"])
         .pivot_table(index="USUBJID", columns="QNAM", values="QVAL", aggfunc="first")
     )
@@ -205,8 +251,8 @@ def _add_covariates(
 
 
 def _baseline_ecog(qs: pd.DataFrame, first_dose: pd.Series, rules) -> pd.Series:
-    rows = qs[qs.QSTESTCD.astype("string").str.upper().isin(rules.ecog_tests)].copy()
-    rows["VALUE"] = pd.to_numeric(rows.QSSTRESN.fillna(rows.QSSTRESC).fillna(rows.QSORRES), errors="coerce")
+    rows = qs[is_word(qs.QSTESTCD, rules.ecog_tests)].copy()
+    rows["VALUE"] = to_number(rows.QSSTRESN.fillna(rows.QSSTRESC).fillna(rows.QSORRES))
     rows["DATE"] = impute_dates(rows.QSDTC, "none").DATE
     before = rows[rows.DATE.isna() | ~rows.DATE.gt(rows.USUBJID.map(first_dose).astype("datetime64[ns]"))]
     return (
@@ -218,8 +264,8 @@ def _baseline_ecog(qs: pd.DataFrame, first_dose: pd.Series, rules) -> pd.Series:
 
 
 def _disease_extent(tu: pd.DataFrame, rules) -> tuple[pd.Series, pd.Series]:
-    kind = tu.TUSTRESC.fillna(tu.TUORRES).astype("string").str.upper()
-    place = tu.TULOC.astype("string").str.upper()[kind.isin(["TARGET", "NON-TARGET"]) & tu.TULOC.notna()]
+    baseline = is_word(tu.TUSTRESC.fillna(tu.TUORRES), ["TARGET", "NON-TARGET"])
+    place = tu.TULOC[baseline & tu.TULOC.notna()]
     subject = tu.USUBJID.loc[place.index]
     bone = has_word(place, rules.bone_words).groupby(subject).all()
     visceral = has_word(place, rules.visceral_words).groupby(subject).any()
@@ -229,10 +275,9 @@ def _disease_extent(tu: pd.DataFrame, rules) -> tuple[pd.Series, pd.Series]:
 def _prior_chemotherapy(cm: pd.DataFrame, subjects: pd.Series) -> pd.Series:
     if cm.empty:
         return pd.Series(None, index=subjects.index, dtype=object)
-    earlier = cm.CMCAT.astype("string").str.upper().str.contains("PRIOR") & has_word(
-        cm.CMCAT.fillna("") + " " + cm.CMSCAT.fillna(""), ["CHEMOTHERAPY"]
-    )
-    return subjects.isin(cm.USUBJID[earlier.fillna(False)]).map({True: "Y", False: "N"})
+    words = cm.CMCAT.fillna("") + " " + cm.CMSCAT.fillna("")
+    earlier = has_word(cm.CMCAT, ["PRIOR"]) & has_word(words, ["CHEMOTHERAPY"])
+    return subjects.isin(cm.USUBJID[earlier]).map({True: "Y", False: "N"})
 
 
 def _first_enrolled(adsl: pd.DataFrame, pilot_n: int) -> pd.Series:

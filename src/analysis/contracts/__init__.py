@@ -9,6 +9,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaError, SchemaErrors
 
+from analysis.contracts.clinical import CLINICAL_CONTRACTS
 from analysis.contracts.fields import SUBJECT as _SUBJECT
 from analysis.contracts.fields import YN
 from analysis.contracts.fields import date as _date
@@ -25,22 +26,6 @@ ENDPOINT_COLUMNS = (
 class ContractError(ValueError):
     """A table that breaks its contract: names the table, the column, the rule and how many rows."""
 
-
-_ADTTE = {
-    **_SUBJECT,
-    "PARAMCD": _text("endpoint", nullable=False),
-    "PARAM": _text("endpoint in words", nullable=False),
-    "STARTDT": _date("time zero; missing where a study gives days only"),
-    "ADT": _date("date of event or censoring; missing where a study gives days only"),
-    "AVAL": _number("time from STARTDT, days", nullable=False),
-    "AVALM": _number("time from STARTDT, months of 30.4375 days", nullable=False),
-    "CNSR": pa.Column(int, pa.Check.ge(0), coerce=True, description="0 = event, 1 or more = censored"),
-    "EVNTDESC": _text("what the event was, or the state when censored"),
-    "CNSDTDSC": _text("why the follow-up ends where it does; missing for an event"),
-    "SRCDOM": _text("domain of the source record"),
-    "SRCVAR": _text("variable of the source record"),
-    "SRCSEQ": _number("sequence number of the source record"),
-}
 
 _EXCLUSIONS = {
     "STEP": _text("notebook that set it aside", nullable=False),
@@ -78,64 +63,7 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
         },
         ["PATH"],
     ),
-    "adsl": _table(
-        "a subject",
-        {
-            **_SUBJECT,
-            "SITEID": _text("centre"),
-            "AGE": _number("age, years"),
-            "SEX": _text("sex", isin=["F", "M", "U"]),
-            "PILOTFL": _text("in the pilot phase", isin=YN),
-            "ENRLDT": _date("registration"),
-            "TRTSDT": _date("first dose"),
-            "TRTEDT": _date("last dose"),
-            "DTHDT": _date("death"),
-            "DTHFL": _text("died", isin=YN),
-            "LSTALVDT": _date("last date known alive"),
-            "DCUTDT": _date("data cut-off"),
-            "NACTDT": _date("start of a new anti-cancer therapy"),
-            "ECOG": _number("ECOG performance status"),
-            "BONEONLY": _text("bone-only disease", isin=YN),
-            "VISCFL": _text("visceral disease", isin=YN),
-            "PRIORCHM": _text("prior chemotherapy in the advanced setting", isin=YN),
-            "ENDOSENS": _text("sensitive to prior endocrine therapy", isin=YN),
-            "SAFFL": _text("treated", isin=YN),
-        },
-        ["USUBJID"],
-    ),
-    "adtr": _table(
-        "a lesion at an assessment",
-        {
-            **_SUBJECT,
-            "ADT": _date("date of the assessment"),
-            "AVISITN": _number("number of the assessment, 0 = baseline"),
-            "LESIONID": _text("lesion", nullable=False),
-            "ORGAN": _text("organ"),
-            "LESTYPE": _text("role under RECIST 1.1", nullable=False, isin=["TARGET", "NON-TARGET", "NEW"]),
-            "DIAM_MM": _number("diameter, mm (nodes: short axis)"),
-            "STATE": _text("state of a non-target or new lesion"),
-        },
-        None,
-    ),
-    "adrs": _table(
-        "a response of a subject at an assessment, derived or reported",
-        {
-            **_SUBJECT,
-            "ADT": _date("date of the assessment"),
-            "PARAMCD": _text(
-                "OVRLRESP derived overall, RSREP reported overall, TRGRESP, NTRGRESP, NEWLES, BOR, CBOR",
-                nullable=False,
-            ),
-            "AVALC": _text("response"),
-            "SUMDIAM": _number("sum of target diameters, mm"),
-            "NADIR": _number("smallest sum so far, baseline included, mm"),
-        },
-        None,
-    ),
-    "adtte": _table("a subject and endpoint", _ADTTE, ["USUBJID", "PARAMCD"]),
-    "adtte_sensitivity": _table(
-        "a subject and endpoint under one flipped rule", _ADTTE, ["USUBJID", "PARAMCD"]
-    ),
+    **CLINICAL_CONTRACTS,
     **PET_CONTRACTS,
     "pilot_evidence": _table(
         "a piece of evidence on the two candidate days",
@@ -220,17 +148,20 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
         "a marker in a sample",
         {
             **_SUBJECT,
-            "SAMPLEID": _text("sample", nullable=False),
-            "SAMPTYPE": _text("kind of sample", nullable=False),
-            "AVISIT": _text("visit"),
-            "ADT": _date("date of the sample"),
-            "PARAMCD": _text("gene, CTDNA or TUMFRAC", nullable=False),
-            "PARTYPE": _text("MUT, CNA, EXPR or CTDNA", nullable=False),
-            "AVAL": _number("value"),
-            "AVALC": _text("value in words"),
-            "LOD": _number("limit of detection, same unit as AVAL"),
+            "SAMPLEID": _text("sample", nullable=False, title="Sample Identifier"),
+            "SAMPTYPE": _text("kind of sample", nullable=False, title="Kind of Sample"),
+            "AVISIT": _text("visit", title="Analysis Visit"),
+            "ADT": _date("date of the sample", title="Analysis Date"),
+            "PARAMCD": _text("gene, CTDNA or TUMFRAC", nullable=False, title="Parameter Code"),
+            "PARTYPE": _text("MUT, CNA, EXPR or CTDNA", nullable=False, title="Parameter Type"),
+            "AVAL": _number("value", title="Analysis Value"),
+            "AVALC": _text("value in words", title="Analysis Value (C)"),
+            "LOD": _number(
+                "limit of detection, same unit as AVAL", title="Limit of Detection (Unit of AVAL)"
+            ),
         },
         ["USUBJID", "SAMPLEID", "PARAMCD", "PARTYPE"],
+        title="Biomarker Analysis Dataset",
     ),
     "estimates_biomarkers": _table(
         "association of a marker with an outcome",

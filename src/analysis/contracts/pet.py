@@ -80,8 +80,8 @@ PET_CONTRACTS: dict[str, pa.DataFrameSchema] = {
         "a measured quantity of a lesion or region on a scan",
         {
             **SUBJECT,
-            "AVISIT": text("visit", nullable=False),
-            "LESIONID": text("lesion, LIVER, AORTA or TOTAL", nullable=False),
+            "AVISIT": text("visit", nullable=False, title="Analysis Visit"),
+            "LESIONID": text("lesion, LIVER, AORTA or TOTAL", nullable=False, title="Lesion Identifier"),
             "METRIC": text(
                 "SUVMAX SUVMEAN SUVMED SUVSD; SUVPEAK by voxel centres, SUVPEAK2 by exact overlap, SUVPEAK3 "
                 "about the maximum; the same as SUL; VOLUME TLG of the region as drawn, VOLSRC on the grid "
@@ -89,39 +89,61 @@ PET_CONTRACTS: dict[str, pa.DataFrameSchema] = {
                 "totals NLESION, TMTV and TTLG alike; SUVMAXG and SUVPEAKG corrected for glucose; TLRMAX and "
                 "TLRPEAK over the liver's mean; SUVBKG the mean where a lesion was at baseline and is gone",
                 nullable=False,
+                title="Measured Quantity",
             ),
-            "ROLE": text("role", nullable=False, isin=["LESION", "LIVER", "AORTA", "TOTAL"]),
-            "ORGAN": text("organ"),
-            "ADT": date("date of the scan"),
-            "AVAL": number("value, in UNIT"),
-            "UNIT": text("g/ml, ml, g or 1", nullable=False),
-            "EVALFL": text("FDG-evaluable at baseline", isin=YN),
-            "TARGETFL": text("among the targets", isin=YN),
-            "FLAGS": text("what a reader should look at"),
+            "ROLE": text(
+                "role", nullable=False, isin=["LESION", "LIVER", "AORTA", "TOTAL"], title="Role of the Region"
+            ),
+            "ORGAN": text("organ", title="Organ of the Lesion"),
+            "ADT": date("date of the scan", title="Analysis Date"),
+            "AVAL": number("value, in UNIT", title="Analysis Value"),
+            "UNIT": text("g/ml, ml, g or 1", nullable=False, title="Unit of the Analysis Value"),
+            "EVALFL": text("FDG-evaluable at baseline", isin=YN, title="FDG-Evaluable at Baseline Flag"),
+            "TARGETFL": text("among the targets", isin=YN, title="Target Lesion Flag"),
+            "FLAGS": text("what a reader should look at", title="What a Reader Should Look At"),
         },
         ["USUBJID", "AVISIT", "LESIONID", "METRIC"],
+        title="PET Measurements Analysis Dataset",
     ),
     "admr": table(
         "metabolic response of a subject at a visit under one metric, rule and cut",
         {
             **SUBJECT,
-            "AVISIT": text("follow-up visit", nullable=False),
-            "METRIC": text("quantity the rule reads", nullable=False),
-            "RULE": text("rule of the plan", nullable=False),
-            "CUT": number("cut, percent fall", nullable=False),
-            "AVALC": text("class in the rule's own words", nullable=False),
-            "MRESP": text("two classes", nullable=False, isin=["RESPONDER", "NON-RESPONDER", "NE"]),
-            "SCORE": number("continuous companion: ln(follow-up / baseline)"),
-            "NLESION": number("lesions the rule read"),
-            "PETDT": date("date of this visit's scan"),
-            "NEREAS": text("why NE"),
-            "ONBOUND": text("within the boundary tolerance of a cut", isin=YN),
-            "DECIDED": text("row of the decision table that decided", nullable=False),
-            "COMPARE": text("verdict on the pair of scans"),
-            "PPFL": text("per protocol: both scans comparable and in their visit windows", isin=YN),
-            "FLAGS": text("what a reader should look at"),
+            "AVISIT": text("follow-up visit", nullable=False, title="Analysis Visit"),
+            "METRIC": text("quantity the rule reads", nullable=False, title="Quantity the Rule Reads"),
+            "RULE": text("rule of the plan", nullable=False, title="Response Rule of the Plan"),
+            "CUT": number("cut, percent fall", nullable=False, title="Cut (Percent Fall)"),
+            "AVALC": text("class in the rule's own words", nullable=False, title="Analysis Value (C)"),
+            "MRESP": text(
+                "two classes",
+                nullable=False,
+                isin=["RESPONDER", "NON-RESPONDER", "NE"],
+                title="Metabolic Response (Two Classes)",
+            ),
+            "SCORE": number(
+                "continuous companion: ln(follow-up / baseline)", title="Ln(Follow-Up / Baseline)"
+            ),
+            "NLESION": number("lesions the rule read", title="Number of Lesions the Rule Read"),
+            "PETDT": date("date of this visit's scan", title="Date of the PET Scan"),
+            "NEREAS": text("why NE", title="Reason Not Evaluable"),
+            "ONBOUND": text(
+                "within the boundary tolerance of a cut", isin=YN, title="Within Boundary Tolerance of a Cut"
+            ),
+            "DECIDED": text(
+                "row of the decision table that decided",
+                nullable=False,
+                title="Deciding Row of the Decision Table",
+            ),
+            "COMPARE": text("verdict on the pair of scans", title="Verdict on the Pair of Scans"),
+            "PPFL": text(
+                "per protocol: both scans comparable and in their visit windows",
+                isin=YN,
+                title="Per-Protocol Population Flag",
+            ),
+            "FLAGS": text("what a reader should look at", title="What a Reader Should Look At"),
         },
         ["USUBJID", "AVISIT", "METRIC", "RULE", "CUT"],
+        title="Metabolic Response Analysis Dataset",
     ),
     "reader_decisions": table(
         "a decision of a reader on a lesion at a visit",

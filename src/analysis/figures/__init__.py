@@ -1,6 +1,6 @@
 """Figures: each takes ready frames or estimates and returns a matplotlib Figure; none fits a model or saves.
 
-One module a family: `flow`, `kaplan_meier`, `waterfall`, `forest`, `multiverse`, `pilot`, `pet`,
-`biomarkers`.
+One module a family: `flow`, `kaplan_meier`, `waterfall`, `swimmer`, `spider`, `forest`, `multiverse`,
+`pilot`, `pet`, `biomarkers`.
 Beside every ``plot_*`` stand ``caption_*`` and ``alt_*``, computed from the same data.
 """

@@ -24,6 +24,7 @@ from analysis.tables.format import (
     signed_percent,
 )
 from analysis.tables.present import to_great_table, to_html
+from analysis.tables.rates import tabulate_rates
 from analysis.tables.sentences import say_main, say_medians, say_proportion
 from analysis.tables.words import label_of
 
@@ -48,6 +49,7 @@ __all__ = [
     "tabulate_baseline",
     "tabulate_biomarkers",
     "tabulate_estimates",
+    "tabulate_rates",
     "tabulate_values",
     "to_great_table",
     "to_html",

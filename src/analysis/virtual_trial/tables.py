@@ -37,6 +37,8 @@ WITHOUT_SEQUENCE = ("dm", "suppdm", "sv")
 def write_sdtm(trial, folder: str | Path, rng: np.random.Generator, settings=None) -> None:
     """Write ``<domain>.csv`` for every SDTM domain: text, ISO 8601 dates, ``--SEQ`` within subject.
 
+    One date is mistyped, and ``corrections.csv`` mends it, so that the audit trail has a line.
+
     Parameters
     ----------
     trial : VirtualTrial
@@ -51,8 +53,11 @@ def write_sdtm(trial, folder: str | Path, rng: np.random.Generator, settings=Non
     folder.mkdir(parents=True, exist_ok=True)
     start = trial.patients.set_index("USUBJID")["TRTSDT"]
     domains = build_subject_domains(trial, rng, settings) | build_tumour_domains(trial, rng, settings)
-    for name, frame in domains.items():
-        write_csv(finish_domain(name, frame, start), folder / f"{name}.csv")
+    finished = {name: finish_domain(name, frame, start) for name, frame in domains.items()}
+    finished["ae"], corrections = _mistype(finished["ae"])
+    for name, frame in finished.items():
+        write_csv(frame, folder / f"{name}.csv")
+    write_csv(corrections, folder / "corrections.csv")
 
 
 def finish_domain(name: str, frame: pd.DataFrame, start: pd.Series) -> pd.DataFrame:
@@ -73,6 +78,26 @@ def finish_domain(name: str, frame: pd.DataFrame, start: pd.Series) -> pd.DataFr
     if name == "suppdm":
         front.pop("DOMAIN")
     return pd.concat([pd.DataFrame(front, index=table.index), table], axis=1)
+
+
+def _mistype(ae: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write a day that does not exist into the last adverse event, and the correction that mends it."""
+    last = ae.index[-1]
+    right = ae.loc[last, "AEENDTC"]
+    wrong = f"{right[:4]}-02-30"
+    correction = {
+        "DOMAIN": "AE",
+        "KEY": f"USUBJID={ae.loc[last, 'USUBJID']}; AESEQ={ae.loc[last, 'AESEQ']}",
+        "VARIABLE": "AEENDTC",
+        "OLD": wrong,
+        "NEW": right,
+        "REASON": "no such day; corrected from the source record",
+        "WHO": "data manager",
+        "WHEN": (pd.Timestamp(right) + pd.Timedelta(days=30)).strftime("%Y-%m-%d"),
+    }
+    typed = ae.copy()
+    typed.loc[last, "AEENDTC"] = wrong
+    return typed, pd.DataFrame([correction])
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
