@@ -128,6 +128,12 @@ def test_each_table_has_one_writer_and_a_contract():
         assert contracts.contract_of(table).description
 
 
+def test_the_clinical_document_is_the_one_the_rules_give():
+    from analysis.clinical.document import clinical_text
+
+    assert (ROOT / "docs" / "clinical.md").read_text() == clinical_text()  # python -m analysis.clinical
+
+
 def test_the_dictionary_of_tables_is_the_one_the_contracts_give():
     text = (ROOT / "data" / "README.md").read_text()
     assert text.endswith("-->\n\n" + contracts.dictionary_text())

@@ -88,6 +88,7 @@ def query(code: str, severity: str, meaning: str, action: str):
     """Enter the function below it into the table of checks."""
 
     def enter(find: Callable[[Evidence], pd.DataFrame]) -> Callable[[Evidence], pd.DataFrame]:
+        """Enter one check."""
         if code in CHECKS or severity not in SEVERITIES:
             raise ValueError(f"{code}: a code stands once, with a severity of {SEVERITIES}")
         CHECKS[code] = Check(severity, meaning, action, find)

@@ -39,6 +39,7 @@ def method_groups(methods: pd.Series, rules) -> pd.Series:
     """Return the kind of scan of each method (the first of the plan's that fits); another is its own kind."""
 
     def name(method):
+        """Name the kind of one method."""
         text = str(method).upper().strip()
         fits = (
             kind

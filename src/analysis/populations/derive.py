@@ -42,10 +42,12 @@ def derive_populations(
         ``exclusions_NN`` of the steps that have run, joined.
     plan : Plan
         Section clinical; design for the scans, primary for `analysis_set`, biomarkers for `adbm`.
-    adtte, adtr, scan_qc, admr, analysis_set, adbm : DataFrame, optional
+    adtte, adtr, scan_qc : DataFrame, optional
         Tables of these names. A population whose tables are absent is not listed.
     lesions : DataFrame, optional
         ``adpet`` or ``adlesion``: EVALFL says which baseline lesions are FDG-evaluable.
+    admr, analysis_set, adbm : DataFrame, optional
+        Tables of these names.
 
     Returns
     -------
