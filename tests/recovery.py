@@ -91,7 +91,7 @@ def reference_rows(scans: pd.DataFrame, settings: plan.Plan) -> list[pd.DataFram
 
 def analyse_folder(folder: Path, settings: plan.Plan) -> Recovered:
     """Analyse one study's raw files as notebooks 01, 02 and 05 do."""
-    sdtm = clinical.read_sdtm(folder / "sdtm", clinical.domains_needed(settings.clinical))
+    sdtm, _ = clinical.read_corrected(folder, settings)
     tables = clinical.derive_all(sdtm, settings)
     adpet, scans = lesions_as_measured(folder, settings)
     treated = tables.adsl[tables.adsl["SAFFL"].ne("N")]

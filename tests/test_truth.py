@@ -55,7 +55,7 @@ def imaged(tmp_path_factory):
     settings = plan.load("tiny", ROOT / "config" / "tiny.yaml")
     folder = tmp_path_factory.mktemp("tiny") / "raw"
     virtual_trial.write_trial(settings, folder, workers=1)
-    sdtm = clinical.read_sdtm(folder / "sdtm", clinical.domains_needed(settings.clinical))
+    sdtm, _ = clinical.read_corrected(folder, settings)
     adsl = clinical.derive_adsl(sdtm, settings)
     read = {name: name for name in ("roi_map", "scan_map", "reference_regions", "lesion_map")}
     read |= {"decisions": "reader_decisions"}

@@ -194,8 +194,8 @@ class Run:
 
     def _twins(self, table: str, frame: pd.DataFrame, together: Mapping[str, Any]) -> dict[str, bytes]:
         """Return the exchange files of one table, stamped with the data cut-off."""
-        formats = self._whole.design.exchange_formats
-        if table not in exchange.DATASETS or not formats:
+        formats = self.plan.design.exchange_formats if table in exchange.DATASETS else []
+        if not formats:
             return {}
         adsl = contracts.check("adsl", together["adsl"]) if "adsl" in together else self._adsl_if_readable()
         return exchange.twins(table, frame, formats, study=self.study, created=exchange.cutoff(adsl))

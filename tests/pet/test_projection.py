@@ -237,8 +237,8 @@ def test_the_table_survives_the_disk_and_its_csv_twin_has_no_pictures(tmp_path):
     twin = storage.Run(step="02", study="s", scenario="primary", plan=plan.defaults(), **where).write(
         "mips", table
     )
-    assert {"PIXELS", "LABELS"} == set(table) - set(pd.read_csv(twin))
-    back = contracts.contract_of("mips").validate(pd.read_parquet(twin.with_suffix(".parquet")))
+    assert {"PIXELS", "LABELS"} == set(table) - set(pd.read_csv(twin.with_suffix(".csv")))
+    back = contracts.contract_of("mips").validate(pd.read_parquet(twin))
     for name in ("PIXELS", "LABELS"):
         for one, other in zip(back[name], table[name], strict=True):
             assert np.array_equal(np.asarray(one), other)

@@ -31,6 +31,7 @@ DATE_COLUMNS = {
     "tr": ("TRDTC", None),
     "rs": ("RSDTC", None),
 }
+CORRECTION_COLUMNS = ["DOMAIN", "KEY", "VARIABLE", "OLD", "NEW", "REASON", "WHO", "WHEN"]
 WITHOUT_SEQUENCE = ("dm", "suppdm", "sv")
 
 
@@ -81,8 +82,11 @@ def finish_domain(name: str, frame: pd.DataFrame, start: pd.Series) -> pd.DataFr
 
 
 def _mistype(ae: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write a day that does not exist into the last adverse event, and the correction that mends it."""
-    last = ae.index[-1]
+    """Write a day that does not exist into the last adverse event that ended, and the correction of it."""
+    ended = ae.index[ae["AEENDTC"].notna()]
+    if ended.empty:
+        return ae, pd.DataFrame(columns=CORRECTION_COLUMNS)
+    last = ended[-1]
     right = ae.loc[last, "AEENDTC"]
     wrong = f"{right[:4]}-02-30"
     correction = {
