@@ -191,7 +191,7 @@ def _setting_of(run: Any, limits: tuple[float, float] | None) -> Setting:
     has_figures, has_response = (name in run.plan.sections() for name in ("figures", "response"))
     checks = run.plan.response.comparability_checks if has_response else {}
     return Setting(
-        study=design.title,
+        study=design.title or run.study,
         simulated=design.kind == "simulated",
         limits=limits,
         scale=f"SUV 0 (white) to {number(pet.mip_suv_max, 0)} (black)",

@@ -78,6 +78,11 @@ class Run:
         """Tell whether this run overrides the plan and so calls itself a sensitivity analysis."""
         return self.scenario != PRIMARY
 
+    @property
+    def title(self) -> str:
+        """Title of the study: the plan's, else its name."""
+        return self.plan.design.title or self.study
+
     def headline(self) -> str:
         """Return one line that says what kind of run this is, on what data."""
         data = "simulated data" if self.plan.design.kind == "simulated" else "real data"
@@ -400,6 +405,8 @@ def resolve(
         raise RunError(
             "a sensitivity analysis never writes where the primary analysis is: give another derived_dir"
         )
+    if own_dir is not None and whole.overrides and not recorded_overrides(own_dir):
+        _check_no_primary(step, own_dir)
     if step != "00" and STEPS[step].raw and not raw.is_dir():
         raise RunError(
             f"no raw data for study {study!r}: the folder {_shown(raw, root)!r} does not exist. "
@@ -440,7 +447,7 @@ def check_simulated_folder(study: str, folder: Path) -> None:
         If `folder` holds a file and has no folder ``truth``. Empty folders may be there: Snakemake makes
         those of the files a job is to write.
     """
-    if not (folder / "truth").is_dir() and any(path.is_file() for path in folder.rglob("*")):
+    if _holds_given_files(folder):
         raise RunError(
             f"study {study!r} is simulated by its plan, but its raw folder holds files no simulation wrote: "
             "they are left untouched. For real data write 'design: {kind: real}' in "
@@ -510,13 +517,26 @@ def _name_scenario(
     return asked, f"sensitivity-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def _check_no_primary(step: str, folder: Path) -> None:
+    """Refuse a sensitivity analysis in a folder where this step's tables of a primary one lie."""
+    if any((folder / _file_name(table)).is_file() for table in STEPS[step].writes):
+        raise RunError(
+            f"the derived_dir {folder.name!r} holds the tables of a primary analysis: a sensitivity analysis "
+            "never overwrites them; give it a derived_dir of its own"
+        )
+
+
 def _settle_kind(step: str, whole: plan.Plan, raw: Path) -> plan.Plan:
     """Call a study real whose plan does not say so, where its raw folder holds files no simulation wrote."""
     if step == "00" or whole.design.kind != "simulated" or "design.kind" in whole.changed:
         return whole
-    given = raw.is_dir() and not (raw / "truth").is_dir() and any(path.is_file() for path in raw.rglob("*"))
     reason = "the raw folder holds files that no simulation wrote"
-    return whole.settle("design.kind", "real", reason) if given else whole
+    return whole.settle("design.kind", "real", reason) if _holds_given_files(raw) else whole
+
+
+def _holds_given_files(raw: Path) -> bool:
+    """Tell whether a raw folder holds a file (links followed) that no simulation wrote."""
+    return raw.is_dir() and not (raw / "truth").is_dir() and bool(list_raw(raw))
 
 
 def _check_own_data(whole: plan.Plan, plan_file: str | None, raw_dir: str | None) -> None:

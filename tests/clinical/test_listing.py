@@ -1,12 +1,14 @@
 """The query listing: every query once, under its site and subject, with a number that lasts, and no way out."""
 
 import re
+from io import StringIO
 
 import pandas as pd
 import pytest
 
+from analysis.clinical import listing
 from analysis.clinical.corrections import AUDIT_COLUMNS
-from analysis.clinical.listing import LISTING_COLUMNS, listing_table, render_listing
+from analysis.clinical.listing import LISTING_COLUMNS, listing_csv, listing_table, render_listing
 from analysis.report import check_self_contained
 
 
@@ -94,3 +96,26 @@ def test_without_queries_the_page_says_so(queries, adsl):
     page = render_listing(queries.iloc[:0], adsl, study="A")
     assert "0 queries (none)" in page
     assert listing_table(queries.iloc[:0], adsl).empty
+
+
+def test_no_cell_of_the_csv_is_a_formula_and_all_else_is_the_table(queries, adsl):
+    harm = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "a = b"]
+    queries["MESSAGE"] = harm
+    queries.loc[0, ["USUBJID", "RECORD"]] = ['=HYPERLINK("x")', "-2"]
+    table = listing_table(queries, adsl)
+    cells = pd.read_csv(StringIO(listing_csv(queries, adsl)), dtype=str, keep_default_na=False)
+    assert list(cells) == LISTING_COLUMNS
+    assert sorted(cells.MESSAGE) == sorted(["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "a = b"])
+    assert {'\'=HYPERLINK("x")'} < set(cells.USUBJID) and "'-2" in set(cells.RECORD)
+    bare = cells.apply(lambda column: column.str.removeprefix("'"))
+    pd.testing.assert_frame_equal(bare, table.astype(object).where(table.notna(), ""), check_dtype=False)
+
+
+def test_the_rows_of_a_site_are_made_once_however_many_subjects_it_has(queries, adsl, monkeypatch):
+    calls = []
+    rows = listing._rows
+    monkeypatch.setattr(listing, "_rows", lambda table: calls.append(len(table)) or rows(table))
+    many = pd.concat([queries[2:3].assign(USUBJID=f"S-{n:03}") for n in range(200)], ignore_index=True)
+    page = render_listing(many, pd.DataFrame({"USUBJID": many.USUBJID, "SITEID": "01"}), study="A")
+    assert re.findall(r"<caption>Subject (.*?)</caption>", page) == many.USUBJID.tolist()
+    assert len(calls) < 10 and calls.count(200) == 1

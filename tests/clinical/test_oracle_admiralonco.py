@@ -424,7 +424,15 @@ def pearl(sdtm):
 
 
 def pearl_start(subject):
-    return earliest(whole(dose["EXSTDTC"]) for dose in doses(subject))
+    """First dose; none where a partial date may lie on or before it (time zero is never filled)."""
+    written = [dose["EXSTDTC"] for dose in doses(subject) if dose["EXSTDTC"]]
+    first = earliest(whole(text) for text in written)
+    partial = [
+        text + "-01" * ((10 - len(text)) // 3) for text in written if not whole(text) and len(text) < 10
+    ]
+    if first and any(text <= first.isoformat() for text in partial):
+        return None
+    return first
 
 
 def pearl_cutoff(raw):

@@ -354,7 +354,8 @@ SPOILED = {
     "contact in the month of treatment": (
         both(spoil("DS", DSSTDTC=iso(-5)), spoil("EX", EXSTDTC="2020-01-20", EXENDTC="2020-01-21"),
              spoil("DM", RFSTDTC="2020-01-20"), extra("AE", AESTDTC="2020-01")),
-        {"DATE_PARTIAL", "FILLED_DATE_BOUNDED"}),
+        set()),  # a later contact is known: the day changes nothing
+    "a year mistyped": (spoil("AE", 0, AESTDTC="2035-08-17"), {"DATE_FAR_AFTER_CUTOFF", "AFTER_CUTOFF"}),
     "visits in the wrong order": (spoil("SV", 1, SVSTDTC=iso(-10)), {"VISIT_ORDER"}),
     "shared number": (
         both(*(extra("TR", **{**T9, **UNSCHEDULED, "TRSTRESC": "20", "TRDTC": iso(d)}) for d in (60, 70)),
@@ -468,12 +469,95 @@ def test_a_reappearing_lesion_and_a_pet_only_lesion_are_listed(study):
     assert queries.MESSAGE["PET_ONLY_LESION"] == "seen on a PET of 2020-02-27"
 
 
-def test_a_partial_date_is_listed_with_use_rule_result_and_flag(study):
-    clean(study).add("AE", AESTDTC="2020-02").add("LB", LBDTC="2020", LBTESTCD="GLUC")
-    found = study.queries().query("CODE == 'DATE_PARTIAL'").set_index("DOMAIN").MESSAGE
-    assert found["AE"] == "AESTDTC 2020-02 (contact) filled by first_month as 2020-02-01, flag D"
-    # January to December 2020 holds the first dose, so that the filled date is the first dose
-    assert found["LB"] == "LBDTC 2020 (contact) filled by first_month as 2020-01-01, flag M"
+def about(queries, code):
+    return sorted(queries[queries.CODE.eq(code)].MESSAGE)
+
+
+def test_a_partial_date_is_listed_only_where_it_could_change_a_result(study):
+    clean(study).add("AE", AESTDTC="2020-02").add("AE", AESTDTC="2020-05")  # alive on 1 March
+    study.add("LB", LBDTC="2020", LBTESTCD="GLUC")
+    study.add("CM", CMTRT="X", CMCAT="PRIOR CHEMOTHERAPY", CMSTDTC="2013-05")
+    assert about(study.queries(), "DATE_PARTIAL") == [
+        "AESTDTC 2020-05 has no day; taken as 2020-05-01 (flag D)",
+        "LBDTC 2020 has no month; taken as 2020-01-01 (flag M)",
+    ]
+
+
+@pytest.mark.parametrize(("category", "asked"), [("SUBSEQUENT THERAPY", 1), ("CONCOMITANT", 0)])
+def test_the_start_of_a_new_therapy_without_a_day_is_listed_and_that_of_another_drug_is_not(
+    study, category, asked
+):
+    clean(study).add("CM", CMTRT="X", CMCAT=category, CMSTDTC="2020-01")
+    expected = ["CMSTDTC 2020-01 has no day; taken as 2020-01-01 (flag D)"] * asked
+    assert about(study.queries(), "DATE_PARTIAL") == expected
+
+
+def test_a_missing_day_of_death_is_one_query_that_says_what_bounded_it(study):
+    dies(clean(study))
+    study.alive(70).add("AE", AESTDTC=iso(65), AEENDTC="2020-03", AEOUT="FATAL")
+    study.rows["DM"][0]["DTHDTC"] = study.rows["DS"][-1]["DSSTDTC"] = "2020-03"
+    queries = study.queries()
+    assert queries.CODE.tolist().count("DEATH_DATE_PARTIAL") == 1
+    assert set(queries.CODE) - {"COLUMN_LEFT_OUT"} == {"DEATH_DATE_PARTIAL"}
+    assert about(queries, "DEATH_DATE_PARTIAL") == [
+        "DTHDTC 2020-03 has no day; moved to 2020-03-11, the last contact (flag D)"
+    ]
+
+
+@pytest.mark.parametrize(("contact", "asked"), [(70, []), (91, ["AESTDTC 2020-04-01, death on 2020-03"])])
+def test_a_contact_within_the_period_of_a_partial_death_is_no_error(study, contact, asked):
+    base(study).alive(contact)
+    study.rows["DM"][0]["DTHDTC"] = "2020-03"
+    assert about(study.queries(endpoint_rules="admiralonco"), "DEATH_BEFORE_CONTACT") == asked
+
+
+def test_a_scan_after_death_is_asked_about_once_a_domain_and_only_for_reads_in_use(study):
+    base(study, death=40).lesion("T2", {-5: 20, 56: 20}, organ="LUNG").response(56, "SD")
+    for name in ("INDEPENDENT ASSESSOR", "OTHER"):
+        study.lesion("T1", {-5: 20, 57: 20}, TREVAL=name)
+        study.rows["TU"][-1]["TUEVAL"] = name
+    assert about(study.queries(), "ASSESSMENT_AFTER_DEATH") == [
+        "RSDTC 2020-02-26, death on 2020-02-10",
+        "TRDTC 2020-02-26, death on 2020-02-10 (2 records)",
+    ]
+
+
+def test_a_visit_of_a_read_that_is_not_used_is_not_asked_about(study):
+    clean(study).add("TR", **{**T9, "VISITNUM": "7"}, TRDTC=iso(90), TREVAL="INDEPENDENT ASSESSOR")
+    assert not study.queries().CODE.isin(["VISIT_NOT_IN_SV", "VISIT_TWO_DATES", "VISIT_ORDER"]).any()
+
+
+def test_what_lies_after_the_cut_off_is_one_note_a_subject(study):
+    base(study, death=1600).lesion("T2", {-5: 20, 1500: 20}).alive(1550)
+    found = study.queries().query("CODE == 'AFTER_CUTOFF'")
+    assert len(found) == 1
+    for part in ("death 2024-05-19", "last contact 2024-03-30", "response 2024-02-09"):
+        assert part in found.MESSAGE.item()
+
+
+@pytest.mark.parametrize(
+    ("left_out", "ratio", "asked"),
+    [
+        ("TUMETHD", 0.8, ["TUMETHOD not found or empty; TUMETHD looks like it"]),
+        ("TUMETHD", 0.95, []),  # ratio of the two names: 2 * 7 / 15
+        ("XFOO", 0.8, []),
+    ],
+)
+def test_a_column_left_out_that_looks_like_an_absent_one_is_a_warning(study, left_out, ratio, asked):
+    clean(study)
+    for row in study.rows["TU"]:
+        row[left_out] = row.pop("TUMETHOD")
+    queries = study.queries(column_likeness=ratio)
+    assert about(queries, "COLUMN_MISSPELT") == asked
+    listed = queries[queries.CODE.eq("COLUMN_LEFT_OUT")].MESSAGE.str.contains(left_out).any()
+    assert listed == (not asked)  # one query, not two
+
+
+def test_a_column_of_the_standard_near_an_absent_one_is_no_slip(study):
+    clean(study)
+    for row in study.rows["EX"]:
+        row["EXDOSFRM"] = "TABLET"  # EXDOSFRQ is absent, 14 of 16 letters match
+    assert not study.queries().CODE.eq("COLUMN_MISSPELT").any()
 
 
 def test_a_record_without_a_number_is_named_by_what_it_is(study):
@@ -515,6 +599,7 @@ def test_every_code_is_raised_by_a_test_of_this_file():
     raised = set(TRAPS.values()).union(*(expected for _, expected in SPOILED.values()))
     elsewhere = {
         "COLUMN_LEFT_OUT",
+        "COLUMN_MISSPELT",
         "REAPPEARANCE",
         "PET_ONLY_LESION",
         "LAST_ALIVE_BEFORE_START",

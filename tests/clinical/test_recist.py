@@ -10,7 +10,7 @@ import pytest
 
 from analysis.clinical.recist import state_of
 
-from .conftest import Study
+from .conftest import Study, iso
 
 
 def overall(study, **changes):
@@ -232,11 +232,14 @@ def test_a_non_target_that_comes_back_without_a_complete_response_is_none(study)
     assert study.responses() == [(56, "PR"), (112, "PR")]
 
 
-@pytest.mark.parametrize(("day", "expected"), [(8, True), (9, False), (17, False), (18, True), (120, True)])
-def test_a_new_lesion_on_a_pet_counts_outside_the_windows_of_the_study_pets(study, day, expected):
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [(8, True), (9, False), (17, False), (18, False), (20, False), (34, False), (35, True), (120, True)],
+)
+def test_a_new_lesion_on_a_pet_counts_outside_the_days_of_the_study_pets(study, day, expected):
     study.subject().lesion(
         "T1", {-5: 20, 56: 20, 130: 20}
-    )  # study days 10 to 18 are days 9 to 17 after dose 1
+    )  # study days 10 to 35 are days 9 to 34 after dose 1
     study.lesion("N1", {day: "PRESENT"}, kind="NEW", organ="BRAIN", method="PET/CT SCAN")
     assert ((day, "PD") in study.responses()) == expected
 
@@ -347,6 +350,26 @@ def test_a_target_diameter_counts_on_a_pet_ct_since_it_was_measured_on_the_ct(st
         ("ABSENT, NO PROGRESSION", "ABSENT"),
         ("EQUIVOCAL", "EQUIVOCAL"),
         ("UNEQUIVOCAL", "PRESENT"),
+        ("NOT PRESENT", "ABSENT"),
+        ("NO LONGER PRESENT", "ABSENT"),
+        ("Not seen", "ABSENT"),
+        ("NEW, NOT SEEN ON PRIOR SCAN", "PRESENT"),
+        ("COMPLETE RESPONSE", "ABSENT"),
+        ("INCOMPLETE RESPONSE", "PRESENT"),
+        ("NO COMPLETE RESPONSE", "PRESENT"),
+        ("NO EVIDENCE OF DISEASE", "ABSENT"),
+        ("NO EVIDENCE OF PROGRESSION", "PRESENT"),
+        ("NON-EVALUABLE", None),
+        ("INEVALUABLE", None),
+        ("UNABLE TO ASSESS", None),
+        ("CANNOT BE EVALUATED", None),
+        ("NOT IMAGED", None),
+        ("UNKNOWN", None),
+        ("ND", None),
+        ("POSSIBLE", "EQUIVOCAL"),
+        ("PROBABLE METASTASIS", "EQUIVOCAL"),
+        ("SUSPECTED PROGRESSION", "EQUIVOCAL"),
+        ("SUSPICIOUS", "EQUIVOCAL"),
         ("NOT EVALUABLE", None),
         (None, None),
     ],
@@ -417,3 +440,104 @@ def test_only_accepted_independent_reads_count_when_the_plan_says_so(study):
 def test_two_reports_of_one_day_leave_the_worst(study):
     study.subject().response(56, "PD").response(56, "NE").response(56, "SD")
     assert study.responses("RSREP") == [(56, "PD")]
+
+
+# --- what a record that shows nothing proves -----------------------------------------------------------------
+
+
+def new_lesion(study, *, kind="NEW", **result):
+    """Give a patient with stable disease a new lesion, named in TU on day 56, with `result` in TR on day 112."""
+    study.subject().lesion("T1", {-5: 20, 56: 20, 112: 20})
+    study.add("TU", TULNKID="N1", TUORRES=kind, TULOC="BRAIN", TUDTC=iso(56), TUMETHOD="CT SCAN")
+    return study.add("TR", TRLNKID="N1", TRTESTCD="LDIAM", TRDTC=iso(112), TRSTRESU="mm", **result)
+
+
+NOTHING = {
+    "blank": {},
+    "not done": {"TRSTAT": "NOT DONE"},
+    "not evaluable": {"TRSTRESC": "NOT EVALUABLE"},
+    "0 mm": {"TRSTRESC": "0"},
+}
+
+
+@pytest.mark.parametrize("result", NOTHING.values(), ids=NOTHING)
+def test_a_record_that_shows_nothing_makes_no_new_lesion(study, result):
+    new_lesion(study, **result)
+    study.rows["TU"][-1]["TUDTC"] = "2020"  # so that TU names it on no day
+    assert overall(study) == ["SD", "SD"]
+
+
+@pytest.mark.parametrize("result", NOTHING.values(), ids=NOTHING)
+def test_a_record_that_shows_nothing_confirms_no_new_lesion(study, result):
+    assert new_lesion(study, kind="NEW - EQUIVOCAL", **result).responses() == [(56, "SD"), (112, "SD")]
+
+
+@pytest.mark.parametrize("size", ["7", "TOO SMALL TO MEASURE"])
+def test_a_measured_new_lesion_confirms_the_equivocal_one(study, size):
+    new_lesion(study, kind="NEW - EQUIVOCAL", TRSTRESC=size)
+    assert study.responses() == [(56, "PD"), (112, "PD")]
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("NEW", "PD"), ("NEW - EQUIVOCAL", "SD")])
+def test_a_new_lesion_that_tu_names_counts_though_its_reading_is_blank(study, kind, expected):
+    study.subject().lesion("T1", {-5: 20, 56: 20})
+    study.lesion("N1", {56: None}, kind=kind, organ="BRAIN")
+    assert overall(study) == [expected]
+
+
+def test_a_scan_after_the_cut_off_confirms_no_equivocal_new_lesion(study):
+    # registered on day -5, so that the data end 30 months later, on day 908
+    study.subject().lesion("T1", {-5: 20, 850: 20, 906: 20, 962: 20})
+    study.lesion("N1", {906: "EQUIVOCAL", 962: "UNEQUIVOCAL"}, kind="NEW", organ="BRAIN")
+    assert study.responses() == [(850, "SD"), (906, "SD"), (962, "PD")]
+    assert study.responses(followup="all") == [(850, "SD"), (906, "PD"), (962, "PD")]
+
+
+@pytest.mark.parametrize("result", [{"TRSTRESC": "NOT EVALUABLE"}, {"TRSTAT": "NOT DONE"}, None])
+@pytest.mark.parametrize(("size", "expected"), [(0, "NE"), (14, "NE"), (20, "NE"), (24, "NE"), (25, "PD")])
+def test_a_target_without_a_baseline_leaves_only_progression_to_be_said(study, result, size, expected):
+    study.subject().lesion("T1", {-5: 20, 56: size})
+    study.add("TU", TULNKID="T2", TUORRES="TARGET", TULOC="LUNG", TUDTC=iso(-5))
+    if result is not None:
+        study.add("TR", TRLNKID="T2", TRTESTCD="LDIAM", TRDTC=iso(-5), **result)
+    study.add("TR", TRLNKID="T2", TRTESTCD="LDIAM", TRDTC=iso(56), TRSTRESC="50", TRSTRESU="mm")
+    adrs = study.derive_adrs(study.plan())[2].query("PARAMCD == 'OVRLRESP'")
+    assert (adrs.AVALC.tolist(), adrs.SUMDIAM.tolist(), adrs.NADIR.tolist()) == ([expected], [size], [20.0])
+
+
+def test_no_target_with_a_baseline_is_no_complete_response_of_the_others(study):
+    study.subject().lesion("T1", {-5: None, 56: 50})
+    study.lesion("NT1", {-5: "PRESENT", 56: "ABSENT"}, **BONE)
+    adrs = study.derive_adrs(study.plan())[2].query("PARAMCD == 'OVRLRESP'")
+    assert adrs.AVALC.tolist() == ["NE"]
+    assert adrs.SUMDIAM.isna().all() and adrs.NADIR.isna().all()
+
+
+@pytest.mark.parametrize("text", ["TRORRES", "TRSTRESC"])
+@pytest.mark.parametrize("number", ["0", None])
+def test_too_small_to_measure_is_five_millimetres_whatever_stands_beside_it(study, text, number):
+    study.subject().lesion("T1", {-5: 20})
+    study.add("TR", TRLNKID="T1", TRTESTCD="LDIAM", TRDTC=iso(56), TRSTRESU="mm",
+              **{text: "TOO SMALL TO MEASURE", "TRSTRESN": number})  # fmt: skip
+    adrs = study.derive_adrs(study.plan())[2].query("PARAMCD == 'OVRLRESP'")
+    assert (adrs.AVALC.tolist(), adrs.SUMDIAM.tolist()) == (["PR"], [5.0])
+
+
+@pytest.mark.parametrize(
+    ("visit", "expected"),
+    [("DAY 14", "SD"), ("D14 PET", "SD"), ("D140", "PD"), ("CYCLE 3 DAY 14", "PD"), (None, "PD")],
+)
+def test_a_late_pet_of_a_planned_visit_is_a_study_pet(study, visit, expected):
+    study.subject().lesion("T1", {-5: 20, 40: 20})
+    study.lesion("N1", {40: "PRESENT"}, kind="NEW", organ="BRAIN", method="PET", VISIT=visit)
+    for row in study.rows["TU"]:
+        row["VISIT"] = visit
+    assert overall(study) == [expected]
+
+
+def test_an_unscheduled_scan_between_the_days_of_an_assessment_belongs_to_it(study):
+    study.subject().lesion("T1", {-5: 20, 56: 20}).lesion("T2", {-5: 20, 60: 20})
+    for day, size in ((58, "25"), (63, "20")):
+        study.add("TR", TRLNKID="T1", TRTESTCD="LDIAM", TRSTRESC=size, TRSTRESU="mm", TRDTC=iso(day),
+                  VISIT="UNSCHEDULED")  # fmt: skip
+    assert study.responses() == [(60, "SD"), (63, "NE")]

@@ -49,6 +49,19 @@ DAMAGED = {
     "only a header": ("dm.csv", HEADER.encode(), "NO_ROWS", "not one subject"),
     "a long line": ("dm.csv", (GOOD + "S,S-3,,\n").encode(), "UNREADABLE", r"1 line\(s\).*first \[4\]"),
     "a short line": ("dm.csv", (GOOD + "S,S-3\n").encode(), "UNREADABLE", r"1 line\(s\).*first \[4\]"),
+    "a short line below empty ones": (
+        "dm.csv", ("\r\n\r\n" + GOOD + "S,S-3\n").encode(), "UNREADABLE", r"first \[6\]",
+    ),
+    "a quote left open below an empty line": (
+        "dm.csv", ("\n" + HEADER + 'S,S-1,"2020\n').encode(), "UNREADABLE", "line 3: a quot",
+    ),
+    "only a header and separators": ("dm.csv", (HEADER + ",,\n").encode(), "NO_ROWS", "not one subject"),
+    "a comma at the end of each record": (
+        "dm.csv", (HEADER + "S,S-1,,\nS,S-2,,\n").encode(), "UNREADABLE", r"2 line\(s\).*first \[2, 3\]",
+    ),
+    "a subject without a study": (
+        "dm.csv", ("\n" + HEADER + "S,S-1,\n,S-2,\n").encode(), "NO_STUDY", r"1 record\(s\) without a study.*line 4",
+    ),
     "a NUL byte": ("dm.csv", GOOD.replace("S-2", "S\0-2").encode(), "UNREADABLE", "line 3 holds a NUL"),
     "a quote left open": ("dm.csv", (HEADER + 'S,S-1,\nS,S-2,"2020\nS,S-3,\n').encode(), "UNREADABLE", "line 3: a quot"),
     "two stray quotes": (
@@ -71,11 +84,17 @@ DAMAGED = {
     "no column": ("dm.json", dataset_json(columns=[], rows=[], records=0), "NOT_DATASET_JSON", "no column"),
     "column without name": ("dm.json", column_without_name(), "NOT_DATASET_JSON", r"column\(s\) \[6\] have no name"),
     "uneven rows": ("dm.json", dataset_json(rows=[*ROWS, ["S"]]), "NOT_DATASET_JSON", r"1 row.*first \[4\]"),
-    "missing rows": ("dm.json", dataset_json(rows=ROWS[1:]), "NOT_DATASET_JSON", "2 of the 3 rows"),
+    "missing rows": ("dm.json", dataset_json(rows=ROWS[1:]), "UNREADABLE", "2 of the 3 rows"),
+    "rows counted in text": ("dm.json", dataset_json(records="4"), "UNREADABLE", "3 of the 4 rows"),
+    "rows counted in words": ("dm.json", dataset_json(records="three"), "NOT_DATASET_JSON", "'records' is 'three'"),
+    "another table by name": ("dm.json", dataset_json(name="AE"), "WRONG_DOMAIN", "DM.name: the file says that it is AE"),
+    "another table by group": (
+        "dm.json", dataset_json(itemGroupOID="IG.AE"), "WRONG_DOMAIN", "itemGroupOID: the file says that it is AE",
+    ),
     "a list as value": ("dm.json", dataset_json(rows=[[["x"]] * 6] * 3), "UNREADABLE", "holds list values in STUDYID"),
     "rows of objects": ("dm.json", dataset_json(rows=[{"USUBJID": "S-1"}] * 3), "NOT_DATASET_JSON", "3 row"),
     "cut ndjson": ("dm.ndjson", (json.dumps(ABOUT) + '\n["S", ').encode(), "UNREADABLE", "no JSON in line 2"),
-    "ndjson without rows": ("dm.ndjson", json.dumps(ABOUT).encode(), "NOT_DATASET_JSON", "0 of the 3 rows"),
+    "ndjson without rows": ("dm.ndjson", json.dumps(ABOUT).encode(), "UNREADABLE", "0 of the 3 rows"),
     "columns twice": (
         "dm.csv", GOOD.replace("DTHDTC", "dthdtc,DTHDTC").replace(",2020", ",,2020").replace("S-2,", "S-2,,").encode(),
         "COLUMN_TWICE", "dm.csv has this column twice",
@@ -105,6 +124,26 @@ def test_a_binary_file_that_was_cut_is_refused(tmp_path, label, lost):
     assert len(read_sdtm(tmp_path)["DM"]) == 120
     file.write_bytes(file.read_bytes()[:-lost])
     assert only(refused(tmp_path)).code == "UNREADABLE"
+
+
+def test_a_transport_file_cut_between_two_rows_is_refused_where_it_counts_them(tmp_path):
+    sdtm_writers.write({"STUDYID": ("text", ["S" * 40] * 4), "USUBJID": ("text", [f"S-{n:038}" for n in range(4)]),
+                        "DTHDTC": ("text", ["2" * 80] * 4)}, tmp_path, "DM", "xpt 8")  # fmt: skip
+    file = tmp_path / "dm.xpt"
+    assert len(read_sdtm(tmp_path)["DM"]) == 4
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-160])  # a row is two records of 80 bytes
+    assert "has 3 of the 4 rows it announces" in only(refused(tmp_path)).message
+    counted = b"HEADER RECORD!!!!!!!              4 "
+    assert whole.count(counted) == 1
+    file.write_bytes(whole.replace(counted, counted.replace(b"4", b"0")))  # a writer that did not know
+    assert len(read_sdtm(tmp_path)["DM"]) == 4
+
+
+@pytest.mark.parametrize("records", [3, "3", 3.0, "3.0", None])
+def test_a_count_of_rows_may_be_written_in_any_way(tmp_path, records):
+    (tmp_path / "dm.json").write_bytes(dataset_json(records=records, name="dm", itemGroupOID="IG.DM"))
+    assert len(read_sdtm(tmp_path)["DM"]) == 3
 
 
 def test_two_tables_in_one_transport_file_are_refused(tmp_path):
@@ -190,6 +229,12 @@ def test_record_numbers_must_be_there_be_numbers_and_differ(tmp_path):
     assert "'x' (line 4)" in error.problems[2].message
 
 
+def test_separators_between_records_are_a_record_of_nobody(tmp_path):
+    (tmp_path / "dm.csv").write_text(HEADER + "S,S-1,\n,,\nS,S-2,\n")
+    found = [(p.code, p.records) for p in refused(tmp_path).problems]
+    assert found == [("NO_SUBJECT", ("line 3",)), ("NO_STUDY", ("line 3",))]
+
+
 def test_a_problem_names_the_first_five_records_and_the_count(tmp_path):
     error = refused(with_tr(tmp_path, *[f",{n},T1,LDIAM,5,2020" for n in range(9)]))
     (row,) = error.table().to_dict("records")
@@ -223,6 +268,15 @@ def test_without_record_numbers_the_whole_record_is_the_key(tmp_path):
     (tmp_path / "ae.csv").write_text(header + "S-1,2020,a\nS-2,2020,a\nS-1,2020,a\n")
     problem = only(refused(tmp_path))
     assert (problem.code, problem.records) == ("DUPLICATE_KEY", ("line 2", "line 4"))
+
+
+def test_numbers_written_in_two_ways_do_not_tell_records_apart(tmp_path):
+    (tmp_path / "dm.csv").write_text(GOOD)
+    (tmp_path / "sv.csv").write_text(
+        "USUBJID,VISITNUM,SVSTDTC,NOTE\nS-1,1.0,2020,a\nS-1,1,2020,a\nS-1,1,2020,b\n"
+    )
+    problem = only(refused(tmp_path))
+    assert (problem.code, problem.domain, problem.records) == ("DUPLICATE_KEY", "SV", ("line 2", "line 3"))
 
 
 def test_a_flag_stands_once_for_a_subject(tmp_path):

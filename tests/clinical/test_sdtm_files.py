@@ -17,6 +17,7 @@ from pyarrow import parquet
 
 from analysis.clinical import read_sdtm, sdtm
 from analysis.clinical.file_text import column_text, is_number, kind_of_format, number_text
+from analysis.clinical.terms import to_number
 
 sys.path.insert(0, str(Path(__file__).parent))  # the writers beside this file
 import sdtm_writers
@@ -107,7 +108,9 @@ def test_a_number_has_one_text(text, written):
     assert number_text(text) == written
 
 
-@pytest.mark.parametrize("text", ["1,5", "1 000", "1_000", "nan", "inf", "<5", "", None, "5 mm", "١"])
+@pytest.mark.parametrize(
+    "text", ["1,5", "1 000", "1_000", "nan", "inf", "Infinity", "1e300", "1e999", "<5", "", None, "5 mm", "١"]
+)
 def test_what_is_no_number(text):
     assert not is_number(text)
 
@@ -122,6 +125,15 @@ def test_what_is_no_number(text):
 )  # fmt: skip
 def test_a_sas_format_tells_what_a_number_means(name, kind):
     assert kind_of_format(name) == kind
+
+
+def test_what_is_no_number_is_missing_in_any_type():
+    text = pd.Series(
+        ["inf", "-Infinity", "1e300", "1e999", "nan", "5 mm", None, " 5 ", "-1.5e2", 7, 2.5, True, np.inf]
+    )
+    expected = [np.nan] * 7 + [5.0, -150.0, 7.0, 2.5, 1.0, np.nan]
+    np.testing.assert_array_equal(to_number(text), expected)
+    np.testing.assert_array_equal(to_number(pd.Series([1.5, np.nan, -np.inf])), [1.5, np.nan, np.nan])
 
 
 def test_sas_counts_from_1960():
@@ -211,6 +223,32 @@ def test_lines_of_old_macs_are_lines(tmp_path):
 def test_words_for_nothing_are_words(tmp_path):
     text = "STUDYID,USUBJID,DTHDTC,ARM\nS,S-1,,NA\nS,S-2,,null\nS,S-3,,nan\n"
     assert read_dm(tmp_path, text).ARM.tolist() == ["NA", "null", "nan"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_empty_lines_above_the_header_are_no_records(tmp_path, end, quote):
+    lines = ["", " ", "STUDYID,USUBJID,DTHDTC", f"S,{quote}S-1{quote},", "S,S-2,2020", "", ""]
+    found = read_dm(tmp_path, end.join(lines))
+    assert found.USUBJID.tolist() == ["S-1", "S-2"] and found.DTHDTC.tolist() == [None, "2020"]
+    assert found.attrs["first_line"] == 4
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_lines_of_separators_around_the_records_are_left_out_with_a_note(tmp_path, delimiter):
+    lines = [",,", "STUDYID,USUBJID,DTHDTC", "S,S-1,", "S,S-2,", ",,", "", " , ,", ",,,,,,", "  "]
+    text = "\n".join(lines).replace(",", delimiter)
+    found = read_dm(tmp_path, text)
+    assert found.USUBJID.tolist() == ["S-1", "S-2"] and found.attrs["first_line"] == 3
+    note = ["CSV_BLANK_LINES", "dm.csv: 5 line(s) that hold only separators or blanks were left out"]
+    assert note in found.attrs["adaptations"]
+    with pytest.raises(sdtm.SdtmError, match=r"CSV_BLANK_LINES DM: dm\.csv: 5 line"):
+        read_dm(tmp_path, text, strict=True)
+
+
+def test_empty_lines_at_the_end_need_no_note(tmp_path):
+    found = read_dm(tmp_path, "STUDYID,USUBJID,DTHDTC\nS,S-1,\n\n\n", strict=True)
+    assert found.USUBJID.tolist() == ["S-1"] and found.attrs["adaptations"] == []
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])

@@ -3,9 +3,14 @@
 Days are counted from first dose (day 0), so that AVAL is the day plus one.
 """
 
+import pandas as pd
 import pytest
 
 from analysis import clinical
+
+
+def iso(day):
+    return (pd.Timestamp("2020-01-01") + pd.Timedelta(days=day)).strftime("%Y-%m-%d")
 
 
 def codes(study, **changes):
@@ -36,7 +41,8 @@ def test_a_month_only_scan_has_one_date_in_every_table_and_is_asked_about(study)
     assert study.responses() == study.responses("RSREP") == [(59, "PD")]  # 29 February 2020
     found = study.queries().query("CODE == 'SCAN_DATE_PARTIAL'")
     assert sorted(found.DOMAIN) == ["RS", "TR"]
-    assert found.MESSAGE.str.endswith("(assessment) filled by last_day as 2020-02-29, flag D").all()
+    text = "DTC 2020-02 has no day; taken as 2020-02-29 (flag D)"
+    assert found.MESSAGE.eq(found.DOMAIN + text).all()
 
 
 def test_two_dates_under_one_visit_number_are_two_assessments(study):
@@ -115,3 +121,59 @@ def test_a_query_changes_no_table(study):
     clinical.derive_all(sdtm)
     for name, frame in before.items():
         assert frame.equals(sdtm[name])
+
+
+def test_a_screen_failure_that_only_the_disposition_tells_is_one(study):
+    study.subject().lesion("T1", {-5: 20, 56: 20})
+    study.add("DM", "S-2", DTHDTC=None, SEX="F", AGE="60")
+    study.add("DS", "S-2", DSDECOD="SCREEN FAILURE", DSSTDTC="2019-12-20")
+    assert study.derive().exclusions.set_index("CODE").USUBJID.to_dict() == {"SCREEN_FAILURE": "S-2"}
+
+
+def test_a_date_years_after_the_cut_off_is_asked_about(study):
+    study.subject().lesion("T1", {-5: 20, 56: 20}).alive("2035-08-17")
+    found = study.queries()
+    assert found[found.CODE.eq("DATE_FAR_AFTER_CUTOFF")].SEVERITY.tolist() == ["warning"]
+
+
+def test_a_scan_that_was_not_done_is_no_assessment_and_proves_no_life(study):
+    study.subject().lesion("T1", {-5: 20, 56: 20}).alive(60)
+    study.add("TR", TRLNKID="T1", TRTESTCD="LDIAM", TRSTAT="NOT DONE", TRDTC=iso(112), TRMETHOD="CT SCAN")
+    study.response(112, None, RSSTAT="NOT DONE").response(113, "SD", RSSTAT="NOT DONE")
+    study.add("LB", LBTESTCD="HGB", LBSTAT="NOT DONE", LBDTC=iso(120))
+    assert study.responses() == [(56, "SD")]
+    assert study.responses("RSREP") == []
+    assert study.adtte("OS")[:2] == (60, 1)
+
+
+def test_the_reference_rules_take_a_test_not_done_for_a_proof_of_life(study):
+    study.subject(enrolled=0).alive(60).response(56, "SD")
+    study.add("LB", LBTESTCD="HGB", LBSTAT="NOT DONE", LBDTC=iso(120))
+    assert study.adtte("OS", endpoint_rules="admiralonco")[:2] == (120, 1)
+
+
+@pytest.mark.parametrize(
+    ("partial", "known"),
+    [("2020-01", False), ("2019-12", False), ("2020", False), ("2020-02", True), (None, True)],
+)
+def test_a_partial_date_that_may_be_the_first_dose_leaves_time_zero_unknown(study, partial, known):
+    study.subject().lesion("T1", {-5: 20, 56: 20})
+    study.add("EX", EXSTDTC=partial, EXDOSE="10", EXTRT="DRUG")
+    tables = study.derive()
+    assert tables.adsl.TRTSDT.notna().tolist() == [known]
+    assert tables.exclusions.CODE.tolist() == ([] if known else ["NO_START_DATE"])
+    assert ("FIRST_DOSE_PARTIAL" in codes(study)) == (not known)
+
+
+@pytest.mark.parametrize(("dose", "known"), [("0", True), ("10", False)])
+def test_only_a_dose_that_was_given_can_be_the_first(study, dose, known):
+    study.subject().add("EX", EXSTDTC="2020-01", EXDOSE=dose, EXTRT="DRUG")
+    assert study.derive_adrs(study.plan())[0].TRTSDT.notna().tolist() == [known]
+
+
+@pytest.mark.parametrize(
+    ("organ", "expected"), [("PERIBRONCHIAL TISSUE", "N"), ("RIB", "Y"), ("LEFT RIBS", "Y"), ("JAWBONE", "Y")]
+)
+def test_a_rib_is_bone_and_a_bronchus_is_none(study, organ, expected):
+    study.subject().lesion("NT1", {-5: "PRESENT", 56: "PRESENT"}, kind="NON-TARGET", organ=organ)
+    assert study.derive_adrs(study.plan())[0].BONEONLY.tolist() == [expected]

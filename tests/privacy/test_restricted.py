@@ -4,6 +4,7 @@ import io
 
 import pandas as pd
 import pydicom
+import pyreadstat
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -109,3 +110,14 @@ def test_what_the_gate_keeps_is_not_searched_and_what_nobody_can_read_is_refused
     (tmp_path / "privacy" / "values.csv").write_text("Quistorp Wilhelmina")
     (tmp_path / "x.bin").write_bytes(b"\xff\xfe\x00")
     assert rules_of(tmp_path, known) == [("x.bin", "FORMAT")]
+
+
+@pytest.mark.parametrize(
+    ("note", "rules"), [("stable", []), ("by Wilhelmina Quistorp", [("adsl.xpt", "NAME")])]
+)
+def test_a_sas_transport_file_is_searched_in_its_last_row_too(tmp_path, known, note, rules):
+    frame = pd.DataFrame(
+        {"USUBJID": ["ZX-01-007"] * 3, "NOTE": ["stable", "stable", note], "AVAL": [1.0, 2, 3]}
+    )
+    pyreadstat.write_xport(frame, tmp_path / "adsl.xpt", table_name="ADSL", file_format_version=5)
+    assert rules_of(tmp_path, known) == rules

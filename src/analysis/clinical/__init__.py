@@ -10,7 +10,8 @@ from analysis.clinical.dates import impute_dates, parse_dates
 from analysis.clinical.endpoints import check_pfs_os, derive_adtte
 from analysis.clinical.ledger import derive_exclusions
 from analysis.clinical.lesions import derive_adtr
-from analysis.clinical.listing import listing_table, render_listing
+from analysis.clinical.listing import listing_csv, listing_table, render_listing
+from analysis.clinical.overview import compare_variants, count_subjects, median_times, study_days
 from analysis.clinical.queries import check_queries, query_codes
 from analysis.clinical.rates import add_durations, duration_of_response, response_rates
 from analysis.clinical.recist import overall_response
@@ -23,47 +24,13 @@ from analysis.clinical.subjects import derive_adsl
 from analysis.clinical.table import TableError, read_mapped_table
 
 __all__ = [
-    "ClinicalTables",
-    "CorrectionError",
-    "Problem",
-    "SdtmError",
-    "TableError",
-    "add_durations",
-    "apply_corrections",
-    "best_changes",
-    "best_response",
-    "check_pfs_os",
-    "check_queries",
-    "check_rules",
-    "complete",
-    "course_events",
-    "derive_adrs",
-    "derive_adsl",
-    "derive_adtr",
-    "derive_adtte",
-    "derive_adtte_sensitivity",
-    "derive_all",
-    "derive_exclusions",
-    "discrepancies",
-    "domains_needed",
-    "duration_of_response",
-    "impute_dates",
-    "listing_table",
-    "overall_response",
-    "parse_dates",
-    "problem_table",
-    "query_codes",
-    "read_corrected",
-    "read_corrections",
-    "read_domains",
-    "read_mapped_table",
-    "read_nothing",
-    "read_sdtm",
-    "render_listing",
-    "response_parameter",
-    "response_rates",
-    "rule_table",
-    "sdtm",
-    "subject_courses",
-    "target_changes",
+    "ClinicalTables", "CorrectionError", "Problem", "SdtmError", "TableError", "add_durations",
+    "apply_corrections", "best_changes", "best_response", "check_pfs_os", "check_queries",
+    "check_rules", "compare_variants", "complete", "count_subjects", "course_events", "derive_adrs",
+    "derive_adsl", "derive_adtr", "derive_adtte", "derive_adtte_sensitivity", "derive_all",
+    "derive_exclusions", "discrepancies", "domains_needed", "duration_of_response", "impute_dates",
+    "listing_csv", "listing_table", "median_times", "overall_response", "parse_dates", "problem_table",
+    "query_codes", "read_corrected", "read_corrections", "read_domains", "read_mapped_table",
+    "read_nothing", "read_sdtm", "render_listing", "response_parameter", "response_rates", "rule_table",
+    "sdtm", "study_days", "subject_courses", "target_changes",
 ]  # fmt: skip

@@ -10,18 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
-from analysis.clinical.dates import COMPLETE, parse_dates
-from analysis.clinical.sdtm import KEYS, FileBroken, Problem, read_frame
+from analysis.clinical.dates import COMPLETE, IMPOSSIBLE, parse_dates
+from analysis.clinical.file_text import is_number, number_text
+from analysis.clinical.sdtm import KEYS, NUMBERS, FileBroken, Problem, read_frame
+from analysis.clinical.sdtm_checks import check_domain, check_study
 
 COLUMNS = ("domain", "key", "variable", "old", "new", "reason", "who", "when")
 AUDIT_COLUMNS = ["DOMAIN", "KEY", "USUBJID", "VARIABLE", "OLD", "NEW", "REASON", "WHO", "WHEN"]
 _NEEDED = ("DOMAIN", "KEY", "VARIABLE", "REASON", "WHO", "WHEN")
-_PARTS = r"[;,|]"
-_DECIMAL = r"-?(?:0|[1-9]\d*)\.\d+"
+_NEXT_NAME = r"[;,|](?=\s*\w+\s*=)"  # a separator; any other may belong to an identifier
+_SUBJECT_AND_NUMBER = r"(.*?)[\s;,|]+([^\s;,|]+)"
 
 
 class CorrectionError(ValueError):
@@ -53,7 +56,8 @@ def read_corrections(raw_dir: str | Path, rules) -> pd.DataFrame | None:
     Parameters
     ----------
     raw_dir : path
-        Raw folder; the file (plan value ``design.corrections_file``) lies in it or in its ``sdtm`` folder.
+        Raw folder; the file (plan value ``design.corrections_file``, in any case) lies in it or in its
+        ``sdtm`` folder.
     rules : Section
         ``design`` of the plan.
 
@@ -69,11 +73,12 @@ def read_corrections(raw_dir: str | Path, rules) -> pd.DataFrame | None:
         CORRECTION_TWO_FILES, CORRECTION_UNREADABLE or CORRECTION_NO_COLUMN.
     """
     name = rules.corrections_file
-    files = [folder / name for folder in (Path(raw_dir), Path(raw_dir) / "sdtm") if (folder / name).is_file()]
+    files = _files(Path(raw_dir), name)
     if not files:
         return None
     if len(files) > 1:
-        text = f"{name} lies in the raw folder and in its sdtm folder; keep one"
+        names = ", ".join(file.relative_to(raw_dir).as_posix() for file in files)
+        text = f"one file of corrections a study, found {names}; keep one"
         raise CorrectionError([Problem("CORRECTION_TWO_FILES", "CORRECTIONS", "", text)])
     try:
         raw = read_frame(files[0], COLUMNS)
@@ -101,7 +106,8 @@ def apply_corrections(
     corrections : DataFrame or None
         As `read_corrections` returns it. KEY is ``USUBJID=S-1; TRSEQ=4`` (columns of the domain, parted by
         ``;`` ``,`` or ``|``), a subject alone (one record of the subject), or subject and sequence number
-        (``S-1 4``). A blank OLD is a missing value; a blank NEW empties the cell.
+        (``S-1 4``). A blank OLD is a missing value; a blank NEW empties the cell. Numeric columns
+        (`sdtm.NUMBERS`) are compared and written as numbers, 2.0 and 02 as 2, all others as text.
 
     Returns
     -------
@@ -113,8 +119,10 @@ def apply_corrections(
     ------
     CorrectionError
         With every problem of every line: CORRECTION_INCOMPLETE, CORRECTION_UNKNOWN_DOMAIN,
-        CORRECTION_UNKNOWN_VARIABLE, CORRECTION_NO_RECORD, CORRECTION_AMBIGUOUS, CORRECTION_OLD_DIFFERS,
-        CORRECTION_NO_CHANGE, CORRECTION_TWICE, CORRECTION_DUPLICATE_KEY.
+        CORRECTION_UNKNOWN_VARIABLE, CORRECTION_NO_RECORD, CORRECTION_AMBIGUOUS, CORRECTION_BAD_KEY,
+        CORRECTION_OLD_DIFFERS, CORRECTION_NO_CHANGE, CORRECTION_TWICE, CORRECTION_NO_KEY, and, as
+        CORRECTION_*, what `sdtm_checks` finds in the corrected tables: NO_SUBJECT, NO_STUDY, NO_SEQUENCE,
+        NOT_A_NUMBER, DUPLICATE_KEY, STUDY_MIXED.
     """
     if corrections is None or corrections.empty:
         return dict(sdtm), pd.DataFrame(columns=AUDIT_COLUMNS, dtype=object)
@@ -127,10 +135,21 @@ def apply_corrections(
         cells += [] if cell is None else [cell]
     problems += _twice(cells)
     corrected = _write(sdtm, cells)
-    problems += _key_problems(corrected, cells)
+    problems += _check_again(corrected, cells)
     if problems:
         raise CorrectionError(sorted(problems, key=str))
-    return corrected, _audit(sdtm, cells)
+    return corrected, _audit(sdtm, corrected, cells)
+
+
+def _files(raw_dir: Path, name: str) -> list[Path]:
+    wanted = [folder / name for folder in (raw_dir, raw_dir / "sdtm")]
+    return [
+        file
+        for path in wanted
+        if path.parent.is_dir()
+        for file in sorted(path.parent.iterdir())
+        if file.name.casefold() == path.name.casefold() and file.is_file()
+    ]
 
 
 def _trimmed(value) -> str | None:
@@ -138,10 +157,10 @@ def _trimmed(value) -> str | None:
     return text or None
 
 
-def _plain(value) -> str | None:
-    """Write a value so that equal ones are equal text: 21.0 is 21; 01 stays 01."""
+def _alike(value, domain: str, variable: str) -> str | None:
+    """Write a value as `read_sdtm` does: numbers of numeric columns alike, an identifier 1.10 as it is."""
     text = _trimmed(value)
-    return text.rstrip("0").rstrip(".") if text and re.fullmatch(_DECIMAL, text) else text
+    return number_text(text) if variable in NUMBERS[domain] and is_number(text) else text
 
 
 def _problem(code: str, line: pd.Series, message: str) -> Problem:
@@ -164,10 +183,14 @@ def _resolve(line: pd.Series, sdtm, subjects) -> tuple[list[Problem], _Cell | No
         problems.append(_problem("UNKNOWN_VARIABLE", line, text))
     if problems or frame is None:
         return problems, None
-    wanted, strange = _read_key(line.KEY, domain, frame, subjects.get(domain, {}))
-    if strange:
+    pairs = _read_key(line.KEY, domain, subjects.get(domain, {}))
+    wanted = dict(pairs)
+    strange = next((name for name in wanted if name not in frame), None)
+    if strange is not None:
         return [_problem("UNKNOWN_VARIABLE", line, f"the key names {strange!r}, no column of {domain}")], None
-    places = _find(frame, wanted, subjects.get(domain, {}))
+    if len(wanted) < len(pairs):
+        return [_problem("BAD_KEY", line, f"the key {line.KEY!r} names a column twice; keep one")], None
+    places = _find(domain, frame, wanted, subjects.get(domain, {}))
     if len(places) != 1:
         code, text = ("AMBIGUOUS", "means") if places else ("NO_RECORD", "means")
         more = "; add columns to the key" if places else "; check the key"
@@ -178,40 +201,55 @@ def _resolve(line: pd.Series, sdtm, subjects) -> tuple[list[Problem], _Cell | No
 def _incomplete(line: pd.Series) -> list[Problem]:
     blank = [name.lower() for name in _NEEDED if not _trimmed(line[name])]
     problems = [_problem("INCOMPLETE", line, f"{', '.join(blank)} missing")] if blank else []
-    when = parse_dates(pd.Series([line.WHEN], dtype=object)).STATUS.iloc[0]
-    if _trimmed(line.WHEN) and when != COMPLETE:
-        problems.append(_problem("INCOMPLETE", line, f"when is {line.WHEN!r}, not a date YYYY-MM-DD"))
-    return problems
+    wrong = _wrong_date(line.WHEN)
+    return [*problems, _problem("INCOMPLETE", line, f"when is {line.WHEN!r}, {wrong}")] if wrong else problems
 
 
-def _read_key(key: str, domain: str, frame: pd.DataFrame, subjects) -> tuple[dict[str, str | None], str]:
-    """Return the columns and values a key asks for, and what of it is no column of the domain."""
+def _wrong_date(text) -> str:
+    """Say why a text is no date of a correction; nothing if it is one, or blank."""
+    status = parse_dates(pd.Series([text], dtype=object)).STATUS.iloc[0]
+    if not _trimmed(text) or status == COMPLETE:
+        return ""
+    if status != IMPOSSIBLE:
+        return "not a date YYYY-MM-DD"
+    try:
+        date.fromisoformat(_trimmed(text)[:10])
+    except ValueError:
+        return "not a possible date"
+    return "too far from today to be right"
+
+
+def _read_key(key: str, domain: str, subjects) -> list[tuple[str, str | None]]:
+    """Return the columns and values a key asks for, in their order."""
+    if key in subjects:  # an identifier may hold a blank, a comma or an equals sign
+        return [("USUBJID", key)]
     if "=" in key:
-        pairs = [part.partition("=") for part in re.split(_PARTS, key) if part.strip()]
-        wanted = {name.strip().upper(): _plain(value) for name, _, value in pairs}
-        return wanted, next((name for name in wanted if name not in frame), "")
-    subject, _, sequence = re.sub(_PARTS, " ", key).strip().rpartition(" ")
-    if not subject or key in subjects:  # an identifier may hold a blank
-        return {"USUBJID": key}, ""
+        parts = [part.partition("=") for part in re.split(_NEXT_NAME, key.rstrip(" ;,|"))]
+        named = [(name.strip().upper(), value) for name, _, value in parts]
+        return [(name, _alike(value, domain, name)) for name, value in named]
+    parts = re.fullmatch(_SUBJECT_AND_NUMBER, key)
+    if not parts:
+        return [("USUBJID", key)]
     name = f"{domain}SEQ"
-    return {"USUBJID": subject.strip(), name: _plain(sequence)}, "" if name in frame else name
+    return [("USUBJID", parts[1].strip()), (name, _alike(parts[2], domain, name))]
 
 
-def _find(frame: pd.DataFrame, wanted: dict[str, str | None], subjects) -> list[int]:
+def _find(domain: str, frame: pd.DataFrame, wanted: dict[str, str | None], subjects) -> list[int]:
     places = subjects.get(wanted["USUBJID"], []) if "USUBJID" in wanted else range(len(frame))
     rest = [name for name in wanted if name != "USUBJID"]
     for name in rest:
         values = frame[name].to_numpy()
-        places = [place for place in places if _plain(values[place]) == wanted[name]]
+        places = [place for place in places if _alike(values[place], domain, name) == wanted[name]]
     return [int(place) for place in places]
 
 
 def _compare(line: pd.Series, cell: _Cell, frame: pd.DataFrame) -> tuple[list[Problem], _Cell | None]:
     found = frame[cell.variable].iloc[cell.place]
-    if _plain(found) != _plain(line.OLD):
+    now, old, new = (_alike(value, cell.domain, cell.variable) for value in (found, line.OLD, line.NEW))
+    if now != old:
         text = f"the data have {_trimmed(found)!r}, the correction says old is {line.OLD!r}; look at it again"
         return [_problem("OLD_DIFFERS", line, text)], None
-    if _plain(line.NEW) == _plain(found):
+    if now == new:
         return [_problem("NO_CHANGE", line, f"old and new are both {line.NEW!r}; remove the line")], None
     return [], cell
 
@@ -234,26 +272,49 @@ def _write(sdtm: Mapping[str, pd.DataFrame], cells: list[_Cell]) -> dict[str, pd
         corrected[domain] = sdtm[domain].copy()
     for cell in cells:
         frame = corrected[cell.domain]
-        frame.iloc[cell.place, frame.columns.get_loc(cell.variable)] = _trimmed(cell.line.NEW)
+        new = _alike(cell.line.NEW, cell.domain, cell.variable)
+        frame.iloc[cell.place, frame.columns.get_loc(cell.variable)] = new
     return corrected
 
 
-def _key_problems(corrected: Mapping[str, pd.DataFrame], cells: list[_Cell]) -> list[Problem]:
-    """Refuse a corrected key that is empty or that another record has."""
-    problems = []
-    for cell in cells:
-        frame, key = corrected[cell.domain], KEYS[cell.domain] or ["USUBJID"]
-        if cell.variable not in key:
-            continue
-        new = frame.iloc[cell.place]
-        if pd.isna(new.USUBJID):
-            problems.append(_problem("DUPLICATE_KEY", cell.line, "a record cannot lose its subject"))
-        elif KEYS[cell.domain] and (frame[key] == new[key]).all(axis=1).sum() > 1:
-            problems.append(_problem("DUPLICATE_KEY", cell.line, f"another record has this {' '.join(key)}"))
-    return problems
+def _check_again(corrected: Mapping[str, pd.DataFrame], cells: list[_Cell]) -> list[Problem]:
+    """Hold the corrected tables against what stops the reader, and name the lines that brought it about."""
+    found = []
+    for domain in sorted({cell.domain for cell in cells}):
+        frame = corrected[domain].set_axis(range(len(corrected[domain])))
+        frame.attrs = {}  # records are then named by their number, whatever the format of the file
+        found += check_domain(domain, frame, frame, KEYS[domain], needed=False)
+    if any(cell.variable == "STUDYID" for cell in cells):
+        found += check_study({name: frame for name, frame in corrected.items() if len(frame)})
+    problems = [
+        _problem(problem.code, cell.line, f"after the correction, {problem.message}")
+        for problem in found
+        for cell in cells
+        if _brought_about(problem, cell, corrected[cell.domain])
+    ]
+    return problems + [
+        _problem("NO_KEY", cell.line, f"a record cannot lose its {cell.variable}; give it a value")
+        for cell in cells
+        if cell.variable in set(KEYS[cell.domain]) - {"USUBJID", f"{cell.domain}SEQ"}
+        and _trimmed(cell.line.NEW) is None
+    ]
 
 
-def _audit(sdtm: Mapping[str, pd.DataFrame], cells: list[_Cell]) -> pd.DataFrame:
+def _brought_about(problem: Problem, cell: _Cell, frame: pd.DataFrame) -> bool:
+    """Tell whether a problem of a corrected table is one of this cell; the study of DM is that of all."""
+    if problem.column and cell.variable not in problem.column.split():
+        return False
+    if problem.code == "STUDY_MIXED":
+        return cell.domain in (problem.domain, "DM")
+    if problem.code == "NO_SEQUENCE":  # a first number makes the others lack one
+        return cell.domain == problem.domain
+    key = frame.iloc[cell.place][KEYS[cell.domain]].astype(str)
+    return cell.domain == problem.domain and (
+        f"record {cell.place + 1}" in problem.records or " ".join(key) in problem.records
+    )
+
+
+def _audit(sdtm: Mapping[str, pd.DataFrame], corrected, cells: list[_Cell]) -> pd.DataFrame:
     rows = [
         {
             "DOMAIN": cell.domain,
@@ -261,7 +322,7 @@ def _audit(sdtm: Mapping[str, pd.DataFrame], cells: list[_Cell]) -> pd.DataFrame
             "USUBJID": sdtm[cell.domain].USUBJID.iloc[cell.place],
             "VARIABLE": cell.variable,
             "OLD": _trimmed(sdtm[cell.domain][cell.variable].iloc[cell.place]),
-            "NEW": _trimmed(cell.line.NEW),
+            "NEW": corrected[cell.domain][cell.variable].iloc[cell.place],
             **{name: cell.line[name] for name in ("REASON", "WHO", "WHEN")},
         }
         for cell in cells

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from analysis.clinical import dates, responses, subjects
@@ -13,11 +14,14 @@ from analysis.clinical.checks import (
     found_in,
     join_rows,
     list_rows,
+    no_rows,
     phrase,
     query,
     record_ids,
 )
-from analysis.clinical.terms import upper
+from analysis.clinical.death_checks import is_fatal
+from analysis.clinical.domain_checks import found_dates, how_many
+from analysis.clinical.terms import is_word, to_number
 
 _PARTIAL = (dates.NO_DAY, dates.NO_MONTH)
 _PERIODS = (
@@ -26,6 +30,13 @@ _PERIODS = (
     ("CM", "CMSTDTC", "CMENDTC"),
     ("SV", "SVSTDTC", "SVENDTC"),
 )
+_KINDS = {
+    "DTHDT": "death",
+    "LSTALVDT": "last contact",
+    "NACTDT": "new therapy",
+    "OVRLRESP": "response",
+    "RSREP": "reported response",
+}
 _FILLED = "complete the date if the source has it"
 
 
@@ -42,7 +53,7 @@ def _dates_with(e: Evidence, status: str, message: str) -> pd.DataFrame:
     pieces = []
     for domain, name in _date_columns(e):
         rows = e.sdtm[domain][e.parsed(domain, name).STATUS.eq(status)]
-        pieces.append(found_in(domain, rows, f"{name} {{}} {message}", rows[name]))
+        pieces.append(found_dates(e, domain, name, rows, f"{name} {{}} {message}", rows[name]))
     return join_rows(pieces)
 
 
@@ -61,22 +72,55 @@ def _not_iso(e: Evidence) -> pd.DataFrame:
     return _dates_with(e, dates.NOT_ISO, "is not ISO 8601")
 
 
-# --- partial dates: which rule filled them ------------------------------------------------------------------
+# --- partial dates: those that a derivation reads and that could change it ----------------------------------
 
 
-def _uses(e: Evidence, domain: str, name: str, rows: pd.DataFrame) -> pd.Series:
-    """Return the use each date is filled for; empty where no derivation reads it."""
-    alive = "contact" if name in e.rules.last_alive_sources[e.rules.endpoint_rules] else ""
+def _uses(e: Evidence, domain: str, name: str, rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """Tell for each use which of the partial dates could change what is derived, first use first."""
     if name == f"{domain}DTC" and domain in TUMOUR_DOMAINS:
-        return pd.Series("assessment", index=rows.index)
+        return {"assessment": rows.index.isin(e.reads(domain).index)}
     if (domain, name) == ("DM", "DTHDTC"):
-        return pd.Series("death", index=rows.index)
-    use = pd.Series("dose" if domain == "EX" else alive, index=rows.index)
+        return {"death": rows.USUBJID.notna()}
+    period, uses = e.parsed(domain, name).loc[rows.index], {}
     if name == "CMSTDTC":
-        use[upper(rows.CMCAT).isin(e.rules.new_therapy_categories).fillna(False)] = "therapy"
+        uses["therapy"] = _moves_therapy(e, rows, period)
     if name == "DSSTDTC":
-        use[upper(rows.DSDECOD).isin(e.rules.progression_terms).fillna(False)] = "event"
-    return use
+        uses["event"] = is_word(rows.DSDECOD, e.rules.progression_terms)
+        registers = is_word(rows.DSDECOD, e.rules.enrolment_terms[e.rules.endpoint_rules])
+        uses["enrolment"] = registers & ~e.date_of(rows, "ENRLDT").le(period.FIRST)
+    if name in ("EXSTDTC", "EXENDTC"):
+        uses["dose"] = _moves_last_dose(e, name, rows, period)
+    elif name in e.rules.last_alive_sources[e.rules.endpoint_rules]:
+        uses["contact"] = _moves_contact(e, name, rows, period)
+    known = rows.USUBJID.isin(e.adsl.USUBJID)
+    return {use: known & could for use, could in uses.items()}
+
+
+def _moves_therapy(e: Evidence, rows: pd.DataFrame, period: pd.DataFrame) -> pd.Series:
+    first, start = e.date_of(rows, "NACTDT"), e.date_of(rows, "TRTSDT")
+    earliest = pd.concat([period.FIRST, start], axis=1).max(axis=1)
+    new = is_word(rows.CMCAT, e.rules.new_therapy_categories)
+    return new & ~period.LAST.lt(start) & ~earliest.gt(first)
+
+
+def _moves_last_dose(e: Evidence, name: str, rows: pd.DataFrame, period: pd.DataFrame) -> pd.Series:
+    given = rows.index.isin(subjects.contact_dates(e.sdtm, name, e.rules).index)
+    asked = rows.index.isin(_maybe_first_dose(e).index) & (name == "EXSTDTC")  # FIRST_DOSE_PARTIAL
+    return given & ~asked & ~period.LAST.le(e.date_of(rows, "TRTEDT"))
+
+
+def _moves_contact(e: Evidence, name: str, rows: pd.DataFrame, period: pd.DataFrame) -> pd.Series:
+    counts = rows.index.isin(subjects.contact_dates(e.sdtm, name, e.rules).index)
+    if name == "AEENDTC":  # the end of a fatal event is the death, which is asked about in DM
+        counts &= ~is_fatal(rows)
+    latest = period.LAST
+    if e.rules.endpoint_rules == "pearl":  # filling stops at a known death
+        latest = pd.concat([latest, _known_death(e, rows)], axis=1).min(axis=1)
+    return counts & ~latest.le(e.date_of(rows, "LSTALVDT"))
+
+
+def _known_death(e: Evidence, rows: pd.DataFrame) -> pd.Series:
+    return rows.USUBJID.map(subjects.known_deaths(e.sdtm["DM"])).astype("datetime64[ns]")
 
 
 def _filled(e: Evidence, domain: str, name: str, use: str, rows: pd.DataFrame) -> pd.DataFrame:
@@ -85,7 +129,7 @@ def _filled(e: Evidence, domain: str, name: str, use: str, rows: pd.DataFrame) -
         return subjects.assessment_dates(e.sdtm, domain, e.rules, rows)
     died = None
     if use == "contact" and e.rules.endpoint_rules == "pearl":
-        died = rows.USUBJID.map(subjects.known_deaths(e.sdtm["DM"])).astype("datetime64[ns]")
+        died = _known_death(e, rows)
     rule = e.rules.imputation.get(use, "none")
     return dates.impute_dates(rows[name], rule, not_before=_bounds(e, use, rows), not_after=died)
 
@@ -100,23 +144,28 @@ def _bounds(e: Evidence, use: str, rows: pd.DataFrame) -> pd.Series | None:
 
 
 def _fill(e: Evidence, domain: str, name: str) -> pd.DataFrame:
-    rows = e.sdtm[domain][e.parsed(domain, name).STATUS.isin(_PARTIAL)]
+    status = e.parsed(domain, name).STATUS
+    rows = e.sdtm[domain][status.isin(_PARTIAL)]
     pieces = []
-    for use, some in rows.groupby(_uses(e, domain, name, rows)):
-        rule = e.rules.imputation.get(use, "none")
+    for use, could in _uses(e, domain, name, rows).items() if len(rows) else ():
+        some = rows[could]
         filled = _filled(e, domain, name, use, some)
-        free = dates.impute_dates(some[name], rule).DATE
         piece = pd.DataFrame(
             {"USUBJID": some.USUBJID, "RECORD": record_ids(domain, some), "TEXT": some[name]}
         )
-        piece["DATE"], piece["FLAG"], piece["FREE"] = filled.DATE, filled.FLAG, free
-        pieces.append(piece.assign(DOMAIN=domain, NAME=name, USE=use, RULE=rule))
-    return pd.concat(pieces) if pieces else pd.DataFrame()
+        piece["DATE"], piece["FLAG"], piece["STATUS"] = filled.DATE, filled.FLAG, status.loc[some.index]
+        piece["FREE"] = dates.impute_dates(some[name], e.rules.imputation.get(use, "none")).DATE
+        pieces.append(piece.assign(DOMAIN=domain, NAME=name, USE=use))
+        rows = rows[~could]
+        if rows.empty:
+            break
+    kept = [piece for piece in pieces if len(piece)]
+    return pd.concat(kept) if kept else pd.DataFrame()
 
 
 def _partials(e: Evidence) -> pd.DataFrame:
-    """List every partial date with the rule that fills it: TEXT USE RULE DATE FLAG FREE (no bounds)."""
-    names = [*FOUND[:3], "NAME", "TEXT", "USE", "RULE", "DATE", "FLAG", "FREE"]
+    """List the partial dates that matter: TEXT STATUS USE DATE FLAG FREE (as filled without bounds)."""
+    names = [*FOUND[:3], "NAME", "TEXT", "STATUS", "USE", "DATE", "FLAG", "FREE"]
     pieces = [_fill(e, domain, name) for domain, name in _date_columns(e)]
     kept = [piece for piece in pieces if len(piece)]
     return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=names)
@@ -127,15 +176,22 @@ def _list_partials(e: Evidence, wanted) -> pd.DataFrame:
     rows = rows[wanted(rows)]
     if rows.empty:
         return rows.reindex(columns=FOUND)
-    filled = phrase("filled by {} as {}, flag {}", rows.RULE, day(pd.to_datetime(rows.DATE)), rows.FLAG)
-    kept = phrase("not filled (rule {}): the record has no date", rows.RULE)
-    how = filled.where(rows.DATE.notna(), kept).where(rows.USE.ne(""), "not used by a derivation")
-    text = phrase("{} {} ({}) {}", rows.NAME, rows.TEXT, rows.USE.replace("", "no use"), how)
+    date, free = pd.to_datetime(rows.DATE), pd.to_datetime(rows.FREE)
+    to_contact = rows.USE.eq("death") & date.eq(e.date_of(rows, "LSTALVDT"))
+    to_death = date.eq(_known_death(e, rows))
+    bound = np.select([to_contact, to_death], ["the last contact", "the date of death"], "the first dose")
+    taken = phrase("taken as {} (flag {})", day(date), rows.FLAG)
+    moved = phrase("moved to {}, {} (flag {})", day(date), pd.Series(bound, index=rows.index), rows.FLAG)
+    how = taken.where(date.eq(free), moved).where(date.notna(), "not filled: the record has no date")
+    text = phrase("{} {} has {}; {}", rows.NAME, rows.TEXT, rows.STATUS, how)
     return list_rows(rows, rows.DOMAIN, rows.RECORD, text)
 
 
 @query(
-    "DATE_PARTIAL", "note", "a partial date, with the rule that fills it, the result and its flag", _FILLED
+    "DATE_PARTIAL",
+    "note",
+    "a partial date that is used and whose missing part could change a result, with what it was taken as",
+    _FILLED,
 )
 def _partial(e: Evidence) -> pd.DataFrame:
     return _list_partials(e, lambda rows: ~rows.USE.isin(["assessment", "death"]))
@@ -148,7 +204,11 @@ def _partial(e: Evidence) -> pd.DataFrame:
     "give the day of the scan",
 )
 def _partial_scan(e: Evidence) -> pd.DataFrame:
-    return _list_partials(e, lambda rows: rows.USE.eq("assessment"))
+    found = _list_partials(e, lambda rows: rows.USE.eq("assessment"))
+    keys = ["USUBJID", "DOMAIN", "MESSAGE"]
+    first = found[~found.duplicated(keys)]  # once a scan, not once a lesion
+    count = found.groupby(keys).MESSAGE.transform("size").loc[first.index]
+    return first.assign(MESSAGE=first.MESSAGE + how_many(count)) if len(first) else first
 
 
 @query(
@@ -162,33 +222,21 @@ def _partial_death(e: Evidence) -> pd.DataFrame:
 
 
 @query(
-    "FILLED_DATE_BOUNDED",
-    "note",
-    "a filled date that was kept from crossing the first dose or the last contact",
-    _FILLED,
-)
-def _bounded(e: Evidence) -> pd.DataFrame:
-    rows = e.keep("partials", lambda: _partials(e))
-    rows = rows[rows.DATE.notna() & rows.DATE.ne(rows.FREE)]
-    taken, free = (day(pd.to_datetime(rows[name])) for name in ("DATE", "FREE"))
-    text = phrase(
-        "{} {} is {}, not {} as {} alone would fill it", rows.NAME, rows.TEXT, taken, free, rows.RULE
-    )
-    return list_rows(rows, rows.DOMAIN, rows.RECORD, text)
-
-
-@query(
     "FIRST_DOSE_PARTIAL",
     "error",
     "a partial date that may be the first dose",
     "give the day of first dose: it is time zero and is never filled",
 )
 def _first_dose(e: Evidence) -> pd.DataFrame:
-    ex = e.sdtm["EX"]
-    given = ex[pd.to_numeric(ex.EXDOSE, errors="coerce").gt(0)]
-    parsed = e.parsed("EX", "EXSTDTC").loc[given.index]
-    rows = given[parsed.STATUS.isin(_PARTIAL) & ~(e.date_of(given, "TRTSDT") < parsed.FIRST)]
+    rows = _maybe_first_dose(e)
     return found_in("EX", rows, "EXSTDTC {} is partial and may be the first dose", rows.EXSTDTC)
+
+
+def _maybe_first_dose(e: Evidence) -> pd.DataFrame:
+    ex = e.sdtm["EX"]
+    given = ex[to_number(ex.EXDOSE).gt(0)]
+    parsed = e.parsed("EX", "EXSTDTC").loc[given.index]
+    return given[parsed.STATUS.isin(_PARTIAL) & ~(e.date_of(given, "TRTSDT") < parsed.FIRST)]
 
 
 # --- order --------------------------------------------------------------------------------------------------
@@ -207,27 +255,10 @@ def _end_before_start(e: Evidence) -> pd.DataFrame:
 
 
 @query(
-    "ASSESSMENT_AFTER_DEATH",
-    "error",
-    "a tumour assessment after the date of death",
-    "check the scan date and the date of death",
-)
-def _assessed_after_death(e: Evidence) -> pd.DataFrame:
-    pieces = []
-    for domain in TUMOUR_DOMAINS:
-        frame = e.sdtm[domain]
-        death = e.date_of(frame, "DTHDT")
-        rows = frame[death < e.parsed(domain, f"{domain}DTC").FIRST]  # a filled date proves nothing
-        text = f"{domain}DTC {{}}, death on {{}}"
-        pieces.append(found_in(domain, rows, text, rows[f"{domain}DTC"], day(death.loc[rows.index])))
-    return join_rows(pieces)
-
-
-@query(
     "AFTER_CUTOFF",
     "note",
-    "a death, response, therapy or contact after the data cut-off, the first of a subject and kind",
-    "none: what lies after the data cut-off does not enter",
+    "a death, response, therapy or contact after the data cut-off, once a subject",
+    "none: no event or response after the data cut-off enters; a later contact proves life on the cut-off",
 )
 def _after_cutoff(e: Evidence) -> pd.DataFrame:
     cut = responses.cutoff_dates(e.adsl, e.rules)
@@ -237,10 +268,32 @@ def _after_cutoff(e: Evidence) -> pd.DataFrame:
     }
     for name in ("OVRLRESP", "RSREP"):
         kinds[name] = e.adrs[e.adrs.PARAMCD.eq(name)][["USUBJID", "ADT"]]
-    pieces = []
+    every = []
     for name, frame in kinds.items():
         last = frame.USUBJID.map(cut).astype("datetime64[ns]")
         rows = frame[last < frame.ADT].sort_values("ADT").drop_duplicates("USUBJID")
-        text = phrase(f"{name} on {{}}, data cut-off {{}}", day(rows.ADT), day(last.loc[rows.index]))
-        pieces.append(list_rows(rows, "ADSL" if name in e.adsl else "ADRS", name, text))
+        every.append(rows.assign(NAME=name, CUT=last, TEXT=phrase(f"{_KINDS[name]} {{}}", day(rows.ADT))))
+    every = pd.concat(every)
+    if every.empty:
+        return no_rows()
+    found = every.groupby("USUBJID", as_index=False).agg(
+        {"TEXT": ", ".join, "NAME": " ".join, "CUT": "first"}
+    )
+    text = phrase("after the data cut-off of {}: {}", day(found.CUT), found.TEXT)
+    return list_rows(found, "ADSL", found.NAME, text)
+
+
+@query(
+    "DATE_FAR_AFTER_CUTOFF",
+    "warning",
+    "a date so long after the data cut-off that it looks mistyped",
+    "check the year; the date proves life on the cut-off until it is corrected",
+)
+def _far_after_cutoff(e: Evidence) -> pd.DataFrame:
+    pieces = []
+    for domain, name in _date_columns(e):
+        frame = e.sdtm[domain]
+        limit = e.date_of(frame, "DCUTDT") + pd.Timedelta(days=e.rules.far_after_cutoff_days)
+        rows = frame[limit < e.parsed(domain, name).FIRST]
+        pieces.append(found_dates(e, domain, name, rows, f"{name} {{}}", rows[name]))
     return join_rows(pieces)

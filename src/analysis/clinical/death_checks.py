@@ -18,7 +18,23 @@ from analysis.clinical.checks import (
     phrase,
     query,
 )
-from analysis.clinical.terms import has_word, upper
+from analysis.clinical.domain_checks import found_dates
+from analysis.clinical.terms import has_word, to_number, upper
+
+
+def latest_deaths(e: Evidence, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return DTHDTC and LAST, the last day it can mean, for each row: a filled day proves nothing."""
+    dm = e.sdtm["DM"]
+    stated = pd.DataFrame({"DTHDTC": dm.DTHDTC, "LAST": e.parsed("DM", "DTHDTC").LAST}).set_index(dm.USUBJID)
+    return stated.reindex(frame.USUBJID).set_index(frame.index)
+
+
+def is_fatal(ae: pd.DataFrame) -> pd.Series:
+    """Tell which adverse events ended in death."""
+    fatal = has_word(column(ae, "AEOUT"), ["FATAL"]) & ~has_word(
+        column(ae, "AEOUT"), ["NOT FATAL", "NON-FATAL"]
+    )
+    return fatal | upper(column(ae, "AESDTH")).eq("Y").fillna(False).astype(bool)
 
 
 @query(
@@ -32,13 +48,16 @@ def _death_before_contact(e: Evidence) -> pd.DataFrame:
     for name in e.rules.last_alive_sources[e.rules.endpoint_rules]:
         if name[:2] in (*TUMOUR_DOMAINS, "EX"):  # other queries
             continue
-        contact = subjects.contact_dates(e.sdtm, name, e.rules).dropna()
-        last = contact.sort_values("DATE").drop_duplicates("USUBJID", keep="last")
-        death = e.date_of(last, "DTHDT")
-        late = last[death < last.DATE]
-        rows = e.sdtm[name[:2]].loc[late.index]
+        counts = subjects.contact_dates(e.sdtm, name, e.rules).dropna().index
+        frame = e.sdtm[name[:2]].loc[counts]
+        contact = frame.assign(FIRST=e.parsed(name[:2], name).FIRST.loc[counts])
+        last = contact.sort_values("FIRST").drop_duplicates("USUBJID", keep="last")
+        death = latest_deaths(e, last)
+        rows = last[death.LAST < last.FIRST]
         text = f"{name} {{}}, death on {{}}"
-        pieces.append(found_in(name[:2], rows, text, day(late.DATE), day(death.loc[late.index])))
+        pieces.append(
+            found_in(name[:2], rows.drop(columns="FIRST"), text, rows[name], death.DTHDTC[rows.index])
+        )
     return join_rows(pieces)
 
 
@@ -71,15 +90,11 @@ def _death_flag(e: Evidence) -> pd.DataFrame:
 def _recorded_deaths(e: Evidence) -> pd.DataFrame:
     """List the records of other domains that say a subject died: USUBJID DOMAIN RECORD TEXT FIRST LAST."""
     ds, ss, ae = (e.sdtm[domain] for domain in ("DS", "SS", "AE"))
-    fatal = has_word(column(ae, "AEOUT"), ["FATAL"]) & ~has_word(
-        column(ae, "AEOUT"), ["NOT FATAL", "NON-FATAL"]
-    )
-    fatal |= upper(column(ae, "AESDTH")).eq("Y").fillna(False)
     status = upper(ss.SSSTRESC.fillna(ss.SSORRES))
     said = {
         ("DS", "DSSTDTC"): (ds[upper(ds.DSDECOD).eq("DEATH").fillna(False)], "DSDECOD DEATH"),
         ("SS", ""): (ss[status.isin(e.rules.dead_terms).fillna(False)], "survival status dead"),
-        ("AE", "AEENDTC"): (ae[fatal], "a fatal outcome"),
+        ("AE", "AEENDTC"): (ae[is_fatal(ae)], "a fatal outcome"),
     }
     pieces = []
     for (domain, name), (rows, text) in said.items():
@@ -138,15 +153,33 @@ def _death_dates(e: Evidence) -> pd.DataFrame:
 
 
 @query(
+    "ASSESSMENT_AFTER_DEATH",
+    "error",
+    "a tumour assessment after the date of death",
+    "check the scan date and the date of death",
+)
+def _assessed_after_death(e: Evidence) -> pd.DataFrame:
+    pieces = []
+    for domain in TUMOUR_DOMAINS:
+        frame = e.sdtm[domain]
+        name, death = f"{domain}DTC", latest_deaths(e, frame)
+        rows = frame[death.LAST < e.parsed(domain, name).FIRST]  # a filled date proves nothing
+        pieces.append(
+            found_dates(e, domain, name, rows, f"{name} {{}}, death on {{}}", rows[name], death.DTHDTC)
+        )
+    return join_rows(pieces)
+
+
+@query(
     "DOSE_AFTER_DEATH", "error", "a dose after the date of death", "check the dates of the dose and of death"
 )
 def _dose_after_death(e: Evidence) -> pd.DataFrame:
     ex = e.sdtm["EX"]
-    death = e.date_of(ex, "DTHDT")
+    death = latest_deaths(e, ex)
     ends = pd.concat([e.parsed("EX", "EXSTDTC").FIRST, e.parsed("EX", "EXENDTC").FIRST], axis=1).max(axis=1)
-    rows = ex[(death < ends) & pd.to_numeric(ex.EXDOSE, errors="coerce").gt(0)]
+    rows = ex[(ends > death.LAST) & to_number(ex.EXDOSE).gt(0)]
     return found_in(
-        "EX", rows, "a dose on {}, death on {}", day(ends.loc[rows.index]), day(death.loc[rows.index])
+        "EX", rows, "a dose on {}, death on {}", day(ends.loc[rows.index]), death.DTHDTC[rows.index]
     )
 
 

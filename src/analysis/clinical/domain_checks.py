@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
@@ -81,6 +82,22 @@ def repeated(frame: pd.DataFrame, names: list[str], keep="first") -> np.ndarray:
     return pd.Series(same_key(frame, names)).duplicated(keep=keep).to_numpy()
 
 
+def found_dates(e: Evidence, domain: str, name: str, rows: pd.DataFrame, text: str, *columns) -> pd.DataFrame:
+    """List records by one of their dates; scans once a date, and only reads that this run uses."""
+    if domain not in TUMOUR_DOMAINS or name != f"{domain}DTC":
+        return found_in(domain, rows, text, *columns)
+    rows = rows[rows.index.isin(e.reads(domain).index)]
+    first = rows[~rows.duplicated(["USUBJID", name])]
+    found = found_in(domain, first, text, *(values.loc[first.index] for values in columns))
+    count = rows.groupby(["USUBJID", name])[name].transform("size").loc[first.index]
+    return found.assign(MESSAGE=found.MESSAGE + how_many(count).to_numpy()) if len(found) else found
+
+
+def how_many(count: pd.Series) -> pd.Series:
+    """Say of how many records a query speaks, where there are several."""
+    return phrase(" ({:g} records)", count).where(count.gt(1), "")
+
+
 @query(
     "RECORD_TWICE",
     "warning",
@@ -129,12 +146,43 @@ def _other_evaluators(e: Evidence) -> pd.DataFrame:
 
 @query("COLUMN_LEFT_OUT", "note", "columns of a file that were not kept", "none: the columns are not used")
 def _left_out_columns(e: Evidence) -> pd.DataFrame:
+    rows = []
+    for domain, frame in e.sdtm.items():
+        asked = set(_misspelt(e, domain).values())
+        names = [name for name in frame.attrs.get("left_out", ()) if name not in asked]
+        if names:
+            rows.append((None, domain, "", f"{len(names)} column(s) not used: {', '.join(names)}"))
+    return pd.DataFrame(rows, columns=FOUND)
+
+
+@query(
+    "COLUMN_MISSPELT",
+    "warning",
+    "a column that is not used and whose name is near that of a column that is missing or empty",
+    "correct the name of the column if it is that column; until then its values are not used",
+)
+def _misspelt_columns(e: Evidence) -> pd.DataFrame:
     rows = [
-        (None, domain, "", f"{len(names)} column(s) not used: {', '.join(names)}")
-        for domain, frame in e.sdtm.items()
-        if (names := frame.attrs.get("left_out"))
+        (None, domain, known, f"{known} not found or empty; {name} looks like it")
+        for domain in e.sdtm
+        for known, name in _misspelt(e, domain).items()
     ]
     return pd.DataFrame(rows, columns=FOUND)
+
+
+def _misspelt(e: Evidence, domain: str) -> dict[str, str]:
+    """Return known column -> the column left out that looks like it."""
+    frame = e.sdtm[domain]
+    own = e.rules.column_near_names
+    strange = [
+        n for n in frame.attrs.get("left_out", ()) if n not in own and n.removeprefix(domain) not in own
+    ]
+    absent = [name for name in frame if frame[name].isna().all()] if strange else []
+    found = {}
+    for name in strange:
+        near = get_close_matches(name, absent, n=1, cutoff=e.rules.column_likeness)
+        found |= {known: name for known in near if known not in found}
+    return found
 
 
 def adaptations(sdtm: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +21,8 @@ from analysis.clinical.file_text import FileBroken, column_text
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _QUOTE = ord('"')
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_ABOVE = re.compile(rb"(?:[ \t,;]*(?:\r\n|\r|\n))*")  # lines of nothing but blanks and separators
 
 
 def read_csv(file: Path, expected: Iterable[str]) -> tuple[list[str], list, dict]:
@@ -31,7 +34,8 @@ def read_csv(file: Path, expected: Iterable[str]) -> tuple[list[str], list, dict
         UTF-8 with or without byte order mark, or UTF-16 with one.
     expected : iterable of str
         Names of columns, in any case, ``A|B`` for one of two: a file in which only splitting by semicolon or
-        tab finds them all is split so, and this is noted.
+        tab finds them all is split so, and this is noted. Empty lines are no records; nor are lines of
+        separators or blanks alone above the header or below the last record, and this is noted too.
 
     Returns
     -------
@@ -47,17 +51,23 @@ def read_csv(file: Path, expected: Iterable[str]) -> tuple[list[str], list, dict
         Empty, of another encoding (ENCODING), damaged, a quote left open, lines of uneven length.
     """
     data = _decode(_unpack(file))
-    names, delimiter = _header(data, list(expected))
+    head = _ABOVE.match(data)[0]
+    above, data = len(_LINE_END.findall(head)), data[len(head) :]
+    names, delimiter = _header(data, list(expected), above)
+    data, tail = _split_tail(data, delimiter)
     notes: dict = {"adaptations": []}
+    if dropped := sum(bool(line) for line in _LINE_END.split(head + tail)):
+        message = f"{file.name}: {dropped} line(s) that hold only separators or blanks were left out"
+        notes["adaptations"].append(["CSV_BLANK_LINES", message])
     if delimiter != ",":
         message = f"{file.name} is separated by {_DELIMITERS[delimiter]}s, not commas; read so"
         notes["adaptations"].append(["CSV_DELIMITER", message])
     columns = _read_plain(data, len(names), delimiter) if _quotes_are_plain(data, delimiter) else None
     if columns is None:
-        columns = _read_by_line(data, len(names), delimiter)
+        columns = _read_by_line(data, len(names), delimiter, above)
     ends = max(data.count(b"\n"), data.count(b"\r")) + (data[-1:] not in b"\r\n")
     if columns and len(columns[0]) + 1 == ends:
-        notes["first_line"] = 2
+        notes["first_line"] = above + 2
     return names, columns, notes
 
 
@@ -94,19 +104,30 @@ def _line_of(data: bytes, place: int) -> int:
     return max(data.count(b"\n", 0, place), data.count(b"\r", 0, place)) + 1
 
 
+def _split_tail(data: bytes, delimiter: str) -> tuple[bytes, bytes]:
+    """Split off the lines below the last record, which hold nothing but blanks and separators."""
+    kept = len(data.rstrip(b" \t\r\n" + delimiter.encode()))
+    end = _LINE_END.search(data, kept)
+    place = end.end() if end else len(data)
+    return data[:place], data[place:]
+
+
 def _rows(data: bytes, delimiter: str, **how):
     text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
     return csv.reader(text, delimiter=delimiter, **how)
 
 
-def _header(data: bytes, expected: list[str]) -> tuple[list[str], str]:
+def _header(data: bytes, expected: list[str], above: int) -> tuple[list[str], str]:
     """Return the names of the columns and the delimiter that finds most of the expected ones."""
     best: tuple[int, list[str], str] = (-1, [], ",")
     for delimiter in _DELIMITERS:
         try:
             names = next((row for row in _rows(data, delimiter) if row), [])
         except csv.Error as error:
-            raise FileBroken(f"line 1 cannot be read ({error}); mend it or export the file again") from error
+            line = above + 1
+            raise FileBroken(
+                f"line {line} cannot be read ({error}); mend it or export the file again"
+            ) from error
         upper = {name.strip().upper() for name in names}
         found = sum(bool(upper & set(name.upper().split("|"))) for name in expected)
         if found > best[0]:
@@ -150,7 +171,7 @@ def _read_plain(data: bytes, width: int, delimiter: str) -> list | None:
     return [column_text(column) for column in table.columns]
 
 
-def _read_by_line(data: bytes, width: int, delimiter: str) -> list:
+def _read_by_line(data: bytes, width: int, delimiter: str, above: int) -> list:
     lines = _rows(data, delimiter, strict=True)
     rows: list[list[str]] = []
     uneven: list[int] = []
@@ -158,13 +179,13 @@ def _read_by_line(data: bytes, width: int, delimiter: str) -> list:
     try:
         for row in lines:
             if row and len(row) != width:
-                uneven.append(lines.line_num)
+                uneven.append(above + lines.line_num)
             elif row:
                 rows.append(row)
             begins = lines.line_num + 1
     except csv.Error as error:
         raise FileBroken(
-            f"line {begins}: a quotation mark is not closed, or stands where none may ({error}); "
+            f"line {above + begins}: a quotation mark is not closed, or stands where none may ({error}); "
             "mend it or export the file again"
         ) from error
     if uneven:

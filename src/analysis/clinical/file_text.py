@@ -18,6 +18,7 @@ import pyarrow as pa
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DIGITS = 15  # what a double, the number of SAS and XPT, holds whatever the value
+_LARGEST = 1e74  # a transport file (numbers of IBM mainframes, SAS note TS-140) holds little more
 _EPOCH = datetime(1960, 1, 1)  # of SAS: dates are days, datetimes seconds since then
 # SAS formats, followed by their width -> what the number means
 _FORMATS = {
@@ -177,8 +178,11 @@ def number_text(value) -> str:
 
 
 def is_number(text: str | None) -> bool:
-    """Tell whether a text is a number: digits with a decimal point, a sign, an exponent; no comma."""
-    return bool(text) and _NUMBER.fullmatch(text) is not None
+    """Tell whether a text is a number: digits with a decimal point, a sign, an exponent; no comma.
+
+    ``inf`` is none, nor is what no transport file can hold (1e300): the outputs are such files.
+    """
+    return bool(text) and _NUMBER.fullmatch(text) is not None and abs(float(text)) <= _LARGEST
 
 
 def _from_sas(value, kind: str):

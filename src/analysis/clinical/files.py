@@ -1,23 +1,27 @@
 """One table of a file, whatever its format: CSV, SAS transport, SAS, Parquet or Dataset-JSON, as text.
 
 Dataset-JSON 1.1 is read as one object (``.json``) or by lines (``.ndjson``). The text does not depend on the
-format (`file_text`). A file that cannot be read whole is refused: a part of a table is not a table.
+format (`file_text`). A file that cannot be read whole is refused: a part of a table is not a table. One loss
+cannot be seen: a SAS transport file of version 5 cut exactly between two rows, as it does not count its rows;
+version 8 does, if its writer knew their number, as do sas7bdat, Parquet and Dataset-JSON.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.clinical.file_csv import read_csv
-from analysis.clinical.file_text import FileBroken, column_text, kind_of_format
+from analysis.clinical.file_text import FileBroken, column_text, is_number, kind_of_format
 
 Columns = tuple[list[str], list, dict]  # names, text of each column, notes
 _RECORD = 80  # bytes; a transport file is made of records of this length
 _MEMBER, _ROWS = (b"HEADER RECORD*******MEMB", b"HEADER RECORD*******OBS")
+_COUNT = slice(48, _RECORD)  # of rows, in the record above them; only version 8 gives it
 
 
 def read_frame(file: str | Path, expected: Iterable[str] = ()) -> pd.DataFrame:
@@ -35,7 +39,8 @@ def read_frame(file: str | Path, expected: Iterable[str] = ()) -> pd.DataFrame:
     DataFrame
         Text (object, None where missing), its columns as they are named in the file, without blanks around.
         ``attrs["adaptations"]``: list of [code, message], what was read otherwise than it should be written;
-        ``attrs["first_line"]``: line of the first record of a CSV file, where each record is one line.
+        ``attrs["first_line"]``: line of the first record of a CSV file, where each record is one line;
+        ``attrs["table_names"]``: what table a Dataset-JSON file says it is, by where it says so.
 
     Raises
     ------
@@ -82,8 +87,12 @@ def _read_xpt(file: Path, expected: Iterable[str]) -> Columns:
     if len(marks) > 1:
         raise FileBroken(f"holds {len(marks)} tables; export one table a file")
     found, about = pyreadstat.read_xport(str(file), disable_datetime_conversion=True, output_format="dict")
-    # The file does not say how many rows it has: they fill it, up to blanks that complete the last record.
-    start, width = data.find(_ROWS) + _RECORD, sum(about.variable_storage_width.values())
+    above, rows = data.find(_ROWS), len(next(iter(found.values()), []))
+    announced = (data[above : above + _RECORD][_COUNT].split() or [b"0"])[0]
+    if announced.isdigit() and int(announced) not in (0, rows):
+        raise FileBroken(f"has {rows} of the {int(announced)} rows it announces: it was cut; copy it again")
+    # Version 5 does not say how many rows it has: they fill it, up to blanks that complete the last record.
+    start, width = above + _RECORD, sum(about.variable_storage_width.values())
     rest = (len(data) - start) % width if width else 0
     if len(data) % _RECORD or (rest and data[-rest:].strip(b" ")):
         raise FileBroken("ends within a row: it was cut; copy or export it again")
@@ -156,15 +165,25 @@ def _dataset_json(about, rows) -> Columns:
     ]
     if uneven:
         refuse(f"{len(uneven)} row(s) do not have its {len(columns)} values, first {uneven[:5]}")
-    announced = about.get("records")
-    if isinstance(announced, int) and announced != len(rows):
-        refuse(f"it has {len(rows)} of the {announced} rows it announces")
+    announced = str(len(rows) if about.get("records") is None else about["records"]).strip()
+    if not is_number(announced):
+        refuse(f"'records' is {announced[:20]!r}, not the number of its rows")
+    if float(announced) != len(rows):
+        raise FileBroken(f"has {len(rows)} of the {announced} rows it announces; copy or export it again")
     values = list(zip(*rows)) or [()] * len(columns)
     texts = [
         column_text(list(values[place]), column["name"], _kind_in_json(column))
         for place, column in enumerate(columns)
     ]
-    return [column["name"] for column in columns], texts, {}
+    return [column["name"] for column in columns], texts, {"table_names": _names_in_json(about)}
+
+
+def _names_in_json(about: Mapping) -> dict[str, str]:
+    """Tell what table the head of Dataset-JSON names; an identifier speaks only in the form ``IG.DM``."""
+    names = {key: str(about.get(key) or "").strip() for key in ("name", "itemGroupOID")}
+    group = re.fullmatch(r"IG\.(\w+)", names["itemGroupOID"], re.IGNORECASE)
+    names["itemGroupOID"] = group[1] if group else ""
+    return {key: name for key, name in names.items() if name}
 
 
 def _kind_in_json(column: Mapping) -> str | None:

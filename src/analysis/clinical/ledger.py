@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.clinical.domain_checks import not_in_dm
 from analysis.clinical.response_checks import unknown_terms
+from analysis.clinical.subjects import screen_failures
 
 EXCLUSION_COLUMNS = ["STEP", "USUBJID", "AVISIT", "ITEM", "CODE", "REASON"]
 STEP = "01"
@@ -72,8 +73,7 @@ def _subjects_set_aside(
 ) -> pd.DataFrame:
     out = adsl[~adsl.USUBJID.isin(adtte.USUBJID)]
     start = rules.tte_rules[rules.endpoint_rules]["start"]
-    arm = out.USUBJID.map(sdtm["DM"].set_index("USUBJID").ARMCD).astype("string").str.upper()
-    failed = arm.str.startswith("SCR").fillna(False) & out[start].isna()
+    failed = out.USUBJID.isin(screen_failures(sdtm, rules)) & out[start].isna()
     reasons = {
         "SCREEN_FAILURE": (failed, "screen failure: never treated"),
         "PFS_AFTER_OS": (out.USUBJID.isin(after_os), "PFS ends after OS: query the dates"),

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from analysis import plan as plans
-from analysis.clinical.recist import number_assessments, state_of
+from analysis.clinical.recist import number_assessments
 from analysis.clinical.sdtm import Problem, SdtmError
+from analysis.clinical.states import state_of
 from analysis.clinical.subjects import assessment_dates
 from analysis.clinical.terms import by_value, has_word, is_word, number_groups, to_number, upper
 
@@ -20,6 +21,7 @@ _NODE_DIAMETERS = {"SAXIS": 1, "DIAMETER": 2, "DIAM": 2, "LDIAM": 3}
 _STATES = ("TUMSTATE",)
 _KEY = ["USUBJID", "ADT", "LESIONID"]
 _MM = {"MM": 1.0, "CM": 10.0}
+LARGEST_MM = 1e6  # a kilometre is no diameter of a lesion, whatever the unit
 
 
 def derive_adtr(
@@ -66,24 +68,29 @@ def derive_adtr(
 
 
 def on_study_pet(lesions: pd.DataFrame, start: pd.Series, plan: plans.Plan) -> pd.Series:
-    """Tell which records come from a study PET after baseline: a PET within the window of a planned one.
+    """Tell which records come from a study PET after baseline.
 
-    Any other PET is imaging like any: RECIST 1.1 lets a new lesion on FDG-PET count.
+    It is a PET between the first day of the first planned one's window and the last day of the last one's
+    (a study PET is not always on time), or one whose visit bears the name of a planned one. Any other PET is
+    imaging like any: RECIST 1.1 lets a new lesion on FDG-PET count.
 
     Parameters
     ----------
     lesions : DataFrame
-        USUBJID ADT PET, as `lesion_records` returns them.
+        USUBJID ADT PET VISIT, as `lesion_records` returns them.
     start : Series
         Time zero by USUBJID.
     plan : Plan
         Sections `design` (followup_visits) and `visits` (their windows, study days; day 1 is time zero).
     """
     day = (lesions.ADT - lesions.USUBJID.map(start).astype("datetime64[ns]")).dt.days + 1
-    inside = pd.Series(False, index=lesions.index)
-    for visit in plan.design.followup_visits:
-        inside |= day.between(*getattr(plan.visits, f"{visit.lower()}_window"))
-    return lesions.PET & inside
+    planned = plan.design.followup_visits
+    if not planned:
+        return pd.Series(False, index=lesions.index)
+    windows = [getattr(plan.visits, f"{visit.lower()}_window") for visit in planned]
+    span = min(first for first, _ in windows), max(last for _, last in windows)
+    names = [rf"^(?:STUDY |VISIT )?D(?:AY)?[ _-]*0*{visit[1:]}\b" for visit in planned]
+    return lesions.PET & (day.between(*span) | (has_word(lesions.VISIT, names) & day.gt(1)))
 
 
 def check_reads(sdtm: Mapping[str, pd.DataFrame], rules) -> None:
@@ -133,9 +140,9 @@ def lesion_records(sdtm: Mapping[str, pd.DataFrame], rules) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        USUBJID ADT LESIONID ORGAN LESTYPE DIAM_MM STATE UNSCHED PET, sorted by subject, date and lesion; a
-        lesion of TU that TR never mentions on its TU date (a new or a non-target lesion) is PRESENT on that
-        date.
+        USUBJID ADT LESIONID ORGAN LESTYPE DIAM_MM STATE UNSCHED PET VISIT, sorted by subject, date and
+        lesion. A lesion that TU identifies on a date (a new or a non-target one) and of which TR says nothing
+        then has the state TU gives it: PRESENT, or EQUIVOCAL. What TR says was not done is no record.
     """
     identified = _identify(sdtm, rules)
     facts = identified.drop_duplicates(["USUBJID", "LESIONID"], ignore_index=True)
@@ -143,7 +150,8 @@ def lesion_records(sdtm: Mapping[str, pd.DataFrame], rules) -> pd.DataFrame:
     keys = pd.concat([readings[_KEY], identified[_KEY]], ignore_index=True)
     number = number_groups(*(keys[name] for name in _KEY))  # of a record, in the order of the result
     readings.index, identified.index = number[: len(readings)], number[len(readings) :]
-    measured = _measure(readings, facts)
+    measured = _measure(readings, facts, rules)
+    measured = _named_new(measured, readings, identified)
     pieces = [piece for piece in (measured, _seen_only(identified, measured.index)) if len(piece)]
     records = pd.concat(pieces).sort_index() if pieces else measured
     return records.reset_index(drop=True)
@@ -152,16 +160,24 @@ def lesion_records(sdtm: Mapping[str, pd.DataFrame], rules) -> pd.DataFrame:
 def diameter_mm(tr: pd.DataFrame, too_small_mm: float) -> pd.Series:
     """Read the diameters of TR in mm.
 
-    A number in cm is converted; "too small to measure" becomes `too_small_mm`; absent becomes 0; what is not
-    done, not evaluable or of an unknown unit is missing.
+    A number in cm is converted; "too small to measure" becomes `too_small_mm`, also where the standard result
+    beside it is 0; absent becomes 0; what is not
+    done, not evaluable, of an unknown unit, below 0 or above `LARGEST_MM` is missing.
     """
-    standard = tr.TRSTRESN.fillna(tr.TRSTRESC)
-    text = standard.fillna(tr.TRORRES)
-    unit = upper(tr.TRSTRESU.where(standard.notna(), tr.TRORRESU)).fillna("MM")
-    value = to_number(text) * by_value(unit, lambda v: v.map(_MM).astype(float))
-    value = value.mask(has_word(text, ["TOO SMALL"]), too_small_mm)
+    text = tr.TRSTRESN.fillna(tr.TRSTRESC).fillna(tr.TRORRES)
+    value = written_mm(tr)
+    value = value.where(value.between(0, LARGEST_MM))
+    for written in (tr.TRSTRESN, tr.TRSTRESC, tr.TRORRES):
+        value = value.mask(has_word(written, ["TOO SMALL"]) & (value.isna() | value.eq(0)), too_small_mm)
     value = value.mask(state_of(text).eq("ABSENT") & value.isna(), 0.0)
     return value.mask(is_word(tr.TRSTAT, ["NOT DONE"]))
+
+
+def written_mm(tr: pd.DataFrame) -> pd.Series:
+    """Return the diameters of TR in mm as they are written, possible or not; missing as in `diameter_mm`."""
+    standard = tr.TRSTRESN.fillna(tr.TRSTRESC)
+    unit = upper(tr.TRSTRESU.where(standard.notna(), tr.TRORRESU)).fillna("MM")
+    return to_number(standard.fillna(tr.TRORRES)) * by_value(unit, lambda v: v.map(_MM).astype(float))
 
 
 def lesion_type(text: pd.Series) -> pd.Series:
@@ -192,17 +208,20 @@ def _identify(sdtm: Mapping[str, pd.DataFrame], rules) -> pd.DataFrame:
             "UNSCHED": is_unscheduled(tu),
             "PET": has_word(tu.TUMETHOD, rules.pet_method_words),
             "SEQ": to_number(tu.TUSEQ),
+            "STATE": state_of(tu.TUSTRESC.fillna(tu.TUORRES), rules),
+            "VISIT": tu.VISIT,
         }
     ).dropna(subset=["LESIONID", "LESTYPE"])
     # every column takes part, so that the order of the file decides nothing
     order = number_groups(*(rows[name] for name in ["USUBJID", "LESIONID", "ADT", "LESTYPE", "SEQ", "PET"]),
-                          *(rows[name] for name in ["UNSCHED", "ORGAN"]))  # fmt: skip
+                          *(rows[name] for name in ["UNSCHED", "ORGAN", "STATE", "VISIT"]))  # fmt: skip
     return rows.iloc[np.argsort(order)].reset_index(drop=True)
 
 
 def _read(sdtm: Mapping[str, pd.DataFrame], facts: pd.DataFrame, rules) -> pd.DataFrame:
     """Read TR: the records of lesions that TU identifies; FACT is the place of the lesion in `facts`."""
     tr = select_reads(sdtm["TR"], "TR", rules)
+    tr = tr[~is_word(tr.TRSTAT, ["NOT DONE"])]  # no scan: neither an assessment nor a proof of anything
     found = _find_lesions(tr, facts)
     tr, fact = tr[found >= 0], found[found >= 0]
     node = has_word(facts.ORGAN, rules.node_words).to_numpy()[fact]
@@ -225,6 +244,7 @@ def _read(sdtm: Mapping[str, pd.DataFrame], facts: pd.DataFrame, rules) -> pd.Da
             "MM": diameter_mm(tr, rules.too_small_mm),
             "IS_STATE": is_word(test, _STATES),
             "TEXT": tr.TRSTRESC.fillna(tr.TRORRES),
+            "VISIT": tr.VISIT,
         }
     )
 
@@ -239,7 +259,7 @@ def _find_lesions(tr: pd.DataFrame, facts: pd.DataFrame) -> np.ndarray:
     return place[number[len(facts) :]]
 
 
-def _measure(readings: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
+def _measure(readings: pd.DataFrame, facts: pd.DataFrame, rules) -> pd.DataFrame:
     """Reduce the readings to one row a record (the index): its diameter, state, method and visit."""
     rows = readings[~readings.index.duplicated()]
     lesion = facts.iloc[rows.FACT].set_axis(rows.index)
@@ -249,15 +269,28 @@ def _measure(readings: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
     best = _first_of_record(sizes, sizes.MM.isna(), sizes.WANTED, -sizes.SEQ, -sizes.MM)
     out["DIAM_MM"] = best.MM
     states = readings[readings.IS_STATE]
-    severity = number_groups(state_of(states.TEXT).fillna(""), states.TEXT)  # the states sort by severity
+    severity = number_groups(
+        state_of(states.TEXT, rules).fillna(""), states.TEXT
+    )  # the states sort by severity
     last = _first_of_record(states, -states.SEQ, -severity)
     out["STATE"] = last.TEXT.reindex(out.index).astype(object)
     out["STATE"] = out.STATE.where(out.STATE.notna(), None)
-    absent = out.DIAM_MM.isna() & out.LESTYPE.eq("TARGET") & state_of(out.STATE).eq("ABSENT")
+    absent = out.DIAM_MM.isna() & out.LESTYPE.eq("TARGET") & state_of(out.STATE, rules).eq("ABSENT")
     out["DIAM_MM"] = out.DIAM_MM.mask(absent, 0.0)
     for name in ("UNSCHED", "PET"):  # only where all of its readings are
         out[name] = ~out.index.isin(readings.index[~readings[name]])
+    on_pet = readings.VISIT[readings.PET & readings.VISIT.notna()]
+    out["VISIT"] = on_pet if on_pet.index.is_unique else on_pet.groupby(level=0).min()
     return out
+
+
+def _named_new(measured: pd.DataFrame, readings: pd.DataFrame, identified: pd.DataFrame) -> pd.DataFrame:
+    """Give a new lesion that TU names on the day of a blank reading the state TU gives it."""
+    said = readings.index[readings.TEXT.notna() | readings.MM.notna()]
+    named = identified.STATE[identified.LESTYPE.eq("NEW") & ~identified.index.duplicated()]
+    blank = measured.LESTYPE.eq("NEW") & ~measured.index.isin(said) & measured.index.isin(named.index)
+    state = measured.STATE.mask(blank, measured.index.to_series().map(named))
+    return measured.assign(STATE=state.astype(object).where(state.notna(), None))
 
 
 def _first_of_record(rows: pd.DataFrame, *order) -> pd.DataFrame:
@@ -271,7 +304,7 @@ def _first_of_record(rows: pd.DataFrame, *order) -> pd.DataFrame:
 def _seen_only(identified: pd.DataFrame, measured: pd.Index) -> pd.DataFrame:
     """Return the records of TU on days without a reading of that lesion."""
     new = identified[~(identified.index.isin(measured) | identified.index.duplicated())]
-    state = np.where(new.LESTYPE.eq("TARGET"), None, "PRESENT")
+    state = new.STATE.mask(new.LESTYPE.eq("TARGET"), None)
     return new.drop(columns="SEQ").assign(DIAM_MM=np.nan, STATE=state)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,6 +18,7 @@ LISTING_COLUMNS = [
 ]  # fmt: skip
 _IDENTITY = ["CODE", "USUBJID", "DOMAIN", "RECORD", "MESSAGE"]
 NO_SITE = "no site"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would calculate
 _DIGITS = 10  # among 200,000 queries, two of one number are expected once in fifty listings
 _WORDS = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "note": ("note", "notes")}
 
@@ -46,6 +49,29 @@ def listing_table(queries: pd.DataFrame, adsl: pd.DataFrame) -> pd.DataFrame:
     order = ["SITEID", "USUBJID", "RANK", "CODE", "DOMAIN", "RECORD", "MESSAGE"]
     table = table.sort_values(order, na_position="first", ignore_index=True, kind="stable")
     return table.reindex(columns=LISTING_COLUMNS)
+
+
+def listing_csv(queries: pd.DataFrame, adsl: pd.DataFrame) -> str:
+    """Return `listing_table` as the text of a CSV file that a spreadsheet can open without harm.
+
+    Parameters
+    ----------
+    queries, adsl
+        As for `listing_table`.
+
+    Returns
+    -------
+    str
+        CSV with a header. A value that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return has
+        an apostrophe before it: a spreadsheet would take it for a formula and run what a data file holds
+        (OWASP, CSV injection). All other values are as in the table.
+    """
+    table = listing_table(queries, adsl)
+    return table.apply(lambda column: column.map(_no_formula)).to_csv(index=False)
+
+
+def _no_formula(value):
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _query_ids(queries: pd.DataFrame) -> pd.Series:
@@ -85,13 +111,13 @@ def render_listing(
     """
     table = listing_table(queries, adsl)
     of_study = table[table.USUBJID.isna()]
-    of_sites = table[table.USUBJID.notna()]
+    of_sites = table[table.USUBJID.notna()].drop(columns=["ANSWER", "ANSWERDATE", "SIGNATURE"])
     sites = [
         {
             "name": f"Site {site}" if site != NO_SITE else "Subjects without a site",
             "anchor": f"site-{place}",
             "counts": _counts(rows),
-            "subjects": [(subject, _rows(some)) for subject, some in rows.groupby("USUBJID", sort=True)],
+            "subjects": [(name, list(some)) for name, some in groupby(_rows(rows), itemgetter("USUBJID"))],
         }
         for place, (site, rows) in enumerate(of_sites.groupby("SITEID", sort=True))
     ]
@@ -110,7 +136,8 @@ def render_listing(
 
 
 def _rows(table: pd.DataFrame) -> list[dict]:
-    return table.astype(object).where(table.notna(), "").to_dict("records")
+    filled = table.astype(object).where(table.notna(), "")
+    return [dict(zip(filled, row)) for row in zip(*(filled[name].tolist() for name in filled))]
 
 
 def _counts(rows: pd.DataFrame) -> dict:

@@ -18,13 +18,16 @@ from analysis.clinical.checks import (
 from analysis.clinical.domain_checks import repeated, same_key
 from analysis.clinical.lesion_checks import lesion_types
 from analysis.clinical.recist import state_of
-from analysis.clinical.terms import by_value, has_word, upper
+from analysis.clinical.terms import by_value, has_word, is_word, to_number, upper
 
 _TESTS = ("LDIAM", "SAXIS", "DIAMETER", "DIAM")
 
 
 def measured(e: Evidence) -> pd.DataFrame:
-    """Return the diameters of TR with TEST, TEXT, UNIT (as counted), MM, ADT, LESION (number), KIND, NODE."""
+    """Return the diameters of TR: TEST, TEXT, UNIT (as counted), WRITTEN, MM, ADT, LESION, KIND, NODE.
+
+    WRITTEN is the diameter in mm as it stands, MM what counts (`lesions.diameter_mm`), LESION a number.
+    """
     return e.keep("diameters", lambda: _read_diameters(e))
 
 
@@ -42,6 +45,7 @@ def _read_diameters(e: Evidence) -> pd.DataFrame:
             "TEST": test.astype(object),
             "TEXT": standard.fillna(tr.TRORRES),
             "UNIT": upper(tr.TRSTRESU.where(standard.notna(), tr.TRORRESU)).astype(object),
+            "WRITTEN": lesions.written_mm(tr).mask(is_word(tr.TRSTAT, ["NOT DONE"])),
             "MM": lesions.diameter_mm(tr, e.rules.too_small_mm),
             "ADT": e.when("TR").loc[tr.index],
             "LESION": number,
@@ -75,28 +79,18 @@ def _unknown_unit(e: Evidence) -> pd.DataFrame:
     return found_in("TR", rows, "lesion {}: diameter {} in unit {}", rows.TRLNKID, rows.TEXT, rows.UNIT)
 
 
-def _number(text: pd.Series) -> pd.Series:
-    return by_value(text, lambda v: pd.to_numeric(v, errors="coerce").astype(float))
-
-
 @query("UNIT_MISSING", "warning", "a diameter without a unit", "give the unit; the diameter is taken as mm")
 def _no_unit(e: Evidence) -> pd.DataFrame:
     rows = measured(e)
     rows = rows[rows.UNIT.isna()]
-    rows = rows[_number(rows.TEXT).gt(0)]
+    rows = rows[to_number(rows.TEXT).gt(0)]
     return found_in("TR", rows, "lesion {}: diameter {} without a unit", rows.TRLNKID, rows.TEXT)
 
 
 def _unreadable(text: pd.Series) -> pd.Series:
     words = text.astype("string").str.upper().str.contains("TOO SMALL").fillna(False).astype(bool)
     state = state_of(text)
-    return (
-        text.notna()
-        & pd.to_numeric(text, errors="coerce").isna()
-        & ~words
-        & ~state.eq("ABSENT")
-        & state.notna()
-    )
+    return text.notna() & to_number(text).isna() & ~words & ~state.eq("ABSENT") & state.notna()
 
 
 @query(
@@ -111,25 +105,31 @@ def _not_a_number(e: Evidence) -> pd.DataFrame:
     return found_in("TR", rows, "lesion {}: diameter {}", rows.TRLNKID, rows.TEXT)
 
 
-@query("DIAMETER_NEGATIVE", "error", "a diameter below 0 mm", "check the diameter")
+@query(
+    "DIAMETER_NEGATIVE",
+    "error",
+    "a diameter below 0 mm",
+    "correct the diameter; it is missing until then",
+)
 def _negative(e: Evidence) -> pd.DataFrame:
     rows = measured(e)
-    rows = rows[rows.MM.lt(0)]
-    return found_in("TR", rows, "lesion {}: diameter {:g} mm", rows.TRLNKID, rows.MM)
+    rows = rows[rows.WRITTEN.lt(0)]
+    return found_in("TR", rows, "lesion {}: diameter {:g} mm", rows.TRLNKID, rows.WRITTEN)
 
 
 @query(
     "DIAMETER_IMPLAUSIBLE",
     "warning",
     "a diameter above 0 that no lesion on a scan has",
-    "check the diameter and its unit",
+    f"check the diameter and its unit; above {lesions.LARGEST_MM:.0f} mm it is missing until then",
 )
 def _implausible(e: Evidence) -> pd.DataFrame:
     rows = measured(e)
     low, high = e.rules.diameter_range_mm
-    rows = rows[rows.MM.gt(0) & ~rows.MM.between(low, high)]
+    size = rows.WRITTEN.where(rows.WRITTEN.gt(lesions.LARGEST_MM), rows.MM)
+    rows, size = (values[size.gt(0) & ~size.between(low, high)] for values in (rows, size))
     unit = rows.UNIT.astype(object).fillna("no unit")
-    return found_in("TR", rows, "lesion {}: {} ({}) is {:g} mm", rows.TRLNKID, rows.TEXT, unit, rows.MM)
+    return found_in("TR", rows, "lesion {}: {} ({}) is {:g} mm", rows.TRLNKID, rows.TEXT, unit, size)
 
 
 @query(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.clinical.terms import by_value, has_word, number_groups
+from analysis.clinical.states import state_of
+from analysis.clinical.terms import has_word, number_groups
 
 RESPONSE_COLUMNS = [
     "USUBJID",
@@ -28,7 +29,8 @@ def number_assessments(lesions: pd.DataFrame, start: pd.Series, window_days: int
 
     Everything up to the start is the baseline. After it, scans within `window_days` of the first scan of an
     assessment belong to it (chest CT on Monday, liver MRI on Thursday). Days with only unscheduled records
-    are assessments of their own: visit numbers are no key, since unscheduled visits share them.
+    are assessments of their own (visit numbers are no key, since unscheduled visits share them), but for
+    those between two scan days of one assessment: they belong to it.
 
     Parameters
     ----------
@@ -71,12 +73,13 @@ def _first_scan(days: pd.DataFrame, window_days: int) -> pd.Series:
         if subject[row] != who or day[row] - current > window_days:
             who, current = subject[row], day[row]
         opened[row] = current
-    return pd.Series(opened, index=days.index) + np.where(
-        alone, 0.5, 0.0
-    )  # half a day keeps the two kinds apart
+    planned = pd.Series(opened, index=days.index).mask(alone).groupby(days.WHO)
+    inside = planned.ffill().eq(planned.bfill())  # an unscheduled day within an assessment joins it
+    first = planned.ffill().where(inside, opened)
+    return first + np.where(alone & ~inside, 0.5, 0.0)  # half a day keeps the two kinds apart
 
 
-def derive_responses(adtr: pd.DataFrame, rules) -> pd.DataFrame:
+def derive_responses(adtr: pd.DataFrame, rules, cutoff: pd.Series | None = None) -> pd.DataFrame:
     """Derive target, non-target and overall response of every assessment after baseline (RECIST 1.1).
 
     Parameters
@@ -85,6 +88,8 @@ def derive_responses(adtr: pd.DataFrame, rules) -> pd.DataFrame:
         Lesions at assessments: USUBJID ADT AVISITN LESIONID ORGAN LESTYPE DIAM_MM STATE.
     rules : Section
         ``clinical`` of the plan.
+    cutoff : Series, optional
+        Last date that enters, by USUBJID (NaT: all): a later scan confirms no equivocal new lesion.
 
     Returns
     -------
@@ -93,7 +98,8 @@ def derive_responses(adtr: pd.DataFrame, rules) -> pd.DataFrame:
         scan) TRGRESP NTRGRESP (None where there are no such lesions) NEWLES (Y/N) OVRLRESP SUMDIAM NADIR (mm;
         the smallest complete sum before this assessment, baseline included).
     """
-    rows = adtr[adtr.AVISITN.notna()]
+    # an undated target still tells that it was to be measured at baseline
+    rows = adtr[adtr.AVISITN.notna() | (adtr.ADT.isna() & adtr.LESTYPE.eq("TARGET"))]
     rows = rows.assign(
         WHO=number_groups(rows.USUBJID),
         LESION=number_groups(rows.USUBJID, rows.LESIONID),
@@ -103,7 +109,7 @@ def derive_responses(adtr: pd.DataFrame, rules) -> pd.DataFrame:
     visits = after.drop_duplicates("VISIT").set_index("VISIT")[["USUBJID", "WHO", "AVISITN"]].sort_index()
     visits["LASTDT"] = after.groupby("VISIT").ADT.max()
     visits = visits.join(_target_response(rows, visits, rules))
-    visits = visits.join(_non_target_response(rows, visits, rules)).join(_new_lesions(after))
+    visits = visits.join(_non_target_response(rows, visits, rules)).join(_new_lesions(after, rules, cutoff))
     visits["NEWLES"] = np.where(visits.NEWDT.notna(), "Y", "N")
     visits["OVRLRESP"] = overall_response(visits.TRGRESP, visits.NTRGRESP, visits.NEWLES)
     visits = _reappearance(visits, rules)
@@ -154,14 +160,15 @@ def _target_response(rows: pd.DataFrame, visits: pd.DataFrame, rules) -> pd.Data
         SUMDIAM=("DIAM_MM", "sum"),
         MISSING=("ABSENT_VALUE", "sum"),
         NORMAL=("NORMAL", "all"),
-        BASESUM=("BASE_MM", "sum"),
+        UNKNOWN=("NO_BASE", "any"),
     )
+    sums["BASESUM"] = by_visit.BASE_MM.sum(min_count=1)  # missing where no target has a baseline
     sums["NADIR"] = _nadir(sums)
     sums["TRGRESP"] = _classify_targets(sums, rules)
     sums["TRGPDDT"] = _first_shown(grid, sums.NADIR, rules)
     sums["TRGPDDT"] = sums.TRGPDDT.where(sums.TRGRESP.eq("PD"))
     sums["BACKDT"] = grid.ADT[grid.BACK].groupby(grid.VISIT).min()
-    sums["SUMDIAM"] = sums.SUMDIAM.where(sums.MISSING.eq(0))
+    sums["SUMDIAM"] = sums.SUMDIAM.where(sums.MISSING.eq(0) & sums.BASESUM.notna())
     return sums[["TRGRESP", "SUMDIAM", "NADIR", "TRGPDDT", "BACKDT"]]
 
 
@@ -181,14 +188,20 @@ def _first_shown(grid: pd.DataFrame, nadir: pd.Series, rules) -> pd.Series:
 
 
 def _target_grid(rows: pd.DataFrame, visits: pd.DataFrame, rules) -> pd.DataFrame:
-    """Return one row a visit and target of the baseline, measured there or not, in the order of the scans."""
-    measured = rows[rows.LESTYPE.eq("TARGET") & rows.DIAM_MM.notna()]
+    """Return one row a visit and target of the baseline, measured there or not, in the order of the scans.
+
+    A target named at baseline without a diameter there (NO_BASE) has no part in the sums, but is known to be.
+    """
+    targets = rows[rows.LESTYPE.eq("TARGET")]
+    measured = targets[targets.AVISITN.notna() & targets.DIAM_MM.notna()]
     last = measured.sort_values("ADT", kind="stable").drop_duplicates(["VISIT", "LESION"], keep="last")
-    base = last.loc[last.AVISITN.eq(0), ["WHO", "LESION", "DIAM_MM"]].rename(columns={"DIAM_MM": "BASE_MM"})
-    base["NODE"] = has_word(last.ORGAN.loc[base.index], rules.node_words)
+    named = targets[targets.AVISITN.eq(0) | targets.ADT.isna()].drop_duplicates("LESION")
+    base = named[["WHO", "LESION"]].assign(NODE=has_word(named.ORGAN, rules.node_words))
+    base["BASE_MM"] = base.LESION.map(last[last.AVISITN.eq(0)].set_index("LESION").DIAM_MM)
+    base["NO_BASE"] = base.BASE_MM.isna()
     grid = visits[["WHO"]].reset_index().merge(base.sort_values("LESION"), on="WHO")  # in the order of visits
     grid = grid.merge(last[["VISIT", "LESION", "DIAM_MM", "ADT"]], how="left", on=["VISIT", "LESION"])
-    grid["ABSENT_VALUE"] = grid.DIAM_MM.isna()
+    grid["ABSENT_VALUE"] = grid.DIAM_MM.isna() & ~grid.NO_BASE
     normal_node = rules.node_normal_mm - rules.tolerance_mm > grid.DIAM_MM
     grid["NORMAL"] = np.where(grid.NODE, normal_node, grid.DIAM_MM.le(rules.tolerance_mm))
     known = grid.DIAM_MM.groupby(grid.LESION).ffill()
@@ -196,6 +209,7 @@ def _target_grid(rows: pd.DataFrame, visits: pd.DataFrame, rules) -> pd.DataFram
     lowest = grid.DIAM_MM.groupby(grid.LESION).cummin().groupby(grid.LESION).ffill()
     earlier = lowest.groupby(grid.LESION).shift()
     grid["BACK"] = ~grid.NODE & earlier.le(rules.tolerance_mm) & grid.DIAM_MM.gt(rules.tolerance_mm)
+    grid["DIAM_MM"] = grid.DIAM_MM.mask(grid.NO_BASE)
     return grid.iloc[np.lexsort((grid.ADT, grid.VISIT))]
 
 
@@ -211,7 +225,7 @@ def _is_progression(total: pd.Series, nadir: pd.Series, rules) -> pd.Series:
 
 
 def _classify_targets(sums: pd.DataFrame, rules) -> np.ndarray:
-    whole = sums.MISSING.eq(0)
+    whole = sums.MISSING.eq(0) & ~sums.UNKNOWN
     partial = rules.pr_fraction * sums.BASESUM + rules.tolerance_mm >= sums.SUMDIAM
     return np.select(
         [whole & sums.NORMAL, _is_progression(sums.SUMDIAM, sums.NADIR, rules), ~whole, partial],
@@ -242,32 +256,10 @@ _STATE_RANK = {"ABSENT": 0.0, "PRESENT": 1.0, "PROGRESSION": 2.0}
 _NON_TARGET = {0.0: "CR", 1.0: "NON-CR/NON-PD", 2.0: "PD"}
 
 
-def state_of(text: pd.Series) -> pd.Series:
-    """Reduce a lesion's state to ABSENT, EQUIVOCAL, PRESENT, PROGRESSION or None (not evaluable)."""
-    return by_value(text, _state_of)
-
-
-def _state_of(text: pd.Series) -> pd.Series:
-    words = text.astype("string").str.upper()
-    say = lambda pattern: words.str.contains(pattern, regex=True).fillna(False).to_numpy(dtype=bool)
-    found = np.select(
-        [
-            words.isna().to_numpy(dtype=bool),
-            say(r"NOT EVAL|NOT ASSESS|UNEVAL|NOT DONE|^NE$"),
-            say(r"\bEQUIVOCAL"),  # before progression: an equivocal progression is none
-            say(r"PROGRESS|^PD$") & ~say(r"\b(?:NO|NOT|NON|WITHOUT)\b.*PROGRESS"),
-            say(r"ABSENT|DISAPPEAR|\bRESOLVED|^CR$") & ~say(r"\bNOT .*(?:ABSENT|DISAPPEAR|RESOLVED)"),
-        ],
-        ["", "", "EQUIVOCAL", "PROGRESSION", "ABSENT"],
-        "PRESENT",
-    )
-    return pd.Series(found, index=text.index, dtype=object).replace("", None)
-
-
 def _non_target_response(rows: pd.DataFrame, visits: pd.DataFrame, rules) -> pd.DataFrame:
     """Return NTRGRESP NTPDDT NTBACKDT (a lesion that was absent is present again; nodes apart) by VISIT."""
     rows = rows[rows.LESTYPE.eq("NON-TARGET")]
-    state = state_of(rows.STATE)
+    state = state_of(rows.STATE, rules)
     rows = rows.assign(RANK=state.map({**_STATE_RANK, "EQUIVOCAL": 1.0}).astype(float))
     base = rows.loc[rows.AVISITN.eq(0), ["WHO", "LESION"]].drop_duplicates()
     worst = rows.groupby(["VISIT", "LESION"], as_index=False).RANK.max()
@@ -286,11 +278,14 @@ def _non_target_response(rows: pd.DataFrame, visits: pd.DataFrame, rules) -> pd.
     return response[["NTRGRESP", "NTPDDT", "NTBACKDT"]]
 
 
-def _new_lesions(after: pd.DataFrame) -> pd.Series:
+def _new_lesions(after: pd.DataFrame, rules, cutoff: pd.Series | None) -> pd.Series:
     """Return the date of the first new lesion, NEWDT, by VISIT."""
     rows = after[after.LESTYPE.eq("NEW")]
-    state = state_of(rows.STATE.fillna("PRESENT"))
-    sure = rows.LESION[state.isin(["PRESENT", "PROGRESSION"])]
+    # a lesion without a state is there where it was measured; not evaluable or 0 mm shows nothing
+    sized = pd.Series(np.where(rows.DIAM_MM.gt(rules.tolerance_mm), "PRESENT", None), index=rows.index)
+    state = state_of(rows.STATE, rules).where(rows.STATE.notna(), sized)
+    there = state.isin(["PRESENT", "PROGRESSION"])
+    known = ~rows.ADT.gt(rows.USUBJID.map(cutoff).astype("datetime64[ns]")) if cutoff is not None else True
     # an equivocal lesion confirmed later counts from its first sighting
-    seen = rows[state.isin(["PRESENT", "PROGRESSION", "EQUIVOCAL"]) & rows.LESION.isin(sure)]
-    return seen.groupby("VISIT").ADT.min().rename("NEWDT")
+    confirmed = state.eq("EQUIVOCAL") & rows.LESION.isin(rows.LESION[there & known])
+    return rows[there | confirmed].groupby("VISIT").ADT.min().rename("NEWDT")

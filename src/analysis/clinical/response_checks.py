@@ -140,6 +140,7 @@ def _response_after_pd(e: Evidence) -> pd.DataFrame:
 )
 def _response_differs(e: Evidence) -> pd.DataFrame:
     rows = responses.discrepancies(e.adrs, e.rules.assessment_window_days)
+    rows = rows[rows.DERIVED.notna() & rows.REPORTED.notna()]  # a missing side has its own query
     if rows.empty:
         return no_rows()
     text = phrase("derived {}, reported {} on {}", rows.DERIVED, rows.REPORTED, day(rows.REPORTEDDT))

@@ -40,7 +40,7 @@ def derive_adrs(
     start = start_dates(adsl, rules)
     adrs = pd.concat(
         [
-            _derived(adtr, rules),
+            _derived(adtr, rules, cutoff_dates(adsl, rules)),
             reported_responses(sdtm, start, rules),
             clinical_progression(sdtm["DS"], start, rules),
         ],
@@ -97,7 +97,8 @@ def reported_responses(sdtm: Mapping[str, pd.DataFrame], start: pd.Series, rules
 def reported_terms(sdtm: Mapping[str, pd.DataFrame], rules) -> pd.DataFrame:
     """Return the reported overall responses, unjudged: USUBJID ADT PARAMCD AVALC SEQ."""
     rs = sdtm["RS"]
-    rows = select_reads(rs[is_word(rs.RSTESTCD, ["OVRLRESP"])], "RS", rules)
+    done = ~is_word(rs.RSSTAT, ["NOT DONE"]) | (rules.endpoint_rules != "pearl")  # as the reference has it
+    rows = select_reads(rs[is_word(rs.RSTESTCD, ["OVRLRESP"]) & done], "RS", rules)
     return pd.DataFrame(
         {
             "USUBJID": rows.USUBJID,
@@ -120,7 +121,11 @@ def clinical_progression(ds: pd.DataFrame, start: pd.Series, rules) -> pd.DataFr
 
 
 def discrepancies(adrs: pd.DataFrame, window_days: int) -> pd.DataFrame:
-    """List where the reported overall response differs from the derived one.
+    """List where the reported overall response and the derived one differ.
+
+    A report is compared with the nearest assessment and an assessment with the nearest report. A response
+    that has no counterpart differs too. Where a study has no derived or no reported response at all, there
+    is nothing to compare.
 
     Parameters
     ----------
@@ -132,24 +137,38 @@ def discrepancies(adrs: pd.DataFrame, window_days: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        USUBJID, DERIVEDDT, DERIVED, REPORTEDDT, REPORTED.
+        USUBJID, DERIVEDDT, DERIVED, REPORTEDDT, REPORTED, sorted by subject and date; a side without a
+        counterpart has no date and no response.
     """
     sides = {}
     for name, label in (("OVRLRESP", "DERIVED"), ("RSREP", "REPORTED")):
-        side = adrs[adrs.PARAMCD.eq(name)][["USUBJID", "ADT", "AVALC"]].dropna(subset="ADT").copy()
+        side = adrs[adrs.PARAMCD.eq(name)][["USUBJID", "ADT", "AVALC"]].dropna().copy()
         side[f"{label}DT"] = side.ADT
         sides[label] = side.rename(columns={"AVALC": label}).sort_values("ADT")
-    if sides["DERIVED"].empty or sides["REPORTED"].empty:
-        return pd.DataFrame(columns=["USUBJID", "DERIVEDDT", "DERIVED", "REPORTEDDT", "REPORTED"])
-    paired = pd.merge_asof(sides["DERIVED"], sides["REPORTED"], on="ADT", by="USUBJID", direction="nearest",
-                           tolerance=pd.Timedelta(days=window_days))  # fmt: skip
-    differ = paired[paired.REPORTED.notna() & paired.REPORTED.ne(paired.DERIVED)]
     columns = ["USUBJID", "DERIVEDDT", "DERIVED", "REPORTEDDT", "REPORTED"]
-    return differ[columns].sort_values(["USUBJID", "DERIVEDDT"], ignore_index=True)
+    if sides["DERIVED"].empty or sides["REPORTED"].empty:
+        return pd.DataFrame(columns=columns)
+    nearest = {
+        "on": "ADT",
+        "by": "USUBJID",
+        "direction": "nearest",
+        "tolerance": pd.Timedelta(days=window_days),
+    }
+    # each side asks the other: two reports may lie near one assessment, two assessments near one report
+    paired = pd.concat(
+        [
+            pd.merge_asof(sides["DERIVED"], sides["REPORTED"], **nearest),
+            pd.merge_asof(sides["REPORTED"], sides["DERIVED"], **nearest),
+        ]
+    )
+    # an empty side differs from any response
+    differ = paired[paired.REPORTED.ne(paired.DERIVED)].drop_duplicates(columns)
+    differ = differ.sort_values(["USUBJID", "ADT", "DERIVEDDT", "REPORTEDDT"], ignore_index=True)[columns]
+    return differ.assign(**{side: differ[side].where(differ[side].notna(), None) for side in sides})
 
 
-def _derived(adtr: pd.DataFrame, rules) -> pd.DataFrame:
-    visits = derive_responses(adtr, rules)
+def _derived(adtr: pd.DataFrame, rules, cutoff: pd.Series) -> pd.DataFrame:
+    visits = derive_responses(adtr, rules, cutoff)
     pieces = []
     for name in ("OVRLRESP", "TRGRESP", "NTRGRESP", "NEWLES"):
         piece = visits[["USUBJID", "ADT", "SUMDIAM", "NADIR"]].assign(PARAMCD=name, AVALC=visits[name])

@@ -8,11 +8,12 @@ Every problem of every domain is listed at once. What a domain must hold, and wh
 | NO_FOLDER, NO_DOMAIN, TWO_FILES | what is missing, or there twice |
 | UNREADABLE | damaged or cut, uneven rows, a quote left open, another format, no right to read it |
 | ENCODING | a text that is not UTF-8 (or UTF-16 with a byte order mark): any guess could change a name |
-| NOT_DATASET_JSON | JSON that is not Dataset-JSON 1.1: no columns, no name, uneven or missing rows |
+| NOT_DATASET_JSON | JSON that is not Dataset-JSON 1.1: no columns, no name, uneven rows |
 | NO_COLUMN, COLUMN_TWICE | columns, whose names are compared without regard to case |
 | CSV_DELIMITER | under `strict` only: semicolons or tabs instead of commas |
+| CSV_BLANK_LINES | under `strict` only: lines of separators above the header or below the last record |
 | NO_ROWS, NO_SUBJECT, NO_SEQUENCE, NOT_A_NUMBER, DUPLICATE_KEY | see `sdtm_checks` |
-| WRONG_DOMAIN, STUDY_MIXED | see `sdtm_checks` |
+| WRONG_DOMAIN, NO_STUDY, STUDY_MIXED | see `sdtm_checks` |
 
 Files of no known domain (a split one such as ``qsph.csv`` too) are not read: a note on DM names them.
 """
@@ -124,7 +125,8 @@ def read_sdtm(
     if problems:
         raise SdtmError(problems)
     read = {domain: frames.get(domain, _keep_known(domain, pd.DataFrame())) for domain in DOMAINS}
-    _note_strangers(read["DM"], [name for name in strangers if name not in set(others)])
+    expected = {name.casefold() for name in others}
+    _note_strangers(read["DM"], [name for name in strangers if name.casefold() not in expected])
     return read
 
 

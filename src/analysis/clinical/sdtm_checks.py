@@ -3,16 +3,17 @@
 | code | stops because |
 |---|---|
 | NO_SUBJECT | a record belongs to nobody |
+| NO_STUDY | a subject of DM belongs to no study: every table names it |
 | NO_SEQUENCE | some records have no number (--SEQ) and others have: nothing can refer to them |
 | NOT_A_NUMBER | a record number (--SEQ) is no number |
 | DUPLICATE_KEY | two records have one key: one of them is too many, and nobody can say which |
-| WRONG_DOMAIN | DOMAIN (RDOMAIN) says that the records belong to another domain |
+| WRONG_DOMAIN | DOMAIN (RDOMAIN) or the head of Dataset-JSON says that the records are of another domain |
 | STUDY_MIXED | more than one study: USUBJID may stand for two people |
 | NO_ROWS | a domain that is needed holds nothing |
 
 The key of DM is USUBJID, of SUPPDM it is USUBJID and QNAM, of any other domain USUBJID and --SEQ. A domain
 without --SEQ (always SV) has no key but the whole record, with the columns that are left out: records that
-are alike in everything are one record, exported twice.
+are alike in everything are one record, exported twice (1.0 and 1 are alike in a column of numbers).
 
 A bad value of one record (a dose, an age or a diameter that is no number, an impossible date) is a query of
 `check_queries`: the text stays as it is. Numbers of subjects are compared as they are written: blanks around
@@ -57,7 +58,8 @@ def check_domain(
     frame : DataFrame
         Its known columns as text.
     raw : DataFrame
-        All columns of the file, in the same order of records; ``attrs["first_line"]`` where lines are known.
+        All columns of the file, in the same order of records; ``attrs["first_line"]`` where lines are known,
+        ``attrs["table_names"]`` where the file tells what table it is.
     key : iterable of str
         Columns that tell its records apart; empty for the whole record.
     needed : bool
@@ -75,9 +77,11 @@ def check_domain(
     without = key[-1:] == [sequence] and frame[sequence].isna().all()
     return [
         *_wrong_domain(domain, raw),
+        *_other_table(domain, raw),
         *_no_value("NO_SUBJECT", domain, "USUBJID", "without a subject; complete them", frame, raw),
+        *(_no_study(frame, raw) if domain == "DM" else []),
         *([] if without or sequence not in key else _bad_sequence(domain, sequence, frame, raw)),
-        *(_same_records(domain, raw) if without or not key else _same_keys(domain, key, frame)),
+        *(_same_records(domain, frame, raw) if without or not key else _same_keys(domain, key, frame)),
     ]
 
 
@@ -151,6 +155,10 @@ def _no_value(code: str, domain: str, name: str, what: str, frame: pd.DataFrame,
     return [Problem(code, domain, name, message, places)] if places else []
 
 
+def _no_study(frame: pd.DataFrame, raw: pd.DataFrame) -> list[Problem]:
+    return _no_value("NO_STUDY", "DM", "STUDYID", "without a study; complete them", frame, raw)
+
+
 def _bad_sequence(domain: str, sequence: str, frame: pd.DataFrame, raw: pd.DataFrame) -> list[Problem]:
     what = "without a number, while others have one; complete them"
     problems = _no_value("NO_SEQUENCE", domain, sequence, what, frame, raw)
@@ -174,8 +182,12 @@ def _same_keys(domain: str, key: list[str], frame: pd.DataFrame) -> list[Problem
     return [Problem("DUPLICATE_KEY", domain, names, message, records)]
 
 
-def _same_records(domain: str, raw: pd.DataFrame) -> list[Problem]:
-    twice = raw.set_axis(range(raw.shape[1]), axis=1).duplicated(keep=False)
+def _same_records(domain: str, frame: pd.DataFrame, raw: pd.DataFrame) -> list[Problem]:
+    left_out = raw.loc[:, ~raw.columns.isin(frame.columns)]
+    columns = [
+        table.iloc[:, place].to_numpy() for table in (frame, left_out) for place in range(table.shape[1])
+    ]
+    twice = pd.DataFrame(dict(enumerate(columns))).duplicated(keep=False)
     if not twice.any():
         return []
     places = _places(twice, raw)
@@ -199,3 +211,11 @@ def _wrong_domain(domain: str, raw: pd.DataFrame) -> list[Problem]:
         "put them into the file of their domain"
     )
     return [Problem("WRONG_DOMAIN", domain, name, message, places)]
+
+
+def _other_table(domain: str, raw: pd.DataFrame) -> list[Problem]:
+    others = {
+        where: name for where, name in raw.attrs.get("table_names", {}).items() if name.upper() != domain
+    }
+    message = "the file says that it is {}; put it under the name of its domain"
+    return [Problem("WRONG_DOMAIN", domain, where, message.format(name)) for where, name in others.items()]

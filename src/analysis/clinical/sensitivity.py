@@ -13,26 +13,35 @@ import numpy as np
 import pandas as pd
 
 from analysis import plan as plans
-from analysis.clinical.facts import RESPONSE_PARAMETERS, Records, collect_records, number_records
-from analysis.clinical.lesions import derive_adtr, lesion_type, select_reads
+from analysis.clinical.facts import (
+    CLINICAL_PROGRESSION,
+    RESPONSE_PARAMETERS,
+    Records,
+    collect_records,
+    number_records,
+)
+from analysis.clinical.lesions import derive_adtr, select_reads, start_dates
 from analysis.clinical.responses import derive_adrs, response_parameter
 from analysis.clinical.rule_table import check_rules
 from analysis.clinical.rule_words import DATES, START, rows_in_force
-from analysis.clinical.subjects import derive_adsl
+from analysis.clinical.states import state_of
+from analysis.clinical.subjects import assessment_dates, derive_adsl
 from analysis.clinical.terms import has_word
 from analysis.clinical.time_to_event import ADTTE_COLUMNS, derive_endpoint
 
 # plan values only the table and its facts ask for: a flip of them derives nothing anew
 TABLE_VALUES = {
-    *("interval_weeks", "window_days", "no_baseline", "missed_visits", "new_therapy", "followup"),
+    *("interval_weeks", "window_days", "no_baseline", "missed_visits", "new_therapy"),
     *("death_without_assessment", "clinical_progression", "between_visits", "never_assessed"),
     *("not_evaluable", "response_source"),
 }
 # plan values that change lesions and responses, but not ADSL
 RESPONSE_VALUES = {
-    *("evaluator", "reader", "pet_only_progression", "reappearance", "assessment_window_days", "pr_fraction"),
-    *("pd_fraction", "pd_abs_mm", "node_normal_mm", "too_small_mm", "tolerance_mm"),
+    *("evaluator", "reader", "pet_only_progression", "reappearance", "followup", "assessment_window_days"),
+    *("pr_fraction", "pd_fraction", "pd_abs_mm", "node_normal_mm", "too_small_mm", "tolerance_mm"),
 }
+# plan values that choose whose reads count: what they make stands in no other evaluator's ADRS
+READ_VALUES = {"clinical.evaluator", "clinical.reader"}
 
 
 def derive_adtte_sensitivity(
@@ -58,7 +67,8 @@ def derive_adtte_sensitivity(
     DataFrame
         Columns of ADTTE, sorted by subject and PARAMCD. A variant whose responses are not in the study
         (reported without RS, derived without TR, reads of an evaluator who made none) has no rows. SRCSEQ
-        counts within the ADRS given; it is missing where a flip made a response that stands in none.
+        counts within the ADRS given; it is missing where a flip made a response that stands in none, or takes
+        the reads of another evaluator or reader.
 
     Raises
     ------
@@ -124,17 +134,20 @@ class _Study:
         if not differ:
             return collect_records(self.adsl, self.adtr, number_records(self.adrs))
         if not differ <= {f"clinical.{name}" for name in RESPONSE_VALUES}:
-            return self._derive_all(derive_adsl(self.sdtm, changed), changed)
+            return self._derive_all(derive_adsl(self.sdtm, changed), changed, differ)
         touched = self._touched(differ)
         if touched is None:
-            return self._derive_all(self.adsl, changed)
+            return self._derive_all(self.adsl, changed, differ)
         if not len(touched):
             return self.records_under(self.plan)
         return self._derive_some(touched, changed)
 
-    def _derive_all(self, adsl: pd.DataFrame, changed: plans.Plan) -> Records:
+    def _derive_all(self, adsl: pd.DataFrame, changed: plans.Plan, differ: set[str]) -> Records:
         adtr = derive_adtr(self.sdtm, adsl, changed)
-        return collect_records(adsl, adtr, self._locate(derive_adrs(self.sdtm, adtr, adsl, changed)))
+        adrs = self._locate(derive_adrs(self.sdtm, adtr, adsl, changed))
+        if differ & READ_VALUES:  # a stop of treatment is nobody's read
+            adrs["SRCSEQ"] = adrs.SRCSEQ.where(adrs.PARAMCD.eq(CLINICAL_PROGRESSION))
+        return collect_records(adsl, adtr, adrs)
 
     def _derive_some(self, touched: pd.Index, changed: plans.Plan) -> Records:
         mine = lambda frame: frame[frame.USUBJID.isin(touched)]
@@ -151,20 +164,41 @@ class _Study:
         found = pd.Index([])
         for name in differ:
             if name == "clinical.pet_only_progression":
-                words = self.plan.clinical.pet_method_words
-                seen = [f.USUBJID[has_word(f[f"{d}METHOD"], words)] for d, f in self._of("TU", "TR")]
-                tu = self.sdtm["TU"]  # a PET never takes a target out of its sum
-                other = tu.USUBJID[lesion_type(tu.TUSTRESC.fillna(tu.TUORRES)).ne("TARGET")]
-                found = found.union(np.intersect1d(pd.concat(seen).unique(), other.unique()))
-            elif name == "clinical.reappearance":  # only a target that was gone can come back
-                gone = self.adtr.LESTYPE.eq("TARGET") & self.adtr.DIAM_MM.eq(0)
-                found = found.union(self.adtr.USUBJID[gone].unique())
+                found = found.union(self._seen_on_pet())
+            elif name == "clinical.reappearance":
+                found = found.union(self._once_gone())
+            elif name == "clinical.followup":
+                found = found.union(self._new_after_cutoff())
             else:
                 return None
         return found
 
-    def _of(self, *domains: str) -> list[tuple[str, pd.DataFrame]]:
-        return [(domain, self.sdtm[domain]) for domain in domains]
+    def _seen_on_pet(self) -> np.ndarray:
+        """Return who has a lesion on a PET that may lie after time zero; a lesion's method is that of TU."""
+        rules, tu, tr = self.plan.clinical, self.sdtm["TU"], self.sdtm["TR"]
+        tu = tu[has_word(tu.TUMETHOD, rules.pet_method_words)]
+        silent = tr.TRMETHOD.isna() & tr.USUBJID.isin(tu.USUBJID)
+        tr = tr[has_word(tr.TRMETHOD, rules.pet_method_words) | silent]
+        start = start_dates(self.adsl, rules)
+        found = []
+        for domain, rows in (("TU", tu), ("TR", tr)):
+            date = assessment_dates(self.sdtm, domain, rules, rows).DATE
+            before = date.lt(rows.USUBJID.map(start).astype("datetime64[ns]"))
+            found.append(rows.USUBJID[~before])
+        return pd.concat(found).unique()
+
+    def _once_gone(self) -> np.ndarray:
+        """Return who has a lesion that was gone at an assessment: only such a lesion can come back."""
+        size, kind = self.adtr.DIAM_MM, self.adtr.LESTYPE
+        gone = kind.eq("TARGET") & size.le(self.plan.clinical.tolerance_mm)
+        gone |= kind.eq("NON-TARGET") & state_of(self.adtr.STATE, self.plan.clinical).eq("ABSENT")
+        return self.adtr.USUBJID[gone].unique()
+
+    def _new_after_cutoff(self) -> np.ndarray:
+        """Return whose new lesion has a record after the data cut-off, which may confirm it."""
+        rows = self.adtr[self.adtr.LESTYPE.eq("NEW")]
+        cutoff = rows.USUBJID.map(self.adsl.set_index("USUBJID").DCUTDT).astype("datetime64[ns]")
+        return rows.USUBJID[rows.ADT.gt(cutoff)].unique()
 
     def _locate(self, adrs: pd.DataFrame) -> pd.DataFrame:
         """Give responses derived anew the SRCSEQ of the record in the study's ADRS that says the same."""

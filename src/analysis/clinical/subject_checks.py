@@ -14,7 +14,8 @@ from analysis.clinical.checks import (
     query,
 )
 from analysis.clinical.dates import COMPLETE, MISSING
-from analysis.clinical.terms import upper
+from analysis.clinical.subjects import screen_failures
+from analysis.clinical.terms import to_number, upper
 
 _FLAGS = ("PILOTFL", "BONEONLY", "VISCFL", "PRIORCHM", "ENDOSENS")
 _FLAG_WORDS = ("Y", "YES", "TRUE", "1", "N", "NO", "FALSE", "0")
@@ -27,10 +28,11 @@ _SEXES = ("F", "M", "U", "UNDIFFERENTIATED")
     "SCREEN_FAILURE_TREATED", "error", "a screen failure with a dose above 0", "check the arm and the doses"
 )
 def _treated_screen_failure(e: Evidence) -> pd.DataFrame:
-    arm = e.adsl.USUBJID.map(upper(e.sdtm["DM"].set_index("USUBJID").ARMCD))
-    rows = e.adsl[e.adsl.TRTSDT.notna() & arm.astype("string").str.startswith("SCR").fillna(False)]
-    text = phrase("{}: a screen failure with a first dose on {}", arm.loc[rows.index], day(rows.TRTSDT))
-    return list_rows(rows, "DM", "ARMCD", text)
+    failed = e.adsl.USUBJID.isin(screen_failures(e.sdtm, e.rules))
+    rows = e.adsl[e.adsl.TRTSDT.notna() & failed]
+    return list_rows(
+        rows, "DM", "ARMCD", phrase("a screen failure with a first dose on {}", day(rows.TRTSDT))
+    )
 
 
 @query(
@@ -98,7 +100,7 @@ def _reference_start(e: Evidence) -> pd.DataFrame:
 def _age(e: Evidence) -> pd.DataFrame:
     dm = e.sdtm["DM"]
     low, high = e.rules.age_range
-    rows = dm[dm.AGE.notna() & ~pd.to_numeric(dm.AGE, errors="coerce").between(low, high)]
+    rows = dm[dm.AGE.notna() & ~to_number(dm.AGE).between(low, high)]
     return list_rows(rows, "DM", "AGE", phrase("AGE {}", rows.AGE))
 
 
@@ -133,7 +135,7 @@ def _ecog(e: Evidence) -> pd.DataFrame:
     qs = e.sdtm["QS"]
     qs = qs[upper(qs.QSTESTCD).isin(e.rules.ecog_tests).fillna(False)]
     text = qs.QSSTRESN.fillna(qs.QSSTRESC).fillna(qs.QSORRES)
-    rows = qs[text.notna() & ~pd.to_numeric(text, errors="coerce").isin(range(6))]
+    rows = qs[text.notna() & ~to_number(text).isin(range(6))]
     return found_in("QS", rows, "performance status {}", text.loc[rows.index])
 
 
@@ -141,7 +143,7 @@ def _ecog(e: Evidence) -> pd.DataFrame:
 
 
 def _doses(e: Evidence) -> pd.Series:
-    return pd.to_numeric(e.sdtm["EX"].EXDOSE, errors="coerce")
+    return to_number(e.sdtm["EX"].EXDOSE)
 
 
 @query(

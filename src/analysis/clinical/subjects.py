@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import plan as plans
-from analysis.clinical.dates import impute_dates
+from analysis.clinical.dates import impute_dates, parse_dates
 from analysis.clinical.terms import has_word, is_word, to_number
 
 ADSL_COLUMNS = [
@@ -96,12 +96,21 @@ def data_cutoff(adsl: pd.DataFrame, months: float, days_per_month: float) -> pd.
 
 
 def treatment_dates(ex: pd.DataFrame, rules) -> tuple[pd.Series, pd.Series]:
-    """Return the first and last date of a dose above 0 (or of a placebo) by USUBJID."""
+    """Return the first and last date of a dose above 0 (or of a placebo) by USUBJID.
+
+    Under rule set `pearl` the first is missing where a partial date may lie on or before it: time zero is
+    never guessed.
+    """
     given = ex[_is_given(ex)]
     start = impute_dates(given.EXSTDTC, rules.imputation["dose"]).DATE
+    first, written = start.groupby(given.USUBJID).min(), parse_dates(given.EXSTDTC)
+    earliest = given.USUBJID.map(first).astype("datetime64[ns]")
+    partial = start.isna() & (earliest >= written.FIRST)
+    if rules.endpoint_rules == "pearl":  # the reference takes the first complete date
+        first = first.mask(first.index.isin(given.USUBJID[partial]))
     end = impute_dates(given.EXENDTC, rules.imputation["dose"]).DATE
     last = pd.concat([start, end], axis=1).max(axis=1)
-    return start.groupby(given.USUBJID).min(), last.groupby(given.USUBJID).max()
+    return first, last.groupby(given.USUBJID).max()
 
 
 def enrolment_dates(ds: pd.DataFrame, rules) -> pd.Series:
@@ -131,9 +140,14 @@ def last_alive_dates(sdtm: Mapping[str, pd.DataFrame], rules, *, start: pd.Serie
 
 
 def contact_dates(sdtm: Mapping[str, pd.DataFrame], variable: str, rules, *, start=None) -> pd.DataFrame:
-    """Return USUBJID and DATE of one source of "last known alive"; SS counts only where it says alive."""
+    """Return USUBJID and DATE of one source of "last known alive"; SS counts only where it says alive.
+
+    What was not done (--STAT) proves no life under rule set `pearl`; the reference counts its date.
+    """
     domain = variable[:2]
     frame = sdtm[domain]
+    if rules.endpoint_rules == "pearl" and f"{domain}STAT" in frame:
+        frame = frame[~is_word(frame[f"{domain}STAT"], ["NOT DONE"])]
     if domain == "SS":
         frame = frame[is_word(frame.SSSTRESC.fillna(frame.SSORRES), rules.alive_terms)]
     if domain == "EX":
@@ -204,7 +218,7 @@ def _is_given(ex: pd.DataFrame) -> pd.Series:
 
 def _demographics(dm: pd.DataFrame) -> pd.DataFrame:
     adsl = dm[["STUDYID", "USUBJID", "SITEID", "SEX", "DTHFL"]].copy()
-    adsl["AGE"] = pd.to_numeric(dm.AGE, errors="coerce").astype(float)
+    adsl["AGE"] = to_number(dm.AGE)
     adsl["SEX"] = adsl.SEX.where(adsl.SEX.isin(["F", "M"]), "U")
     return adsl.sort_values("USUBJID", ignore_index=True)
 
@@ -285,3 +299,13 @@ def _first_enrolled(adsl: pd.DataFrame, pilot_n: int) -> pd.Series:
     return pd.Series(
         np.where(adsl.index.isin(order.index[:pilot_n]), "Y", "N"), index=adsl.index, dtype=object
     )
+
+
+def screen_failures(sdtm: Mapping[str, pd.DataFrame], rules) -> set[str]:
+    """Return the subjects whom DM (arm) or DS (disposition) calls a screen failure."""
+    found: set[str] = set()
+    for domain, names in (("DM", ("ARMCD", "ARM", "ACTARMCD")), ("DS", ("DSDECOD",))):
+        for name in names:
+            frame = sdtm[domain]
+            found |= set(frame.USUBJID[has_word(frame[name], rules.screen_failure_words)])
+    return found

@@ -31,6 +31,7 @@ from analysis.clinical.endpoints import ADTTE_COLUMNS
 from analysis.clinical.queries import EXCLUSION_COLUMNS, QUERY_COLUMNS, STEP
 from analysis.clinical.sdtm import FileBroken, read_frame
 from analysis.clinical.subjects import ADSL_COLUMNS
+from analysis.clinical.terms import to_number
 
 _KEYS = {"file", "subject", "age", "sex", "time_zero", "endpoints"}
 _ENDPOINT_KEYS = {"paramcd", "param", "events", "censor_day", "censor_description"}
@@ -39,7 +40,7 @@ _DATES = ["ENRLDT", "TRTSDT", "TRTEDT", "DTHDT", "LSTALVDT", "DCUTDT", "NACTDT"]
 
 
 def _compare(relation: Callable) -> Callable[[pd.Series, Any], pd.Series]:
-    return lambda values, given: relation(pd.to_numeric(values, errors="coerce"), float(given))
+    return lambda values, given: relation(to_number(values), float(given))
 
 
 # what a condition may ask; never an expression to evaluate
@@ -219,7 +220,7 @@ def _check_table(table: pd.DataFrame, mapping: Mapping) -> list[str]:
 
 
 def _sum_days(table: pd.DataFrame, names: list[str]) -> pd.Series:
-    return sum(pd.to_numeric(table[name], errors="coerce") for name in names)
+    return sum(to_number(table[name]) for name in names)
 
 
 def _endpoint(table: pd.DataFrame, zero: pd.Series, spec: Mapping, days_per_month: float) -> pd.DataFrame:
@@ -228,7 +229,7 @@ def _endpoint(table: pd.DataFrame, zero: pd.Series, spec: Mapping, days_per_mont
     days = pd.concat([day for _, day in events], axis=1).set_axis(range(len(events)), axis=1)
     unknown = pd.concat([happened & day.isna() for happened, day in events], axis=1).any(axis=1)
     first = days.fillna(np.inf).to_numpy().argmin(axis=1)
-    censored = pd.to_numeric(table[spec["censor_day"]], errors="coerce")
+    censored = to_number(table[spec["censor_day"]])
     day = days.min(axis=1).where(occurred, censored).mask(unknown)
     time = day - zero
     out = pd.DataFrame({"USUBJID": table.index, "PARAMCD": spec["paramcd"], "PARAM": spec["param"]})
@@ -249,7 +250,7 @@ def _endpoint(table: pd.DataFrame, zero: pd.Series, spec: Mapping, days_per_mont
 def _event_day(table: pd.DataFrame, event: Mapping) -> tuple[pd.Series, pd.Series]:
     when = event["when"]
     happened = CONDITIONS[when["op"]](table[when["column"]], when.get("value")).astype(bool)
-    return happened, pd.to_numeric(table[event["day"]], errors="coerce").where(happened)
+    return happened, to_number(table[event["day"]]).where(happened)
 
 
 def _refusals(zero: pd.Series, day: pd.Series, time: pd.Series, occurred: pd.Series) -> np.ndarray:
@@ -266,9 +267,7 @@ def _subjects(table: pd.DataFrame, mapping: Mapping, study: str) -> pd.DataFrame
         columns=ADSL_COLUMNS
     )
     adsl[_DATES] = pd.NaT
-    adsl["AGE"] = (
-        pd.to_numeric(table[mapping["age"]], errors="coerce").to_numpy() if "age" in mapping else np.nan
-    )
+    adsl["AGE"] = to_number(table[mapping["age"]]).to_numpy() if "age" in mapping else np.nan
     adsl["SEX"] = "U"
     if "sex" in mapping:
         adsl["SEX"] = table[mapping["sex"]["column"]].map(mapping["sex"]["map"]).fillna("U").to_numpy()
@@ -303,7 +302,7 @@ def _queries(table: pd.DataFrame, every: pd.DataFrame, adsl: pd.DataFrame, mappi
         if name in mapping
     ]
     for spec in mapping["endpoints"]:
-        last = pd.to_numeric(table[spec["censor_day"]], errors="coerce")
+        last = to_number(table[spec["censor_day"]])
         late = [day.gt(last) for _, day in (_event_day(table, event) for event in spec["events"])]
         subjects = table.index[pd.concat(late, axis=1).any(axis=1)]
         message = f"{spec['paramcd']}: an event after {spec['censor_day']}"

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pandas as pd
 
+from analysis.clinical.file_text import is_number
+
 
 def by_value(values: pd.Series, function: Callable[[pd.Series], pd.Series]) -> pd.Series:
     """Apply `function`, which looks at one value at a time, to each different value of `values`.
@@ -59,8 +61,15 @@ def is_word(values: pd.Series, words: Iterable[str]) -> pd.Series:
 
 
 def to_number(values: pd.Series) -> pd.Series:
-    """Read numbers from text; what is none is missing."""
-    return by_value(values, lambda v: pd.to_numeric(v, errors="coerce").astype(float))
+    """Read numbers from text; what is none (`file_text.is_number`: ``inf``, ``1e300`` too) is missing."""
+    return by_value(values, lambda v: v.map(_number).astype(float))
+
+
+def _number(value) -> float:
+    if isinstance(value, (bool, np.bool_)):
+        return float(value)
+    text = str(value).strip()
+    return float(text) if is_number(text) else np.nan
 
 
 def number_groups(*keys: pd.Series | np.ndarray) -> np.ndarray:

@@ -18,12 +18,13 @@ from analysis.clinical.checks import (
     query,
 )
 from analysis.clinical.domain_checks import repeated
+from analysis.clinical.terms import to_number
 
 
 def _visit_days(e: Evidence, domain: str) -> pd.DataFrame:
     """Return the days of each visit number and subject, once: USUBJID VISITNUM ADT UNSCHED."""
-    frame = e.sdtm[domain]
-    ends = e.when(domain) if domain in TUMOUR_DOMAINS else e.parsed(domain, "SVSTDTC").FIRST
+    frame = e.reads(domain) if domain in TUMOUR_DOMAINS else e.sdtm[domain]
+    ends = e.when(domain).loc[frame.index] if domain in TUMOUR_DOMAINS else e.parsed(domain, "SVSTDTC").FIRST
     frame = pd.DataFrame(
         {"USUBJID": frame.USUBJID, "VISITNUM": frame.VISITNUM, "VISIT": frame.VISIT, "ADT": ends}
     )
@@ -84,7 +85,7 @@ def _visit_order(e: Evidence) -> pd.DataFrame:
         if column(e.sdtm[domain], "VISITNUM").isna().all():
             continue
         rows = _spread(e, domain, unscheduled=False)
-        rows = rows.assign(NUMBER=pd.to_numeric(rows.VISITNUM, errors="coerce")).dropna(subset="NUMBER")
+        rows = rows.assign(NUMBER=to_number(rows.VISITNUM)).dropna(subset="NUMBER")
         rows = rows.sort_values(["USUBJID", "NUMBER"])
         before = rows.groupby("USUBJID")[["VISITNUM", "FIRST"]].shift()
         odd = rows[rows.LAST < before.FIRST]
@@ -106,7 +107,7 @@ def _visit_unknown(e: Evidence) -> pd.DataFrame:
     visits = pd.MultiIndex.from_frame(_visits(e.sdtm["SV"]))
     pieces = []
     for domain in TUMOUR_DOMAINS:
-        frame = e.sdtm[domain]
+        frame = e.reads(domain)
         frame = frame[frame.VISITNUM.notna() & ~lesions.is_unscheduled(frame)]
         one = frame[~repeated(frame, ["USUBJID", "VISITNUM"])]
         rows = one[~pd.MultiIndex.from_frame(_visits(one)).isin(visits)]
@@ -117,5 +118,5 @@ def _visit_unknown(e: Evidence) -> pd.DataFrame:
 
 
 def _visits(frame: pd.DataFrame) -> pd.DataFrame:
-    number = pd.to_numeric(frame.VISITNUM, errors="coerce")
+    number = to_number(frame.VISITNUM)
     return pd.DataFrame({"USUBJID": frame.USUBJID, "VISITNUM": number})

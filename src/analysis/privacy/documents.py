@@ -1,4 +1,4 @@
-"""Text of PDF, ZIP (DOCX, XLSX) and Parquet files, with their metadata and the files within them."""
+"""Text of PDF, ZIP (DOCX, XLSX), Parquet and SAS transport files, with metadata and the files within."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ _LARGEST = (
     1 << 28
 )  # bytes of one unpacked member; a larger one is refused, so that no archive fills the memory
 _PDF_STREAM = re.compile(rb"stream\r?\n.*?endstream", re.DOTALL)
+_PADDING = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]+| {2,}")  # what parts the texts of a transport file
 _NO_DATE = (1980, 1, 1)  # the date of a ZIP member that was given none
 
 
@@ -131,6 +132,32 @@ def read_parquet(content: bytes, depth: int = 0) -> Contents:
     for name in table.column_names:
         found.add([("column name", name)])
         _read_column(found, name, table.column(name))
+    return found
+
+
+def read_xport(content: bytes, depth: int = 0) -> Contents:
+    """Read a SAS transport file: its headers and text as they lie in the records, and its columns of text.
+
+    Raises
+    ------
+    FormatRefused
+        If it cannot be read.
+    """
+    import pandas as pd
+
+    found = Contents("xport")
+    try:
+        table = pd.read_sas(io.BytesIO(content), format="xport", encoding="utf-8")
+    except Exception as error:  # pandas raises many types on a damaged file
+        raise FormatRefused("FORMAT", "the file", "a SAS transport file that cannot be read") from error
+    # Character values and headers stand in the records as they are, padded with blanks: numbers are the rest.
+    words = _PADDING.split(content.decode("utf-8", "replace"))
+    found.add([("a record", word) for word in dict.fromkeys(words) if len(word) > 1])
+    for name in table.columns:
+        found.add([("column name", name)])
+        if table[name].dtype == object:
+            different = [str(value) for value in table[name].dropna().unique()]
+            found.cells += [(f"column {name}", name, value) for value in different]
     return found
 
 

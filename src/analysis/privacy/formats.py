@@ -138,6 +138,7 @@ def read(name: str, content: bytes, depth: int = 0) -> Contents:
         "pdf": documents.read_pdf,
         "zip": documents.read_zip,
         "parquet": documents.read_parquet,
+        "xport": documents.read_xport,
     }
     if kind in binary:
         return binary[kind](content, depth)
@@ -158,6 +159,7 @@ def kind_of(content: bytes) -> str:
         b"PK\x03\x04": "zip",
         b"PK\x05\x06": "zip",
         b"PAR1": "parquet",
+        b"HEADER RECORD*******LIB": "xport",
         b"NRRD0": "NRRD",
         b"ObjectType = Image": "MetaImage",
         b"\x93NUMPY": "NumPy array",

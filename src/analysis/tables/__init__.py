@@ -23,7 +23,7 @@ from analysis.tables.format import (
     ratio,
     signed_percent,
 )
-from analysis.tables.present import to_great_table, to_html
+from analysis.tables.present import to_great_table, to_html, to_left
 from analysis.tables.rates import tabulate_rates
 from analysis.tables.sentences import say_main, say_medians, say_proportion
 from analysis.tables.words import label_of
@@ -53,4 +53,5 @@ __all__ = [
     "tabulate_values",
     "to_great_table",
     "to_html",
+    "to_left",
 ]

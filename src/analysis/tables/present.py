@@ -100,3 +100,10 @@ def _row(values: Sequence[Any]) -> Markup:
 def _cell(value: str) -> Markup:
     css = Markup(' class="long"') if len(value) > _LONG else Markup("")
     return Markup("<td{}>{}</td>").format(css, escape(value))
+
+
+def to_left(table: pd.DataFrame) -> str:
+    """Write a table of sentences as HTML for a notebook, aligned to the left; text is escaped."""
+    return table.to_html(index=False, border=0, justify="left").replace(
+        "<td>", '<td style="text-align: left">'
+    )

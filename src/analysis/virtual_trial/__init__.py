@@ -77,7 +77,8 @@ def write_trial(plan, raw_dir: str | Path, workers: int = 1, *, report=None) -> 
         If `raw_dir` holds files that are no simulated study (it has no folder ``truth``): they may be real.
     """
     raw_dir = Path(raw_dir)
-    if not (raw_dir / "truth").is_dir() and any(path.is_file() for path in raw_dir.rglob("*")):
+    files = (name for _, _, names in os.walk(raw_dir, followlinks=True) for name in names)
+    if not (raw_dir / "truth").is_dir() and any(files):
         raise FileExistsError(f"{raw_dir.name!r} holds files no simulation wrote; they are left untouched")
     folder = raw_dir.with_name(f".{raw_dir.name}.partial")
     shutil.rmtree(folder, ignore_errors=True)
