@@ -1,5 +1,7 @@
 """A hand-sized SDTM study: days are counted from first dose on 2020-01-01."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
@@ -64,6 +66,13 @@ class Study:
 
     def derive(self, **changes):
         return clinical.derive_all(self.sdtm(), self.plan(**changes))
+
+    def endpoints(self, **changes):
+        """Derive ADSL, ADTR, ADRS and ADTTE alone: neither sensitivity variants nor queries."""
+        settings = self.plan(**changes)
+        adsl, adtr, adrs = self.derive_adrs(settings)
+        adtte, _ = clinical.check_pfs_os(clinical.derive_adtte(adsl, adtr, adrs, settings), settings.clinical)
+        return SimpleNamespace(adsl=adsl, adtr=adtr, adrs=adrs, adtte=adtte)
 
     def derive_adrs(self, settings):
         sdtm = self.sdtm()

@@ -12,25 +12,25 @@ KEEP_ALL = {"followup": "all"}
 
 
 def changes_of(study, **settings):
-    tables = study.derive(**settings)
+    tables = study.endpoints(**settings)
     return courses.target_changes(tables.adtr, tables.adrs, tables.adsl, study.plan(**settings))
 
 
 def courses_of(study, **settings):
-    tables = study.derive(**settings)
+    tables = study.endpoints(**settings)
     return courses.subject_courses(tables.adsl, tables.adrs, tables.adtte, study.plan(**settings))
 
 
 def episodes_of(study, **settings):
     settings = {"response_source": "reported", **settings}
-    tables = study.derive(**settings)
+    tables = study.endpoints(**settings)
     found = courses.response_episodes(tables.adsl, tables.adrs, study.plan(**settings))
     days = [(round(start * MONTH), round(end * MONTH)) for start, end in zip(found.MONTHS, found.ENDM)]
     return list(zip(found.EVENT, days, found.ENDED))
 
 
 def events_of(study, **settings):
-    tables = study.derive(**settings)
+    tables = study.endpoints(**settings)
     rules = study.plan(**settings)
     found = courses.subject_courses(tables.adsl, tables.adrs, tables.adtte, rules)
     events = courses.course_events(tables.adsl, tables.adrs, found, rules)
@@ -74,7 +74,7 @@ def test_only_assessments_with_every_target_measured_have_a_change(study):
 def test_the_baseline_sum_is_the_one_the_derived_response_started_from(study):
     # a target measured twice before the first dose counts by the later scan
     study.subject().lesion("T1", {-10: 33, -3: 30, 56: 29}).lesion("T2", {-10: 20, 56: 20})
-    tables = study.derive()
+    tables = study.endpoints()
     found = changes_of(study)
     first = tables.adrs[tables.adrs.PARAMCD.eq("OVRLRESP")].iloc[0]
     assert set(found.BASESUM) == {50.0} == {first.NADIR}
@@ -121,7 +121,7 @@ def test_the_best_change_is_the_lowest_up_to_the_first_progression(study):
 def test_neither_order_of_rows_nor_names_change_a_change(study):
     study.subject("B").lesion("T1", {-3: 40, 56: 26, 112: 36}, "B")
     study.subject("A").lesion("T1", {-3: 20, 56: 21}, "A")
-    tables, rules = study.derive(), study.plan()
+    tables, rules = study.endpoints(), study.plan()
     plain = courses.target_changes(tables.adtr, tables.adrs, tables.adsl, rules)
     mixed = [frame.sample(frac=1, random_state=3) for frame in (tables.adtr, tables.adrs, tables.adsl)]
     pd.testing.assert_frame_equal(courses.target_changes(*mixed, rules), plain)
@@ -258,7 +258,7 @@ def test_clinical_progression_is_an_event_where_the_plan_counts_it(study, switch
 
 def test_every_event_lies_within_its_course(study):
     dosed(study.subject("S-1"), 300, "S-1").lesion("T1", {-3: 40, 56: 26, 950: 60}, "S-1")
-    tables, rules = study.derive(), study.plan()
+    tables, rules = study.endpoints(), study.plan()
     found = courses.subject_courses(tables.adsl, tables.adrs, tables.adtte, rules)
     events = courses.course_events(tables.adsl, tables.adrs, found, rules)
     assert (events.USUBJID.map(found.set_index("USUBJID").FUPM) >= events.MONTHS).all()

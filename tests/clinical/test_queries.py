@@ -463,10 +463,10 @@ def test_a_reappearing_lesion_and_a_pet_only_lesion_are_listed(study):
     study.subject().lesion("T1", {-5: 20, 56: 0, 112: 2}).lesion(
         "T2", {-5: 20, 56: 20, 112: 20}, organ="LUNG"
     )
-    study.lesion("X1", {57: "PRESENT"}, kind="NEW", method="PET/CT SCAN")
+    study.lesion("X1", {27: "PRESENT"}, kind="NEW", method="PET/CT SCAN")
     queries = study.queries().set_index("CODE")
     assert queries.RECORD["REAPPEARANCE"] == "assessment 2"
-    assert queries.MESSAGE["PET_ONLY_LESION"] == "seen on a PET of 2020-02-27"
+    assert queries.MESSAGE["PET_ONLY_LESION"] == "seen on the study PET of 2020-01-28"
 
 
 def about(queries, code):

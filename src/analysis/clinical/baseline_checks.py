@@ -177,8 +177,8 @@ def _reappearance(e: Evidence) -> pd.DataFrame:
 @query(
     "PET_ONLY_LESION",
     "note",
-    "a new lesion that a PET shows after time zero",
-    "none: it counts from the first CT, MRI or bone scan that shows it",
+    "a new lesion on a study PET, which is the exposure and therefore no progression",
+    "none: it counts from the first CT, MRI, bone scan or later PET that shows it",
 )
 def _pet_only(e: Evidence) -> pd.DataFrame:
     words = e.rules.pet_method_words
@@ -189,8 +189,7 @@ def _pet_only(e: Evidence) -> pd.DataFrame:
         return no_rows()
     some = {name: e.reads(name)[e.reads(name).USUBJID.isin(subjects)] for name in ("TU", "TR")}
     records = lesions.lesion_records({**e.sdtm, **some}, e.rules)
-    late = e.date_of(records, "start") < records.ADT
-    rows = records[late & records.PET & records.LESTYPE.eq("NEW")].drop_duplicates(["USUBJID", "LESIONID"])
-    return list_rows(
-        rows, "TU", phrase("TULNKID {}", rows.LESIONID), phrase("seen on a PET of {}", day(rows.ADT))
-    )
+    shown = lesions.on_study_pet(records, lesions.start_dates(e.adsl, e.rules), e.plan)
+    rows = records[shown & records.LESTYPE.eq("NEW")].drop_duplicates(["USUBJID", "LESIONID"])
+    text = phrase("seen on the study PET of {}", day(rows.ADT))
+    return list_rows(rows, "TU", phrase("TULNKID {}", rows.LESIONID), text)
