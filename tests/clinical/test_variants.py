@@ -8,7 +8,7 @@ import pytest
 from analysis import clinical, plan
 from analysis.clinical.sensitivity import derive_adtte_sensitivity
 
-SIZE = 60
+SIZE = 40
 CUTOFF = 913  # 30 months after the first subject, days
 READER = {"EVAL": "INDEPENDENT ASSESSOR", "EVALID": "READER1", "ACPTFL": "Y"}
 
