@@ -22,8 +22,8 @@ from analysis.clinical.terms import has_word
 
 def baseline_targets(e: Evidence) -> pd.DataFrame:
     """Return the baseline diameters of the target lesions, one row a lesion of ADTR."""
-    base = e.adtr[e.adtr.AVISITN.eq(0) & e.adtr.LESTYPE.eq("TARGET")].dropna(subset="DIAM_MM")
-    return e.keep("targets", lambda: base.drop_duplicates(["USUBJID", "LESIONID"], keep="last"))
+    key = ["USUBJID", "LESIONID"]
+    return e.keep("targets", lambda: recist.baseline_targets(e.adtr).drop_duplicates(key, keep="last"))
 
 
 @query(

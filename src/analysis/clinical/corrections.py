@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis import contracts
 from analysis.clinical.dates import COMPLETE, IMPOSSIBLE, parse_dates
 from analysis.clinical.file_text import is_number, number_text
 from analysis.clinical.sdtm import KEYS, NUMBERS, FileBroken, Problem, read_frame
 from analysis.clinical.sdtm_checks import check_domain, check_study
 
 COLUMNS = ("domain", "key", "variable", "old", "new", "reason", "who", "when")
-AUDIT_COLUMNS = ["DOMAIN", "KEY", "USUBJID", "VARIABLE", "OLD", "NEW", "REASON", "WHO", "WHEN"]
+AUDIT_COLUMNS = contracts.columns("corrections")
 _NEEDED = ("DOMAIN", "KEY", "VARIABLE", "REASON", "WHO", "WHEN")
 _NEXT_NAME = r"[;,|](?=\s*\w+\s*=)"  # a separator; any other may belong to an identifier
 _SUBJECT_AND_NUMBER = r"(.*?)[\s;,|]+([^\s;,|]+)"

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis import plan as plans
 from analysis.clinical.lesions import start_dates
+from analysis.clinical.recist import baseline_targets
 from analysis.clinical.responses import ADEQUATE, cutoff_dates, observed_responses, response_parameter
 
 CHANGE_COLUMNS = [
@@ -200,7 +201,7 @@ def _months(dates: pd.Series, subjects: pd.Series, zero: pd.Series, plan: plans.
 
 def _baseline_sums(adtr: pd.DataFrame) -> pd.Series:
     """Sum the targets at baseline, each by its last measurement, as the derived response does."""
-    targets = adtr[adtr.LESTYPE.eq("TARGET") & adtr.AVISITN.eq(0) & adtr.DIAM_MM.notna()]
+    targets = baseline_targets(adtr)
     last = targets.sort_values("ADT", kind="stable").drop_duplicates(["USUBJID", "LESIONID"], keep="last")
     return last.groupby("USUBJID").DIAM_MM.sum()
 

@@ -20,6 +20,7 @@ from analysis.clinical.checks import (
     record_ids,
 )
 from analysis.clinical.sdtm import NUMBERS, list_not_numbers
+from analysis.clinical.terms import number_groups
 
 _KEYS = ("LNKID", "TESTCD", "DTC", "TRT", "TERM", "DECOD", "QNAM", "VISITNUM")
 
@@ -64,22 +65,9 @@ def _unreadable(e: Evidence) -> pd.DataFrame:
     return list_rows(rows, rows.DOMAIN, number, phrase("{} {}", rows.VARIABLE, rows.VALUE))
 
 
-def same_key(frame: pd.DataFrame, names: list[str]) -> np.ndarray:
-    """Give each combination of the values of `names` a number (missing is a value as well)."""
-    total, known = np.zeros(len(frame), dtype="int64"), 1
-    for name in names:
-        codes, different = pd.factorize(frame[name])
-        total = total * (len(different) + 1) + codes + 1
-        known *= len(different) + 1
-        if known > 2**31:  # renumber before the product outgrows the integer
-            total, distinct = pd.factorize(total)
-            known = len(distinct)
-    return total
-
-
 def repeated(frame: pd.DataFrame, names: list[str], keep="first") -> np.ndarray:
     """Tell which rows repeat a combination of the values of `names`, as ``DataFrame.duplicated`` does."""
-    return pd.Series(same_key(frame, names)).duplicated(keep=keep).to_numpy()
+    return pd.Series(number_groups(*(frame[name] for name in names))).duplicated(keep=keep).to_numpy()
 
 
 def found_dates(e: Evidence, domain: str, name: str, rows: pd.DataFrame, text: str, *columns) -> pd.DataFrame:
@@ -113,7 +101,7 @@ def _copies(e: Evidence) -> pd.DataFrame:
         copies = likely[likely.duplicated(names)]
         if copies.empty:
             continue
-        number = pd.Series(same_key(likely, names), index=likely.index)
+        number = pd.Series(number_groups(*(likely[name] for name in names)), index=likely.index)
         first = likely.index.to_series().groupby(number).transform("min").loc[copies.index]
         like = record_ids(domain, frame.loc[first]).set_axis(copies.index)
         pieces.append(found_in(domain, copies, "a copy of {}", like))

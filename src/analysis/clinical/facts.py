@@ -101,9 +101,9 @@ RESPONSE_PARAMETERS = ("OVRLRESP", "RSREP", CLINICAL_PROGRESSION)
 
 
 def number_records(adrs: pd.DataFrame) -> pd.DataFrame:
-    """Add SRCSEQ, the place of a record within its subject, and keep the parameters that feed endpoints."""
-    numbered = adrs.assign(SRCSEQ=adrs.groupby("USUBJID", sort=False).cumcount() + 1.0)
-    return numbered[numbered.PARAMCD.isin(RESPONSE_PARAMETERS)]
+    """Keep the parameters that feed endpoints; SRCSEQ is the number of the record in ADRS."""
+    used = adrs[adrs.PARAMCD.isin(RESPONSE_PARAMETERS)]
+    return used.assign(SRCSEQ=used.ASEQ)
 
 
 def subject_facts(records: Records, rules, events: Iterable[str] = ("progression", "death")) -> pd.DataFrame:

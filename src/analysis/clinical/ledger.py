@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from analysis import contracts
 from analysis.clinical.domain_checks import not_in_dm
 from analysis.clinical.response_checks import unknown_terms
 from analysis.clinical.subjects import screen_failures
 
-EXCLUSION_COLUMNS = ["STEP", "USUBJID", "AVISIT", "ITEM", "CODE", "REASON"]
+EXCLUSION_COLUMNS = contracts.columns("exclusions_01")
 STEP = "01"
 _START_WORDS = {"TRTSDT": "first dose", "ENRLDT": "registration"}
 

@@ -157,19 +157,20 @@ def lesion_records(sdtm: Mapping[str, pd.DataFrame], rules) -> pd.DataFrame:
     return records.reset_index(drop=True)
 
 
-def diameter_mm(tr: pd.DataFrame, too_small_mm: float) -> pd.Series:
+def diameter_mm(tr: pd.DataFrame, rules) -> pd.Series:
     """Read the diameters of TR in mm.
 
-    A number in cm is converted; "too small to measure" becomes `too_small_mm`, also where the standard result
-    beside it is 0; absent becomes 0; what is not
-    done, not evaluable, of an unknown unit, below 0 or above `LARGEST_MM` is missing.
+    A number in cm is converted; "too small to measure" becomes the plan's `too_small_mm`, also where the
+    standard result beside it is 0; absent becomes 0; what is not done, not evaluable, of an unknown unit,
+    below 0 or above `LARGEST_MM` is missing.
     """
     text = tr.TRSTRESN.fillna(tr.TRSTRESC).fillna(tr.TRORRES)
     value = written_mm(tr)
     value = value.where(value.between(0, LARGEST_MM))
     for written in (tr.TRSTRESN, tr.TRSTRESC, tr.TRORRES):
-        value = value.mask(has_word(written, ["TOO SMALL"]) & (value.isna() | value.eq(0)), too_small_mm)
-    value = value.mask(state_of(text).eq("ABSENT") & value.isna(), 0.0)
+        tiny = has_word(written, ["TOO SMALL"]) & (value.isna() | value.eq(0))
+        value = value.mask(tiny, rules.too_small_mm)
+    value = value.mask(state_of(text, rules).eq("ABSENT") & value.isna(), 0.0)
     return value.mask(is_word(tr.TRSTAT, ["NOT DONE"]))
 
 
@@ -241,7 +242,7 @@ def _read(sdtm: Mapping[str, pd.DataFrame], facts: pd.DataFrame, rules) -> pd.Da
             "UNSCHED": is_unscheduled(tr),
             "PET": by_pet | (facts.PET.to_numpy()[fact] & tr.TRMETHOD.isna()),
             "WANTED": of_node.where(node, of_other),
-            "MM": diameter_mm(tr, rules.too_small_mm),
+            "MM": diameter_mm(tr, rules),
             "IS_STATE": is_word(test, _STATES),
             "TEXT": tr.TRSTRESC.fillna(tr.TRORRES),
             "VISIT": tr.VISIT,

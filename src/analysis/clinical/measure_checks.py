@@ -15,10 +15,10 @@ from analysis.clinical.checks import (
     phrase,
     query,
 )
-from analysis.clinical.domain_checks import repeated, same_key
+from analysis.clinical.domain_checks import repeated
 from analysis.clinical.lesion_checks import lesion_types
 from analysis.clinical.recist import state_of
-from analysis.clinical.terms import by_value, has_word, is_word, to_number, upper
+from analysis.clinical.terms import by_value, has_word, is_word, number_groups, to_number, upper
 
 _TESTS = ("LDIAM", "SAXIS", "DIAMETER", "DIAM")
 
@@ -37,7 +37,7 @@ def _read_diameters(e: Evidence) -> pd.DataFrame:
     wanted = test.isin(_TESTS).fillna(False).to_numpy(dtype=bool)
     tr, test = tr[wanted], test[wanted]
     standard = tr.TRSTRESN.fillna(tr.TRSTRESC)
-    number = pd.factorize(same_key(tr, ["USUBJID", "TRLNKID"]))[0]
+    number = pd.factorize(number_groups(tr.USUBJID, tr.TRLNKID))[0]
     facts = _facts(e, tr[["USUBJID", "TRLNKID"]][~pd.Series(number).duplicated().to_numpy()])
     return pd.DataFrame(
         {
@@ -46,7 +46,7 @@ def _read_diameters(e: Evidence) -> pd.DataFrame:
             "TEXT": standard.fillna(tr.TRORRES),
             "UNIT": upper(tr.TRSTRESU.where(standard.notna(), tr.TRORRESU)).astype(object),
             "WRITTEN": lesions.written_mm(tr).mask(is_word(tr.TRSTAT, ["NOT DONE"])),
-            "MM": lesions.diameter_mm(tr, e.rules.too_small_mm),
+            "MM": lesions.diameter_mm(tr, e.rules),
             "ADT": e.when("TR").loc[tr.index],
             "LESION": number,
             "KIND": facts.KIND.to_numpy()[number],
@@ -87,9 +87,9 @@ def _no_unit(e: Evidence) -> pd.DataFrame:
     return found_in("TR", rows, "lesion {}: diameter {} without a unit", rows.TRLNKID, rows.TEXT)
 
 
-def _unreadable(text: pd.Series) -> pd.Series:
+def _unreadable(text: pd.Series, rules) -> pd.Series:
     words = text.astype("string").str.upper().str.contains("TOO SMALL").fillna(False).astype(bool)
-    state = state_of(text)
+    state = state_of(text, rules)
     return text.notna() & to_number(text).isna() & ~words & ~state.eq("ABSENT") & state.notna()
 
 
@@ -101,7 +101,7 @@ def _unreadable(text: pd.Series) -> pd.Series:
 )
 def _not_a_number(e: Evidence) -> pd.DataFrame:
     rows = measured(e)
-    rows = rows[by_value(rows.TEXT, _unreadable)]
+    rows = rows[by_value(rows.TEXT, lambda v: _unreadable(v, e.rules))]
     return found_in("TR", rows, "lesion {}: diameter {}", rows.TRLNKID, rows.TEXT)
 
 
@@ -142,7 +142,7 @@ def _jump(e: Evidence) -> pd.DataFrame:
     every = measured(e)
     small = by_value(every.TEXT, lambda v: has_word(v, ["TOO SMALL"]))
     sized = np.flatnonzero(every.MM.gt(0) & every.ADT.notna() & ~small)
-    series = same_key(every, ["LESION", "TEST"])[sized]
+    series = number_groups(every.LESION, every.TEST)[sized]
     order = np.lexsort((every.ADT.to_numpy()[sized], series))
     place, series = sized[order], series[order]
     mm, factor = every.MM.to_numpy()[place], e.rules.diameter_jump_factor
@@ -196,5 +196,5 @@ def _unknown_state(e: Evidence) -> pd.DataFrame:
     tr = e.reads("TR")
     rows = tr[upper(tr.TRTESTCD).eq("TUMSTATE").fillna(False).to_numpy(dtype=bool)]
     text = rows.TRSTRESC.fillna(rows.TRORRES)
-    odd = by_value(text, lambda v: state_of(v).eq("PRESENT") & ~has_word(v, e.rules.present_words))
+    odd = by_value(text, lambda v: state_of(v, e.rules).eq("PRESENT") & ~has_word(v, e.rules.present_words))
     return found_in("TR", rows[odd], "lesion {} is {}", rows.TRLNKID[odd], text[odd])

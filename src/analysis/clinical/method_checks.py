@@ -9,9 +9,9 @@ import pandas as pd
 
 from analysis.clinical.baseline_checks import baseline_targets
 from analysis.clinical.checks import Evidence, column, day, list_rows, no_rows, phrase, query
-from analysis.clinical.domain_checks import repeated, same_key
+from analysis.clinical.domain_checks import repeated
 from analysis.clinical.measure_checks import measured
-from analysis.clinical.terms import by_value, has_word
+from analysis.clinical.terms import by_value, has_word, number_groups
 
 
 def _list_lesions(rows: pd.DataFrame, template: str, *names: str) -> pd.DataFrame:
@@ -99,7 +99,7 @@ def _axis(e: Evidence) -> pd.DataFrame:
     right = rows.TEST.eq("SAXIS").to_numpy(dtype=bool) == rows.NODE.to_numpy()
     if right.all():
         return no_rows()
-    when = same_key(rows, ["LESION", "TRDTC"])
+    when = number_groups(rows.LESION, rows.TRDTC)
     odd = rows[~right & ~np.isin(when, when[right])]
     return _list_lesions(odd.assign(DAY=day(odd.ADT)), "only {} on {}", "TEST", "DAY")
 

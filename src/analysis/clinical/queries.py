@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from analysis import contracts
 from analysis import plan as plans
 from analysis.clinical import (  # noqa: F401 - each module enters its checks into the table
     baseline_checks,
@@ -28,7 +29,7 @@ from analysis.clinical.ledger import EXCLUSION_COLUMNS, STEP
 
 __all__ = ["CHECKS", "EXCLUSION_COLUMNS", "QUERY_COLUMNS", "STEP", "check_queries", "query_codes"]
 
-QUERY_COLUMNS = ["STEP", "CODE", "SEVERITY", "USUBJID", "DOMAIN", "RECORD", "MESSAGE", "ACTION"]
+QUERY_COLUMNS = contracts.columns("queries_01")
 _ADAPTED = "none: the reader adapted the file; export it as SDTM asks to be rid of this note"
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from analysis import contracts
 from analysis import plan as plans
 from analysis.clinical.lesions import start_dates
+from analysis.clinical.recist import baseline_targets
 from analysis.clinical.responses import (
     ADEQUATE,
     best_response,
@@ -191,8 +192,7 @@ def _rate_names(rules) -> dict[str, str]:
 def _populations(adrs: pd.DataFrame, adtr: pd.DataFrame, adsl: pd.DataFrame, rules) -> pd.DataFrame:
     start = start_dates(adsl, rules)
     subjects = pd.DataFrame({"TREATED": start.notna() & ~start.gt(cutoff_dates(adsl, rules))})
-    targets = adtr[adtr.AVISITN.eq(0) & adtr.LESTYPE.eq("TARGET") & adtr.DIAM_MM.notna()]
-    subjects["MEASURABLE"] = subjects.TREATED & subjects.index.isin(targets.USUBJID)
+    subjects["MEASURABLE"] = subjects.TREATED & subjects.index.isin(baseline_targets(adtr).USUBJID)
     seen = observed_responses(adrs, adsl, rules)
     seen = seen[seen.AVALC.isin(ADEQUATE) & seen.ADT.gt(seen.USUBJID.map(start).astype("datetime64[ns]"))]
     subjects["EVALUABLE"] = subjects.MEASURABLE & subjects.index.isin(seen.USUBJID)

@@ -118,6 +118,11 @@ def derive_responses(adtr: pd.DataFrame, rules, cutoff: pd.Series | None = None)
     return visits.reset_index(drop=True)[RESPONSE_COLUMNS]
 
 
+def baseline_targets(adtr: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of ADTR in which a target lesion is measured at baseline."""
+    return adtr[adtr.AVISITN.eq(0) & adtr.LESTYPE.eq("TARGET") & adtr.DIAM_MM.notna()]
+
+
 def overall_response(target: pd.Series, non_target: pd.Series, new_lesion: pd.Series) -> np.ndarray:
     """Combine target, non-target and new lesions into the overall response (Eisenhauer 2009, Tables 1 and 2).
 

@@ -7,27 +7,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from analysis import contracts
 from analysis import plan as plans
 from analysis.clinical.facts import CLINICAL_PROGRESSION, Records, subject_facts
 from analysis.clinical.responses import response_parameter
 from analysis.clinical.rule_words import DATES, EVENTS, SITUATIONS, START, Facts, rows_in_force
 
-ADTTE_COLUMNS = [
-    "STUDYID",
-    "USUBJID",
-    "PARAMCD",
-    "PARAM",
-    "STARTDT",
-    "ADT",
-    "AVAL",
-    "AVALM",
-    "CNSR",
-    "EVNTDESC",
-    "CNSDTDSC",
-    "SRCDOM",
-    "SRCVAR",
-    "SRCSEQ",
-]
+ADTTE_COLUMNS = contracts.columns("adtte")
 
 
 def derive_endpoint(name: str, records: Records, plan: plans.Plan) -> pd.DataFrame:

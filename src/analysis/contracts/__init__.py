@@ -18,10 +18,6 @@ from analysis.contracts.fields import table as _table
 from analysis.contracts.fields import text as _text
 from analysis.contracts.pet import PET_CONTRACTS
 
-ENDPOINT_COLUMNS = (
-    "STUDYID USUBJID PARAMCD PARAM STARTDT ADT AVAL AVALM CNSR EVNTDESC CNSDTDSC SRCDOM SRCVAR SRCSEQ"
-)
-
 
 class ContractError(ValueError):
     """A table that breaks its contract: names the table, the column, the rule and how many rows."""
@@ -226,6 +222,11 @@ def check(table: str, frame: pd.DataFrame) -> pd.DataFrame:
         counts = cases.groupby(["column", "check"], dropna=False).size()
         broken = "; ".join(f"{column}: {rule} ({count} rows)" for (column, rule), count in counts.items())
         raise ContractError(f"{table} breaks its contract: {broken}") from error
+
+
+def columns(table: str) -> list[str]:
+    """Return the names of the columns of `table`, in the contract's order."""
+    return list(contract_of(table).columns)
 
 
 def empty(table: str) -> pd.DataFrame:

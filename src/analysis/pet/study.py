@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis import contracts
 from analysis import plan as plans
 from analysis.fanout import Failure, fan_out
 from analysis.pet import harmonisation, ledger, lesion_links, lesion_proposals, quality
@@ -76,7 +77,7 @@ PROPOSAL_COLUMNS = [
     "READER",
     "DECIDEDDT",
 ]
-EXCLUSION_COLUMNS = ["STEP", "USUBJID", "AVISIT", "ITEM", "CODE", "REASON"]
+EXCLUSION_COLUMNS = contracts.columns("exclusions_02")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis import contracts
 from analysis import plan as plans
 from analysis.fanout import Failure, fan_out
 from analysis.pet.export.scan import Exported, check_kinds, export_scan
@@ -17,7 +18,7 @@ from analysis.storage import write_bytes
 
 FOLDER = "dicom"
 EXPORT_COLUMNS = ["USUBJID", "AVISIT", "KIND", "PATH", "SHA256", "CODE", "MESSAGE"]
-EXCLUSION_COLUMNS = ["STEP", "USUBJID", "AVISIT", "ITEM", "CODE", "REASON"]
+EXCLUSION_COLUMNS = contracts.columns("exclusions_02")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
