@@ -20,7 +20,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/.cache/ipython
 export JUPYTER_PLATFORM_DIRS := 1
 
-.PHONY: help reproduce scenarios figures lab privacy test golden recovery response-truth fuzz real lint lock environment clean benchmark-pet benchmark-clinical \
+.PHONY: help reproduce scenarios figures lab privacy test golden recovery response-truth fuzz real lint lock environment clean benchmark-pet benchmark-clinical benchmark-survival \
         oracle validate-exports
 
 help:            ## what can be done here
@@ -73,6 +73,9 @@ benchmark-pet: $(READY) $(PEERS)  ## time, memory and agreement of the PET chain
 
 benchmark-clinical: $(READY)  ## time and memory of the clinical derivations at 2,000 and 20,000 subjects (2 minutes, a quiet machine)
 	$(BIN)/python benchmarks/clinical/run.py
+
+benchmark-survival: $(READY)  ## batched Cox, permutation and exact log-rank, selected cut beside loops over lifelines and R (1 minute, a quiet machine)
+	$(BIN)/python benchmarks/survival/run.py
 
 oracle: $(READY) $(PEERS)  ## compare every value with MIRP's on scans of STUDY, and with DATA=folder on real series (2 minutes)
 	$(BIN)/python benchmarks/pet/oracle.py --trial data/raw/$(STUDY)/dicom $(if $(DATA),--data '$(DATA)')

@@ -24,7 +24,7 @@ from analysis import biomarkers, clinical, plan, survival, virtual_trial
 from analysis.pet import response
 from analysis.pet.study import derive_flags
 from analysis.survival import association
-from analysis.survival.estimates import estimate_hazard_ratio
+from analysis.survival.association.estimates import estimate_hazard_ratio
 
 SEEDS = range(5001, 5061)
 DAY = "D14"

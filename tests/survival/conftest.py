@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis import plan as plans
+from analysis.survival.association import Cohort
 
 
 def make_trial(seed=1, n=48, pilot=30, effect=3.0, noise=(0.1, 0.1), missing=()):
@@ -60,6 +61,35 @@ def _responses(subject, visit, date, score, lacking):
 def plan():
     """Return the default plan with few resamples: the tests look at logic, not at Monte Carlo error."""
     return plans.defaults().override({"pilot.bootstrap": 200, "survival.permutations": 500})
+
+
+def make_cohort(trial):
+    """Return the tables of step 04: those of a simulated trial, one measured lesion each, a covariate or two."""
+    adsl, adtte, admr = trial
+    rng = np.random.default_rng(5)
+    subjects = adsl["USUBJID"].tolist()
+    adpet = pd.DataFrame({"USUBJID": subjects, "AVISIT": "D0", "LESIONID": "L1", "ROLE": "LESION"})
+    adpet = pd.concat(
+        [
+            adpet.assign(METRIC=name, AVAL=rng.lognormal(2, 1, len(adpet)))
+            for name in ("SUVMAX", "MTV41", "TLG41")
+        ],
+        ignore_index=True,
+    ).assign(EVALFL="Y")
+    adsl = adsl.assign(SITEID=np.where(np.arange(len(adsl)) % 3, "01", "02"), VISCFL="N")
+    adsl.loc[adsl.index[::2], "VISCFL"] = "Y"
+    other = adtte[adtte["PARAMCD"].eq("PFS")].assign(PARAMCD="PFSALL", PARAM="PFS, all follow-up")
+    return Cohort(admr, adpet, adtte, adsl, other)
+
+
+@pytest.fixture(scope="session")
+def cohort(trial):
+    return make_cohort(trial)
+
+
+@pytest.fixture(scope="session")
+def as_cohort():
+    return make_cohort
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,49 @@
+from pathlib import Path
+
+import lifelines.datasets
 import numpy as np
+import pandas as pd
 import pytest
 
-from analysis.survival import bland_altman, gwet_ac1, kappa, mcnemar
+from analysis.survival import NotEstimable, bland_altman, gwet_ac1, kappa, mcnemar
+from analysis.survival.agreement import icc
+
+# Made by benchmarks/survival/r_agreement.R.
+REFERENCE = pd.read_csv(Path(__file__).parents[1] / "reference" / "r_agreement.csv")
+
+# Shrout and Fleiss 1979, table 2: six targets, four judges.
+SHROUT = np.array([9, 2, 5, 8, 6, 1, 3, 2, 8, 4, 6, 8, 7, 1, 2, 6, 10, 5, 6, 9, 6, 2, 4, 7]).reshape(6, 4)
+
+
+@pytest.fixture(scope="module")
+def found():
+    """Two raters of the same patients: Karnofsky by the physician and by the patient, R's `lung`."""
+    lung = lifelines.datasets.load_lung().dropna(subset=["ph.karno", "pat.karno"])
+    pair = (lung["ph.karno"].to_numpy(), lung["pat.karno"].to_numpy())
+    below = tuple(values < 80 for values in pair)
+    tables = {
+        ("lung", "kappa", "karno"): kappa(*pair),
+        ("lung", "kappa", "karno_below_80"): kappa(*below),
+        ("lung", "gwet_ac1", "karno"): gwet_ac1(*pair),
+        ("lung", "gwet_ac1", "karno_below_80"): gwet_ac1(*below),
+        ("lung", "mcnemar", "karno_below_80"): mcnemar(*below),
+        ("split_1_7", "mcnemar", "1 against 7"): mcnemar(*raters(10, 1, 7, 10)),
+        ("lung", "bland_altman", "karno"): bland_altman(*pair),
+    }
+    for name, ratings in (("lung", np.column_stack(pair)), ("shrout_fleiss", SHROUT)):
+        rows = icc(ratings).set_index("method")
+        tables |= {(name, "icc", method): rows.loc[[method]] for method in rows.index}
+    return tables
+
+
+@pytest.mark.parametrize(
+    "row",
+    list(REFERENCE.itertuples()),
+    ids=lambda row: f"{row.dataset}-{row.analysis}-{row.term}-{row.quantity}",
+)
+def test_numbers_of_r_are_reproduced(found, row):
+    value = found[row.dataset, row.analysis, row.term][row.quantity].iloc[0]
+    assert value == pytest.approx(row.value, abs=row.tolerance)
 
 
 def raters(both_yes, only_first, only_second, both_no):
@@ -72,3 +114,30 @@ def test_classes_that_do_not_pair_are_refused():
         gwet_ac1(["a", None], ["a", "b"])
     with pytest.raises(ValueError, match="same patients"):
         mcnemar([1], [1, 0])
+
+
+def test_icc_of_the_published_example():
+    # Shrout and Fleiss 1979, table 4: .17, .29, .71.
+    assert icc(SHROUT)["estimate"].round(2).tolist() == [0.17, 0.29, 0.71]
+
+
+def test_a_constant_shift_is_forgiven_by_consistency_alone():
+    rows = icc([[1.0, 3.0], [2.0, 4.0], [5.0, 7.0]]).set_index("method")["estimate"]
+    assert rows["icc_consistency"] == 1
+    assert rows["icc_agreement"] < 1 and rows["icc_one_way"] < 1
+
+
+def test_readers_who_never_differ_agree_fully():
+    rows = icc([[1.0, 1.0], [2.0, 2.0], [5.0, 5.0]])
+    assert (rows[["estimate", "lower", "upper"]].to_numpy() == 1).all()
+
+
+def test_icc_of_equal_measurements_is_missing():
+    assert icc(np.ones((4, 2)))["estimate"].isna().all()
+
+
+def test_icc_of_nobody_or_of_gaps_is_refused():
+    with pytest.raises(NotEstimable, match="two of each"):
+        icc([[1.0, 2.0]])
+    with pytest.raises(ValueError, match="one finite measurement"):
+        icc([[1.0, np.nan], [2.0, 2.0]])

@@ -3,8 +3,10 @@ import pandas as pd
 import pytest
 
 from analysis import contracts
-from analysis.survival import association, cox, estimates
-from analysis.survival.baseline import baseline_set, baseline_values
+from analysis.survival import association, cox
+from analysis.survival.association import estimates
+from analysis.survival.association.baseline import baseline_set, baseline_values, estimate_baseline_effect
+from analysis.survival.association.sets import estimate_censoring_sensitivity
 
 
 def generator():
@@ -19,12 +21,26 @@ def main(trial, plan):
     return analysis, data, excluded
 
 
+def at_day_14(plan, **values):
+    """Return the plan with a fixed day, as a study's file would have it: the main row is primary."""
+    fixed = {"primary.timepoint": "D14"} | {name.replace("__", "."): value for name, value in values.items()}
+    return type(plan)(plan.study, {**plan.values, **fixed})
+
+
+def everything(cohort, plan):
+    """Estimate the main analysis and its grid: rows and ledger."""
+    sets = association.prepare(cohort, plan)
+    rows = [
+        association.estimate_main(sets, plan, generator()),
+        association.estimate_time_zeros(sets, plan),
+        association.estimate_grids(sets, plan),
+    ]
+    return association.stack(rows), sets.excluded
+
+
 @pytest.fixture(scope="module")
-def table(trial, plan):
-    adsl, adtte, admr = trial
-    # The default plan is what is primary: the overrides of the fixture are about resampling only.
-    quick = type(plan)(plan.study, plan.values)
-    return association.estimate_response_effect(admr, adtte, adsl, quick, generator(), timepoint="D14")
+def table(cohort, plan):
+    return everything(cohort, at_day_14(plan))
 
 
 def test_time_zero_is_the_scan_and_months_are_of_the_plan(trial, main):
@@ -70,7 +86,7 @@ def test_one_row_alone_is_primary_and_the_tables_keep_their_contracts(table, mai
     contracts.check("exclusions_04", excluded.assign(STEP="04"))
     analysis, data, _ = main
     contracts.check("analysis_set", estimates.tabulate_set(data, analysis))
-    contracts.check("curves", estimates.tabulate_curves(data, analysis, plan))
+    contracts.check("curves", association.tabulate_landmark_curves(data, analysis, plan))
 
 
 def test_both_estimators_and_the_breslow_row_stand_side_by_side(table):
@@ -111,12 +127,9 @@ def test_the_naive_analysis_is_only_described(table):
     assert naive["LABEL"].str.contains("naive").all()
 
 
-def test_an_override_makes_the_main_row_a_sensitivity_analysis(trial, plan):
-    adsl, adtte, admr = trial
-    other = plan.override({"primary.cut_percent": 40.0})
-    rows, _ = association.estimate_response_effect(
-        admr, adtte, adsl, other, generator(), timepoint="D14", grid=False
-    )
+def test_an_override_makes_the_main_row_a_sensitivity_analysis(cohort, plan):
+    other = at_day_14(plan).override({"primary.cut_percent": 40.0})
+    rows = association.estimate_main(association.prepare(cohort, other), other, generator())
     assert rows["ROLE"].iloc[0] == "SENSITIVITY"
     assert not rows["ROLE"].eq("PRIMARY").any()
 
@@ -124,7 +137,7 @@ def test_an_override_makes_the_main_row_a_sensitivity_analysis(trial, plan):
 def test_os_is_tested_only_after_a_significant_pfs(plan):
     rows = pd.DataFrame(
         {"ENDPOINT": ["PFS", "PFS", "OS", "OS"], "P": [0.06, 0.01, 0.01, np.nan], "LABEL": list("abcd")}
-    ).assign(RULE="any_resistant", METRIC="SUVMAX")
+    ).assign(RULE="any_resistant", METRIC="SUVMAX", METHOD="cox")
     closed = association.gate(rows, plan)
     assert closed["P"].isna().tolist() == [False, False, True, True]
     assert closed["LABEL"].iloc[2].endswith("estimated only, not tested: PFS is not significant")
@@ -137,37 +150,35 @@ def test_the_reported_log_rank_opens_the_next_endpoint_not_the_wald_or_ratio_tes
     labels = ["main analysis", "log-rank, permutation; reported test", "main analysis", "OS, all follow-up"]
     rows = pd.DataFrame(
         {"ENDPOINT": ["PFS", "PFS", "OS", "OSALL"], "P": [0.049, 0.051, 0.01, 0.01], "LABEL": labels}
-    ).assign(RULE="any_resistant", METRIC="SUVMAX")
+    ).assign(RULE="any_resistant", METRIC="SUVMAX", METHOD="cox")
     assert association.gate(rows, plan)["P"].isna().tolist() == [False, False, True, True]
     opened = association.gate(rows.assign(P=[0.051, 0.049, 0.01, 0.01]), plan)
     assert opened["P"].notna().all()
 
 
-def test_nothing_is_estimated_from_nobody_and_the_label_says_why(trial, plan):
+def test_nothing_is_estimated_from_nobody_and_the_label_says_why(trial, as_cohort, plan):
     adsl, adtte, admr = trial
-    gone = adtte.assign(ADT=adtte["STARTDT"], CNSR=1)
-    rows, excluded = association.estimate_response_effect(
-        admr, gone, adsl, plan, generator(), timepoint="D14", grid=False
-    )
+    gone = adtte.assign(ADT=adtte["STARTDT"], AVAL=1.0, CNSR=1)
+    rows, excluded = everything(as_cohort((adsl, gone, admr)), at_day_14(plan))
     landmarked = rows[rows["LANDMARK"].eq("scan") & rows["METHOD"].eq("cox")]
     assert landmarked["ESTIMATE"].isna().all()
     assert landmarked["LABEL"].str.contains("not estimable: no patients are left").all()
     assert excluded["CODE"].eq("CENSORED_BEFORE_LANDMARK").sum() == 2 * 48
 
 
-def test_one_empty_group_is_reported_not_raised(trial, plan):
+def test_one_empty_group_is_reported_not_raised(trial, as_cohort, plan):
     adsl, adtte, admr = trial
-    rows, _ = association.estimate_response_effect(
-        admr.assign(MRESP="RESPONDER"), adtte, adsl, plan, generator(), timepoint="D14", grid=False
-    )
+    rows, _ = everything(as_cohort((adsl, adtte, admr.assign(MRESP="RESPONDER"))), at_day_14(plan))
     assert rows["LABEL"].iloc[0].startswith("main analysis; not estimable: ['exposed'] does not vary")
     assert rows.query("METHOD == 'km_median'")["CONTRAST"].unique().tolist() == ["RESPONDER"]
 
 
 def test_other_censoring_rules_are_estimated_one_by_one(trial, plan, main):
     adsl, adtte, admr = trial
-    other = pd.concat([adtte[adtte["PARAMCD"].eq("PFS")].assign(PARAMCD=name) for name in ("PFS_B", "PFS_A")])
-    rows = association.estimate_censoring_sensitivity(main[0], admr, other, adsl, plan)
+    other = pd.concat(
+        [adtte[adtte["PARAMCD"].eq("PFS")].assign(PARAMCD=name, PARAM=name) for name in ("PFS_B", "PFS_A")]
+    )
+    rows = estimate_censoring_sensitivity(main[0], admr, other, adsl, plan)
     assert rows["ENDPOINT"].tolist() == ["PFS_A", "PFS_B"]
     assert set(rows["ROLE"]) == {"SENSITIVITY"}
 
@@ -181,10 +192,14 @@ def test_the_proportion_of_non_responders_has_bounds_for_missing_scans(simulate,
     assert rows.loc[rows["CUT"].eq(15), "LABEL"].eq("post hoc cut").all()
 
 
-def test_row_order_and_subject_names_change_nothing(trial, plan, table):
-    adsl, adtte, admr = (frame.sample(frac=1, random_state=2) for frame in trial)
-    quick = type(plan)(plan.study, plan.values)
-    again, _ = association.estimate_response_effect(admr, adtte, adsl, quick, generator(), timepoint="D14")
+def test_row_order_changes_nothing(trial, as_cohort, plan, table):
+    whole = as_cohort(trial)
+    shuffled = [
+        getattr(whole, name).sample(frac=1, random_state=2)
+        for name in whole.__dataclass_fields__
+        if getattr(whole, name) is not None
+    ]
+    again, _ = everything(association.Cohort(*shuffled), at_day_14(plan))
     pd.testing.assert_frame_equal(again, table[0])
 
 
@@ -226,11 +241,11 @@ def test_a_doubling_is_primary_only_where_the_plan_makes_it_the_exposure(trial, 
         )
         for name in plan.primary.baseline_metrics
     ).assign(AVISIT="D0", ROLE="LESION")
-    rows, _ = association.estimate_baseline_effect(adpet, adtte, plan, generator())
+    rows, _ = estimate_baseline_effect(adpet, adtte, plan, generator())
     contracts.check("estimates", rows)
     assert set(rows["ROLE"]) == {"EXPLORATORY"}
     values = {**plan.values, "primary.exposure": "baseline_metric"}
-    rows, _ = association.estimate_baseline_effect(adpet, adtte, type(plan)(plan.study, values), generator())
+    rows, _ = estimate_baseline_effect(adpet, adtte, type(plan)(plan.study, values), generator())
     primary = rows[rows["ROLE"].eq("PRIMARY")]
     assert primary[["ENDPOINT", "METRIC", "RULE"]].to_numpy().tolist() == [["PFS", "SUVMAX", "per_doubling"]]
     assert set(rows.loc[rows["RULE"].eq("median_split"), "ROLE"]) == {"EXPLORATORY"}

@@ -72,3 +72,32 @@ def test_the_paired_difference_is_zero_for_a_score_and_itself_and_changes_sign_w
 def test_scores_with_gaps_are_refused():
     with pytest.raises(ValueError, match="one finite score"):
         concordance([1, 2], [1, 0], [1, np.nan])
+
+
+def test_copies_of_a_patient_are_no_pairs_and_weigh_as_often_as_they_are_drawn():
+    counts = np.random.default_rng(4).multinomial(40, np.full(40, 1 / 40), size=5)
+    drawn = [np.repeat(np.arange(40), count) for count in counts]
+    expected = [concordance(TIME[rows], EVENT[rows], SCORE[rows])["estimate"].iloc[0] for rows in drawn]
+    assert resampled_concordance(TIME, EVENT, SCORE, counts) == pytest.approx(expected)
+
+
+def test_a_value_below_one_half_is_shown_and_not_flipped():
+    assert concordance([1, 2, 3], [1, 1, 1], [1, 2, 3])["estimate"].iloc[0] == 0
+
+
+def test_perfect_order_and_a_constant_score_have_no_interval():
+    perfect = concordance([1, 2, 3], [1, 1, 1], [3, 2, 1]).iloc[0]
+    constant = concordance([1, 2, 3], [1, 1, 1], [7, 7, 7]).iloc[0]
+    assert (perfect["estimate"], constant["estimate"]) == (1, 0.5)
+    for found in (perfect, constant):
+        assert found["se"] == 0
+        assert np.isnan([found["lower"], found["upper"]]).all()
+    opposite = concordance_difference([1, 2, 3], [1, 1, 1], [3, 2, 1], [1, 2, 3]).iloc[0]
+    assert opposite["estimate"] == -1
+    assert np.isnan([opposite["lower"], opposite["p"]]).all()
+
+
+def test_two_patients_can_be_ordered_and_nobody_with_an_event_cannot():
+    assert concordance([1, 2], [1, 0], [2, 1])["estimate"].iloc[0] == 1
+    with pytest.raises(NotEstimable, match="no two patients can be ordered"):
+        concordance([1, 2, 3], [0, 0, 0], [1, 2, 3])

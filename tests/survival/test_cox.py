@@ -179,3 +179,137 @@ def test_a_batch_survives_separation_and_resamples_without_events():
     assert batch["events"].tolist() == [2, 0]
     with pytest.raises(ValueError, match="must cover"):
         cox_batch([1, 2], [1, 1], [1, 2], [[1, 1, 1]])
+
+
+def _sample(rows):
+    time, event, x = (np.array(part) for part in zip(*rows, strict=True))
+    return time.astype(float), event, x.astype(float)
+
+
+SMALL = st.lists(st.tuples(st.integers(1, 8), st.booleans(), st.booleans()), min_size=6, max_size=16)
+COMPARED = ["estimate", "lower", "upper", "p", "loglik"]
+
+
+def _or_none(*data, **options):
+    try:
+        return cox(*data, **options)[COMPARED].to_numpy(float)
+    except NotEstimable:
+        return None
+
+
+@settings(max_examples=20, deadline=None)
+@given(SMALL, st.floats(0.05, 50))
+def test_the_unit_of_time_changes_nothing(rows, unit):
+    time, event, x = _sample(rows)
+    first, scaled = _or_none(time, event, x), _or_none(time * unit, event, x)
+    assume(first is not None)
+    assert scaled == pytest.approx(first, rel=1e-6, abs=1e-9)
+
+
+@settings(max_examples=20, deadline=None)
+@given(SMALL, st.sampled_from(["efron", "breslow"]), st.data())
+def test_splitting_an_interval_changes_nothing(rows, ties, data):
+    time, event, x = _sample(rows)
+    first = _or_none(time, event, x, ties=ties)
+    assume(first is not None)
+    who = data.draw(st.integers(0, len(time) - 1))
+    at = data.draw(st.floats(0.01, float(time[who]) - 0.01))
+    entry = np.append(np.zeros(len(time)), at)
+    ends = np.append(time, time[who])
+    ends[who] = at
+    had = np.append(event, event[who])
+    had[who] = False
+    split = _or_none(ends, had, np.append(x, x[who]), ties=ties, entry=entry)
+    assert split == pytest.approx(first, rel=1e-6, abs=1e-9)
+
+
+@settings(max_examples=20, deadline=None)
+@given(SMALL, st.data())
+def test_a_weight_of_two_is_the_row_twice_under_breslow(rows, data):
+    # Under Efron it is not, by definition: two rows are a tie of two, one row of weight 2 is no tie.
+    time, event, x = _sample(rows)
+    weights = np.array(data.draw(st.lists(st.integers(1, 3), min_size=len(x), max_size=len(x))))
+    try:
+        weighted = cox(time, event, x, ties="breslow", weights=weights).iloc[0]
+    except NotEstimable:
+        assume(False)
+    again = np.repeat(np.arange(len(x)), weights)
+    # Copies of a patient are one cluster: then the robust error agrees too.
+    copied = cox(time[again], event[again], x[again], ties="breslow", cluster=again).iloc[0]
+    kept = ["coef", "se", "lower", "upper", "p", "loglik", "n"]
+    assert weighted[kept].to_numpy(float) == pytest.approx(copied[kept].to_numpy(float), rel=1e-6, abs=1e-9)
+
+
+def test_equal_weights_change_neither_estimate_nor_error():
+    for ties in ("efron", "breslow"):
+        alone, twice = (cox(TIME, EVENT, X, ties=ties, weights=np.full(N, w)) for w in (1, 2.5))
+        assert twice[["coef", "se"]].to_numpy() == pytest.approx(alone[["coef", "se"]].to_numpy(), abs=1e-9)
+        assert alone["coef"].to_numpy() == pytest.approx(cox(TIME, EVENT, X, ties=ties)["coef"], abs=1e-9)
+
+
+def test_entry_at_the_beginning_changes_nothing_and_is_not_at_risk_at_its_own_time():
+    assert cox(TIME, EVENT, X, entry=np.zeros(N)).equals(cox(TIME, EVENT, X))
+    # The third patient enters at 1, after the first event: likelihood r / (r + 1) x 1 / (1 + r), best at 1.
+    late = cox([1, 2, 3], [1, 1, 0], [1, 0, 1], entry=[0, 0, 1]).iloc[0]
+    assert late["estimate"] == pytest.approx(1, abs=1e-9)
+
+
+def test_how_limits_are_found_is_recorded():
+    assert set(cox(TIME, EVENT, X)["interval"]) == {"profile"}
+    assert set(cox(TIME, EVENT, X["group"], penalty="firth")["interval"]) == {"profile"}
+    robust = cox(TIME, EVENT, X, weights=np.ones(N))
+    assert set(robust["interval"]) == {"wald"}
+    assert robust["p"].equals(robust["p_wald"])
+    grouped = cox(TIME, EVENT, X, cluster=np.arange(N) // 3)
+    assert set(grouped["interval"]) == {"wald"}
+    assert set(grouped["n"]) == {20}
+
+
+def test_frames_series_and_lists_are_one():
+    whole = cox(TIME, EVENT, X, strata=np.arange(N) % 2, entry=TIME / 2, weights=np.ones(N))
+    loose = cox(
+        TIME.tolist(),
+        pd.Series(EVENT).astype(int),
+        X.set_index(X.index[::-1]),
+        strata=pd.Series(np.arange(N) % 2, index=X.index[::-1]).map({0: "a", 1: "b"}),
+        entry=pd.Series(TIME / 2),
+        weights=[1] * N,
+    )
+    assert loose.equals(whole)
+
+
+def test_malformed_intervals_weights_and_clusters_are_refused():
+    data = ([1, 2, 3], [1, 1, 0], [1, 0, 1])
+    with pytest.raises(ValueError, match="1 intervals are empty"):
+        cox(*data, entry=[0, 2, 0])
+    with pytest.raises(ValueError, match="entry must be 3 numbers"):
+        cox(*data, entry=[0, np.nan, 0])
+    with pytest.raises(ValueError, match="2 weights are not above 0"):
+        cox(*data, weights=[0, -1, 1])
+    with pytest.raises(ValueError, match="weights must be 3 numbers"):
+        cox(*data, weights=[1, 1])
+    with pytest.raises(ValueError, match="have no group"):
+        cox(*data, cluster=["a", None, "b"])
+    for option in ("strata", "entry", "weights", "cluster"):
+        with pytest.raises(ValueError, match="Breslow ties and no strata"):
+            cox(*data, penalty="firth", **{option: [0.5, 0.5, 0.5]})
+
+
+def test_degenerate_intervals_and_clusters_are_refused():
+    with pytest.raises(NotEstimable, match="1 clusters cannot give"):
+        cox(TIME, EVENT, X["group"], cluster=np.zeros(N))
+    with pytest.raises(NotEstimable, match="nothing to compare"):
+        # Nobody else is at risk at either event.
+        cox([1, 2, 3], [1, 1, 1], [1, 0, 1], entry=[0, 1, 2])
+    with pytest.raises(NotEstimable, match=r"separation.*penalty='firth'"):
+        cox([1, 2, 3, 4], [1, 1, 0, 0], [1, 1, 0, 0], weights=[1, 2, 1, 2])
+    with pytest.raises(NotEstimable, match="no patients are left"):
+        cox([], [], np.empty((0, 1)))
+    with pytest.raises(NotEstimable, match="none of the 2 patients"):
+        cox([1, 2, 3], [0, 0, 0], [0, 1, 0], entry=[0, 0, 2], cluster=["a", "b", "b"])
+
+
+def test_two_patients_who_both_have_the_event_are_separated():
+    with pytest.raises(NotEstimable, match="separation"):
+        cox([1, 2], [1, 1], [1, 0])
+    assert np.isfinite(cox([1, 2], [1, 1], [1, 0], penalty="firth")["upper"].iloc[0])

@@ -1,5 +1,9 @@
+from pathlib import Path
+
 import lifelines
+import lifelines.datasets
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +18,87 @@ from analysis.survival import (
     survival_at,
 )
 
+REFERENCE = pd.read_csv(
+    Path(__file__).parents[1] / "reference" / "r_kaplan_meier.csv", dtype={"term": str}
+).set_index(["dataset", "analysis"])
+TYPES = ["log-log", "log", "plain", "logit", "arcsin"]
+# The tiny data of benchmarks/survival/r_kaplan_meier.R: what happens at S = 0, S = 1, S = 0.5.
+TINY = {
+    "four events": ([1, 2, 3, 4], [1, 1, 1, 1]),
+    "half by a product": ([1, 2, 3, 4, 5, 6], [1, 1, 1, 0, 0, 0]),
+    "half after censoring": (range(1, 10), [0, 1, 1, 0, 0, 0, 1, 0, 0]),
+    "half then an event": ([2, 3, 5, 8], [1, 1, 0, 1]),
+    "all censored": ([1, 2, 3, 4], [0, 0, 0, 0]),
+    "one event": ([5], [1]),
+    "one censored": ([5], [0]),
+    "all tied": ([2, 2, 2], [1, 1, 1]),
+    "tied event and censoring": ([2, 2, 3, 5], [1, 0, 1, 0]),
+    "censored first": ([1, 2, 3, 4, 5], [0, 1, 1, 0, 1]),
+}
+
 patients = st.lists(st.tuples(st.integers(1, 12), st.booleans()), min_size=1, max_size=25)
+
+
+@pytest.fixture(scope="module")
+def datasets():
+    lung = lifelines.datasets.load_lung()
+    ovarian, veteran = (
+        pd.read_csv(Path(__file__).parents[1] / "reference" / f"{name}.csv")
+        for name in ("ovarian", "veteran")
+    )
+    tiny = {name: (list(time), event, None) for name, (time, event) in TINY.items()}
+    large = {
+        "lung": (lung["time"], lung["status"], lung["sex"]),
+        "ovarian": (ovarian["futime"], ovarian["fustat"], ovarian["rx"]),
+        "veteran": (veteran["time"], veteran["status"], veteran["trt"]),
+    }
+    return tiny | large
+
+
+def expected(dataset, analysis):
+    return REFERENCE.loc[[(dataset, analysis)]].set_index(["term", "quantity"])
+
+
+def agree(found, rows):
+    assert found.reindex(rows.index).to_numpy(dtype=float) == pytest.approx(
+        rows["value"].to_numpy(), abs=rows["tolerance"].max(), rel=1e-9, nan_ok=True
+    )
+
+
+def quantities(table, term):
+    numbers = table.select_dtypes("number").assign(term=term)
+    return numbers.melt("term", var_name="quantity").set_index(["term", "quantity"])["value"]
+
+
+@pytest.mark.parametrize("ci", TYPES)
+@pytest.mark.parametrize("dataset", [*TINY, "lung", "ovarian"])
+def test_curves_limits_and_medians_are_those_of_r(datasets, dataset, ci):
+    table = kaplan_meier(*datasets[dataset], ci=ci)
+    term = table["group"].astype(str) + "@" + table["time"].map("{:g}".format)
+    agree(quantities(table, term.to_numpy()), expected(dataset, f"kaplan_meier_{ci}"))
+    medians = median_survival(*datasets[dataset], ci=ci)
+    agree(quantities(medians, medians["group"].astype(str).to_numpy()), expected(dataset, f"median_{ci}"))
+
+
+def test_delayed_entry_is_that_of_r():
+    entry, time, event = [0, 0, 1, 2, 4, 1], [3, 5, 2, 6, 7, 5], [1, 1, 1, 0, 1, 0]
+    table = kaplan_meier(time, event, entry=entry)
+    term = "all@" + table["time"].map("{:g}".format)
+    agree(quantities(table, term.to_numpy()), expected("late entry", "kaplan_meier_entry"))
+
+
+def test_entries_that_make_no_interval_are_refused():
+    with pytest.raises(ValueError, match="1 entries are missing or not before"):
+        kaplan_meier([1, 2], [1, 1], entry=[1, 0])
+    with pytest.raises(ValueError, match="missing or not before"):
+        kaplan_meier([1, 2], [1, 1], entry=[np.nan, 0])
+    with pytest.raises(ValueError, match="one value for each"):
+        kaplan_meier([1, 2], [1, 1], entry=[0])
+
+
+def test_entry_at_time_zero_changes_nothing():
+    time, event = [2, 2, 3, 5], [1, 0, 1, 0]
+    assert kaplan_meier(time, event, entry=np.zeros(4)).equals(kaplan_meier(time, event))
 
 
 def split(rows):
@@ -34,10 +118,12 @@ def test_a_hand_sized_curve_with_a_tie_and_a_censored_patient():
     assert table["se"].iloc[0] == pytest.approx(0.75 * np.sqrt(1 / 12))
 
 
-@pytest.mark.parametrize("ci", ["log-log", "log", "plain"])
+@pytest.mark.parametrize("ci", TYPES)
 def test_intervals_are_symmetric_on_their_own_scale(ci):
     row = kaplan_meier([1, 2, 3, 4, 5], [1, 1, 0, 1, 0], ci=ci).iloc[1]
-    scale = {"plain": lambda s: s, "log": np.log, "log-log": lambda s: np.log(-np.log(s))}[ci]
+    scales = {"plain": lambda s: s, "log": np.log, "log-log": lambda s: np.log(-np.log(s))}
+    scales |= {"logit": lambda s: np.log(s / (1 - s)), "arcsin": lambda s: np.arcsin(np.sqrt(s))}
+    scale = scales[ci]
     below, above = scale(row["survival"]) - scale(row["lower"]), scale(row["upper"]) - scale(row["survival"])
     if row["upper"] < 1:
         assert below == pytest.approx(above)
@@ -49,8 +135,17 @@ def test_an_interval_is_missing_where_the_curve_is_zero():
 
 
 def test_an_unknown_interval_is_refused():
-    with pytest.raises(ValueError, match="ci must be"):
-        kaplan_meier([1, 2], [1, 1], ci="logit")
+    with pytest.raises(ValueError, match="ci must be one of"):
+        kaplan_meier([1, 2], [1, 1], ci="loglog")
+
+
+def test_nobody_and_malformed_input_are_refused():
+    with pytest.raises(NotEstimable, match="no patients"):
+        kaplan_meier([], [])
+    with pytest.raises(ValueError, match="missing, infinite or negative"):
+        kaplan_meier([1, np.nan], [1, 1])
+    with pytest.raises(ValueError, match="have no group"):
+        kaplan_meier([1, 2], [1, 1], ["a", None])
 
 
 @settings(max_examples=40, deadline=None)
@@ -84,6 +179,13 @@ def test_the_median_is_the_middle_of_the_stretch_where_s_is_one_half():
     assert median_survival([1, 2, 5, 6], [1, 1, 0, 0])["median"].iloc[0] == 4
 
 
+def test_a_half_above_one_half_by_rounding_is_still_one_half():
+    # 23/24 x 22/23 x ... x 12/13 is 0.5 + 1.1e-16 in floating point.
+    time, event = np.arange(1, 25), np.arange(1, 25) <= 12
+    assert kaplan_meier(time, event)["survival"].iloc[-1] > 0.5
+    assert median_survival(time, event)["median"].iloc[0] == 18  # 12 to 24
+
+
 def test_a_median_that_is_not_reached_is_missing():
     assert median_survival([1, 2, 3], [1, 0, 0]).iloc[0][["median", "upper"]].isna().all()
 
@@ -113,6 +215,19 @@ def test_restricted_means_by_hand():
     assert table.loc["b - a", "estimate"] == pytest.approx(0.5)
     turned = rmst([1, 3, 2, 4], [1, 1, 1, 1], ["a", "a", "b", "b"], tau=2, reference="b")
     assert turned["estimate"].iloc[-1] == pytest.approx(-0.5)
+
+
+@pytest.mark.parametrize(("dataset", "tau"), [("ovarian", 600), ("veteran", 180)])
+def test_restricted_means_are_those_of_r(datasets, dataset, tau):
+    table = rmst(*datasets[dataset], tau=tau)
+    agree(quantities(table[["estimate", "se"]], table["term"].to_numpy()), expected(dataset, "rmst"))
+
+
+def test_restricted_means_of_groups_that_all_have_their_event_before_tau():
+    # The area is the mean: 2 and 3; nothing is left to grow beyond the last event.
+    table = rmst([1, 3, 2, 4], [1, 1, 1, 1], ["a", "a", "b", "b"], tau=9)
+    assert table["estimate"].tolist() == pytest.approx([2, 3, 1])
+    assert table["se"].tolist() == pytest.approx([np.sqrt(0.5), np.sqrt(0.5), 1])
 
 
 def test_restricted_means_refuse_what_they_cannot_give():

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis import plan as plans
-from analysis.survival.association import main_analysis
-from analysis.survival.study import _estimate_populations, apply_population
+from analysis.survival import association
+from analysis.survival.association.population import apply_population
 
 
 def admr():
@@ -98,11 +98,20 @@ def test_the_main_analysis_is_repeated_in_the_other_populations_where_they_are_k
             "ADT": start + pd.to_timedelta(rng.integers(60, 300, 80), unit="D"), "CNSR": [0, 0, 1, 0] * 20,
         }
     )  # fmt: skip
-    lesions = pd.DataFrame({"USUBJID": subjects, "AVISIT": "D0", "ROLE": "LESION", "EVALFL": "Y"})
+    adtte = adtte.assign(AVAL=(adtte["ADT"] - adtte["STARTDT"]).dt.days + 1.0)
+    lesions = pd.DataFrame(
+        {
+            "USUBJID": subjects, "AVISIT": "D0", "ROLE": "LESION", "EVALFL": "Y", "LESIONID": "L1",
+            "METRIC": "SUVMAX", "AVAL": 5.0,
+        }
+    )  # fmt: skip
     plan = plans.defaults()
-    analysis = main_analysis(table, plan, timepoint="D14")
+    plan = type(plan)(plan.study, {**plan.values, "primary.timepoint": "D14"})
     adsl = pd.DataFrame({"USUBJID": subjects, "TRTSDT": start})
-    rows = pd.concat(_estimate_populations(analysis, table, lesions, adtte, adsl, plan, None))
+    other = adtte[adtte["PARAMCD"].eq("PFS")].iloc[:0].assign(PARAM="")
+    cohort = association.Cohort(table, lesions, adtte, adsl, other)
+    rows = association.estimate_populations(association.prepare(cohort, plan), plan)
+    rows = rows[rows["ENDPOINT"].eq("PFS")]
     # Nobody knows who was off the drug: that population is left out, the others are not.
     assert dict(zip(rows["POPULATION"], rows["N"])) == {"fdg_evaluable": 40, "comparable": 30}
     assert set(rows["ROLE"]) == {"SENSITIVITY"}

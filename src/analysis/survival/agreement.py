@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom, norm, t
+from scipy.stats import binom, f, norm, t
+
+from analysis.survival.outcome import NotEstimable
 
 
 def kappa(first, second, *, alpha: float = 0.05) -> pd.DataFrame:
@@ -145,6 +147,94 @@ def bland_altman(first, second, *, alpha: float = 0.05) -> pd.DataFrame:
     reach = norm.ppf(1 - alpha / 2) * sd
     row = {"bias": bias, "bias_lower": bias - half, "bias_upper": bias + half, "sd": sd}
     return pd.DataFrame([{**row, "lower": bias - reach, "upper": bias + reach, "n": n}])
+
+
+def icc(ratings, *, alpha: float = 0.05) -> pd.DataFrame:
+    """Estimate the intraclass correlation of single measurements by several readers.
+
+    Parameters
+    ----------
+    ratings : array-like, shape (n, k)
+        One row a subject (or lesion), one column a reader; same unit, none missing.
+    alpha : float
+        One minus the confidence level.
+
+    Returns
+    -------
+    DataFrame
+        One row a model: method ``icc_one_way`` (readers differ from subject to subject, ICC(1,1)),
+        ``icc_agreement`` (the same readers, drawn from many; a reader who always reads higher disagrees,
+        ICC(2,1) or ICC(A,1)) and ``icc_consistency`` (these readers only, a constant shift is forgiven,
+        ICC(3,1) or ICC(C,1)); estimate, lower, upper, p (that it is 0, one-sided), n, readers. Numbers are
+        missing where all measurements are equal.
+
+    Raises
+    ------
+    NotEstimable
+        With fewer than two subjects or readers.
+    ValueError
+        For a table that is not two-dimensional or lacks a measurement.
+
+    References
+    ----------
+    Shrout and Fleiss, Psychol Bull 1979;86:420-8. McGraw and Wong, Psychol Methods 1996;1:30-46.
+    """
+    ratings = np.asarray(ratings, dtype=float)
+    if ratings.ndim != 2 or not np.isfinite(ratings).all():
+        raise ValueError(
+            f"one finite measurement a subject and reader is needed, found shape {ratings.shape}; "
+            "leave out by name whom not every reader measured"
+        )
+    n, k = ratings.shape
+    if min(n, k) < 2:
+        raise NotEstimable(f"{n} subjects and {k} readers: two of each are needed for an ICC")
+    middle = ratings.mean()
+    between = k * np.sum((ratings.mean(axis=1) - middle) ** 2) / (n - 1)
+    readers = n * np.sum((ratings.mean(axis=0) - middle) ** 2) / (k - 1)
+    whole = np.sum((ratings - middle) ** 2)
+    error = max(whole - between * (n - 1) - readers * (k - 1), 0.0) / ((n - 1) * (k - 1))
+    within = (readers * (k - 1) + error * (n - 1) * (k - 1)) / (n * (k - 1))
+    # Rounding leaves a trace of error where there is none.
+    error, within, between = (0.0 if m <= 1e-14 * whole else m for m in (error, within, between))
+    rows = [
+        ("icc_one_way", *_ratio_icc(between, within, n, k, n * (k - 1), alpha)),
+        ("icc_agreement", *_agreement_icc(between, readers, error, n, k, alpha)),
+        ("icc_consistency", *_ratio_icc(between, error, n, k, (n - 1) * (k - 1), alpha)),
+    ]
+    table = pd.DataFrame(rows, columns=["method", "estimate", "lower", "upper", "p"])
+    return table.assign(n=n, readers=k)
+
+
+def _ratio_icc(between: float, noise: float, n: int, k: int, df: int, alpha: float) -> tuple[float, ...]:
+    """Return the ICC that is a function of one F ratio, its exact limits and p."""
+    if noise == 0:
+        return (1.0, 1.0, 1.0, 0.0) if between > 0 else (np.nan,) * 4
+    ratio = between / noise
+    low = ratio / f.ppf(1 - alpha / 2, n - 1, df)
+    high = ratio * f.ppf(1 - alpha / 2, df, n - 1)
+    estimate, lower, upper = ((value - 1) / (value + k - 1) for value in (ratio, low, high))
+    return estimate, lower, upper, float(f.sf(ratio, n - 1, df))
+
+
+def _agreement_icc(
+    between: float, readers: float, error: float, n: int, k: int, alpha: float
+) -> tuple[float, ...]:
+    """Return ICC(A,1) with McGraw and Wong's limits (degrees of freedom by Satterthwaite)."""
+    if between == 0 and readers == 0 and error == 0:
+        return (np.nan,) * 4
+    estimate = (between - error) / (between + (k - 1) * error + k * (readers - error) / n)
+    if error == 0:
+        # The limits divide by the error: without it only the estimate is known, unless readers never differ.
+        limits = (1.0, 1.0) if readers == 0 else (np.nan, np.nan)
+        return estimate, *limits, 0.0
+    shift, rest = k * estimate * readers / error, n * (1 + (k - 1) * estimate) - k * estimate
+    df = (k - 1) * (n - 1) * (shift + rest) ** 2 / ((n - 1) * shift**2 + rest**2)
+    low, high = f.ppf(1 - alpha / 2, n - 1, df), f.ppf(1 - alpha / 2, df, n - 1)
+    noise = k * readers + (k * n - k - n) * error
+    lower = n * (between - low * error) / (low * noise + n * between)
+    upper = n * (high * between - error) / (noise + n * high * between)
+    p = float(f.sf(between / error, n - 1, (n - 1) * (k - 1)))
+    return estimate, lower, upper, p
 
 
 def _shares(first, second) -> tuple[np.ndarray, int]:

@@ -10,6 +10,8 @@ from analysis.survival.outcome import NotEstimable, check_time_event
 
 # Linear predictors of patients with the same covariates can differ in the last bit: they are ties.
 _TIE = 1e-10
+# A standard error below this is none at all: every pair is ordered alike, and rounding is what is left.
+_NO_ERROR = 1e-12
 
 
 def concordance(time, event, score, *, alpha: float = 0.05) -> pd.DataFrame:
@@ -29,8 +31,9 @@ def concordance(time, event, score, *, alpha: float = 0.05) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row: estimate, se (infinitesimal jackknife, as R), lower, upper (normal, cut at 0 and 1),
-        concordant, discordant, tied (pairs with the same score), n, events.
+        One row: estimate, se (infinitesimal jackknife, as R), lower, upper (normal, cut at 0 and 1; missing
+        where se is 0, as with every pair in order or one score for all), concordant, discordant, tied (pairs
+        with the same score), n, events.
 
     Raises
     ------
@@ -42,17 +45,9 @@ def concordance(time, event, score, *, alpha: float = 0.05) -> pd.DataFrame:
     >>> float(concordance([1, 2, 3], [1, 1, 1], [3, 2, 1])["estimate"].iloc[0])
     1.0
     """
-    time, event, score = _check(time, event, score)
+    time, event, score = check_score(time, event, score)
     comparable, favourable = pair_matrices(time, event, score)
-    estimate, influence = _estimate(comparable, favourable)
-    se = float(np.sqrt(np.sum(influence**2)))
-    half = norm.ppf(1 - alpha / 2) * se
-    row = {
-        "estimate": estimate,
-        "se": se,
-        "lower": max(estimate - half, 0.0),
-        "upper": min(estimate + half, 1.0),
-    }
+    row = share_with_limits(*share_of_pairs(comparable, favourable), alpha=alpha)
     pairs = {
         "concordant": int(np.sum(favourable == 1)),
         "discordant": int(np.sum(comparable & (favourable == 0))),
@@ -78,15 +73,11 @@ def concordance_difference(time, event, score, other, *, alpha: float = 0.05) ->
     DataFrame
         One row: estimate, se (infinitesimal jackknife of the difference), lower, upper, p, n, events.
     """
-    time, event, score = _check(time, event, score)
-    other = _check(time, event, other)[2]
-    first, of_first = _estimate(*pair_matrices(time, event, score))
-    second, of_second = _estimate(*pair_matrices(time, event, other))
-    difference = second - first
-    se = float(np.sqrt(np.sum((of_second - of_first) ** 2)))
-    half = norm.ppf(1 - alpha / 2) * se
-    p = float(2 * norm.sf(abs(difference) / se)) if se > 0 else 1.0
-    row = {"estimate": difference, "se": se, "lower": difference - half, "upper": difference + half, "p": p}
+    time, event, score = check_score(time, event, score)
+    other = check_score(time, event, other)[2]
+    first = share_of_pairs(*pair_matrices(time, event, score))
+    second = share_of_pairs(*pair_matrices(time, event, other))
+    row = difference_with_limits(first, second, alpha=alpha)
     return pd.DataFrame([{**row, "n": len(time), "events": int(event.sum())}])
 
 
@@ -108,9 +99,25 @@ def pair_matrices(time: np.ndarray, event: np.ndarray, score: np.ndarray) -> tup
     sooner = time[:, None] < time[None, :]
     same_time = (time[:, None] == time[None, :]) & ~event[None, :]
     comparable = event[:, None] & (sooner | same_time)
+    return comparable, np.where(comparable, order_of_scores(score), 0.0)
+
+
+def order_of_scores(score: np.ndarray) -> np.ndarray:
+    """Compare every two scores: 1 where that of row i is larger, 0.5 where they are equal, else 0.
+
+    Parameters
+    ----------
+    score : ndarray, shape (n,)
+        Scores; those that differ by rounding only are equal.
+
+    Returns
+    -------
+    ndarray, shape (n, n)
+        The order.
+    """
     ahead = score[:, None] - score[None, :]
     order = np.where(np.abs(ahead) <= _TIE * np.abs(score).max(initial=0), 0.0, np.sign(ahead))
-    return comparable, np.where(comparable, (order + 1) / 2, 0.0)
+    return (order + 1) / 2
 
 
 def resampled_concordance(time, event, score, counts: np.ndarray) -> np.ndarray:
@@ -128,7 +135,7 @@ def resampled_concordance(time, event, score, counts: np.ndarray) -> np.ndarray:
     ndarray
         One C a resample, missing where no pair can be ordered.
     """
-    time, event, score = _check(time, event, score)
+    time, event, score = check_score(time, event, score)
     comparable, favourable = pair_matrices(time, event, score)
     weights = np.asarray(counts, dtype=float)
     pairs = np.sum((weights @ comparable) * weights, axis=1)
@@ -136,7 +143,26 @@ def resampled_concordance(time, event, score, counts: np.ndarray) -> np.ndarray:
         return np.sum((weights @ favourable) * weights, axis=1) / pairs
 
 
-def _estimate(comparable: np.ndarray, favourable: np.ndarray) -> tuple[float, np.ndarray]:
+def share_of_pairs(comparable: np.ndarray, favourable: np.ndarray) -> tuple[float, np.ndarray]:
+    """Compute the share of comparable pairs that are in order, and the influence of each patient on it.
+
+    Parameters
+    ----------
+    comparable, favourable : ndarray, shape (n, n)
+        From `pair_matrices`; both may carry the same weights.
+
+    Returns
+    -------
+    estimate : float
+        The share.
+    influence : ndarray, shape (n,)
+        Infinitesimal jackknife: change of the share by one more of each patient, weights of pairs held fixed.
+
+    Raises
+    ------
+    NotEstimable
+        If no pair can be ordered.
+    """
     pairs = comparable.sum()
     if pairs == 0:
         raise NotEstimable("no two patients can be ordered: nobody has an event while another is followed")
@@ -145,7 +171,75 @@ def _estimate(comparable: np.ndarray, favourable: np.ndarray) -> tuple[float, np
     return estimate, (excess.sum(axis=0) + excess.sum(axis=1)) / pairs
 
 
-def _check(time, event, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def share_with_limits(estimate: float, influence: np.ndarray, *, alpha: float) -> dict[str, float]:
+    """Return estimate, se, and normal limits cut at 0 and 1; no limits where the se is 0.
+
+    Parameters
+    ----------
+    estimate : float
+        A share, 0 to 1.
+    influence : ndarray
+        Influence of each patient; the se is the root of the sum of squares.
+    alpha : float
+        One minus the confidence level.
+
+    Returns
+    -------
+    dict
+        estimate, se, lower, upper. An interval of no width would claim a certainty that is not there.
+    """
+    se = float(np.sqrt(np.sum(influence**2)))
+    half = norm.ppf(1 - alpha / 2) * se if se > _NO_ERROR else np.nan
+    # np.fmax would turn a missing limit into a bound.
+    lower, upper = np.maximum(estimate - half, 0.0), np.minimum(estimate + half, 1.0)
+    return {"estimate": estimate, "se": se, "lower": float(lower), "upper": float(upper)}
+
+
+def difference_with_limits(
+    first: tuple[float, np.ndarray], second: tuple[float, np.ndarray], *, alpha: float
+) -> dict[str, float]:
+    """Return the second minus the first estimate in the same patients, with se, normal limits and p.
+
+    Parameters
+    ----------
+    first, second : tuple
+        Estimate and influence, as from `share_of_pairs`.
+    alpha : float
+        One minus the confidence level.
+
+    Returns
+    -------
+    dict
+        estimate, se, lower, upper, p. With no se: p 1 for two equal estimates, else no limits and no p.
+    """
+    difference = second[0] - first[0]
+    se = float(np.sqrt(np.sum((second[1] - first[1]) ** 2)))
+    if se > _NO_ERROR:
+        half, p = norm.ppf(1 - alpha / 2) * se, float(2 * norm.sf(abs(difference) / se))
+    else:
+        half, p = (0.0, 1.0) if difference == 0 else (np.nan, np.nan)
+    limits = {"lower": difference - half, "upper": difference + half}
+    return {"estimate": difference, "se": se, **limits, "p": p}
+
+
+def check_score(time, event, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return times, events and one finite score a patient, or refuse them.
+
+    Parameters
+    ----------
+    time, event, score : array-like
+        As in `concordance`.
+
+    Returns
+    -------
+    tuple of ndarray
+        Times, events, scores.
+
+    Raises
+    ------
+    ValueError
+        If a score is missing or infinite, or if there is not one for each patient.
+    """
     time, event = check_time_event(time, event)
     score = np.asarray(score, dtype=float)
     if score.shape != time.shape or not np.isfinite(score).all():

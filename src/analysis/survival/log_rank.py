@@ -13,6 +13,8 @@ from analysis.survival.outcome import NotEstimable, check_groups, check_time_eve
 
 # Statistics that differ only by rounding are ties: all allocations that give the observed value count.
 _SLACK = 1e-9
+# A variance below this share of the largest (or of one event's) is rounding.
+_NO_VARIANCE = 1e-10
 # Halves of at most 2**15 subsets: beyond it an enumeration is no longer a matter of seconds.
 _EXACT_MAX_N = 30
 
@@ -53,27 +55,35 @@ def log_rank(
     Raises
     ------
     NotEstimable
-        If nobody has an event or only one group has patients.
+        If nobody has an event, only one group has patients, or some of several groups are never at risk
+        together (where R drops those that are at risk at no event).
     ValueError
-        For an unknown method, a missing generator, or an exact test that is too large.
+        For an unknown method, a missing generator, no permutations, or an exact test that is too large.
 
     Notes
     -----
     The statistic that is permuted is the linear one: a patient's score is event - Nelson-Aalen(t), and the
-    sum of scores in a group is O - E exactly; with more than two groups, the sum of (O - E)^2 / n. Monte
-    Carlo p is (1 + b) / (1 + B).
+    sum of scores in a group is O - E exactly; with more than two groups, the sum of (O - E)^2 / n. Two-sided:
+    every allocation that lies as far from 0, or gives the observed value, counts. Monte Carlo p is
+    (1 + b) / (1 + B).
+
+    The scores are those of R's coin::logrank_test with its default mid-ranks, of opposite sign, and so are
+    the exact p of two groups and the distribution that is sampled. coin's other scores (Hothorn-Lausen,
+    average) and exactRankTests::cscores differ under ties: there the sum is no longer O - E. Under strata
+    coin scores patients as if there were none, unless trafo() is given the block.
 
     References
     ----------
-    Hothorn and Lausen, Comput Stat Data Anal 2003;43:121-37 (scores); Phipson and Smyth 2010 (p).
+    Peto and Peto, J R Stat Soc A 1972;135:185-207 (scores); Phipson and Smyth, Stat Appl Genet Mol Biol
+    2010;9:39 (p).
     """
     time, event = check_time_event(time, event)
     labels, levels = check_groups(group, len(time), at_least=2)
     blocks, _ = check_groups(strata, len(time))
     if not event.any():
         raise NotEstimable(f"none of the {len(time)} patients has an event: the groups cannot be compared")
-    statistic = _chi_square(time, event, labels, blocks, stratified=strata is not None)
-    scores, codes = log_rank_scores(time, event, strata), np.searchsorted(levels, labels)
+    codes = np.searchsorted(levels, labels)
+    statistic, scores = _chi_square(time, event, codes, blocks), log_rank_scores(time, event, strata)
     used = 0
     if method == "asymptotic":
         p = float(chi2.sf(statistic, len(levels) - 1))
@@ -86,6 +96,55 @@ def log_rank(
         raise ValueError(f"method must be 'asymptotic', 'permutation' or 'exact', found {method!r}")
     found = {"method": method, "chi2": statistic, "df": len(levels) - 1, "p": p, "n": len(time)}
     return pd.DataFrame([{**found, "events": int(event.sum()), "permutations": used}])
+
+
+def stratified_log_rank(
+    time,
+    event,
+    group,
+    strata,
+    *,
+    method: str = "asymptotic",
+    permutations: int | None = None,
+    rng: np.random.Generator | None = None,
+) -> pd.DataFrame:
+    """Test that groups have the same survival within every stratum.
+
+    Parameters
+    ----------
+    time, event : array-like
+        Follow-up and True for an event.
+    group, strata : array-like
+        One label a patient; groups are compared, and permuted, within a stratum.
+    method : {"asymptotic", "permutation"}
+        How p is found.
+    permutations : int, optional
+        Random allocations; the plan's ``survival.permutations`` by default.
+    rng : numpy.random.Generator, optional
+        Needed for ``"permutation"``.
+
+    Returns
+    -------
+    DataFrame
+        One row, as `log_rank` gives it. A stratum with one group, or without an event, adds nothing.
+
+    Raises
+    ------
+    NotEstimable
+        As `log_rank`.
+    ValueError
+        As `log_rank`, and for missing strata.
+
+    Examples
+    --------
+    >>> found = stratified_log_rank([1, 2, 3, 4], [1, 1, 1, 1], list("abab"), list("xxyy"))
+    >>> found["chi2"].round(6).tolist()
+    [2.0]
+    """
+    if strata is None:
+        raise ValueError("a stratified test needs strata, one label a patient; without them use log_rank")
+    options = {"strata": strata, "method": method, "permutations": permutations, "rng": rng}
+    return log_rank(time, event, group, **options)
 
 
 def log_rank_scores(time, event, strata=None) -> np.ndarray:
@@ -124,21 +183,28 @@ def _scores(time: np.ndarray, event: np.ndarray) -> np.ndarray:
     return event - np.cumsum(died / at_risk)[index]
 
 
-def _chi_square(time, event, labels, blocks, *, stratified: bool) -> float:
-    from statsmodels.duration.survfunc import survdiff
-
-    codes = np.unique(labels, return_inverse=True)[1]
-    try:
-        statistic, _ = survdiff(time, event.astype(int), codes, strata=blocks if stratified else None)
-    except np.linalg.LinAlgError:
-        return _no_information(codes)
-    return float(statistic) if np.isfinite(statistic) else _no_information(codes)
-
-
-def _no_information(codes: np.ndarray) -> float:
-    if codes.max() > 1:
-        raise NotEstimable("a group is never at risk at an event: leave it out or merge it with another")
-    return 0.0
+def _chi_square(time, event, codes, blocks) -> float:
+    """Compare observed with expected events by the generalised inverse of their hypergeometric variance."""
+    groups = int(codes.max()) + 1
+    excess, variance = np.zeros(groups), np.zeros((groups, groups))
+    member = np.eye(groups)[codes]
+    for level in np.unique(blocks):
+        inside = blocks == level
+        times = np.unique(time[inside & event])
+        at_risk = (time[inside] >= times[:, None]).astype(float) @ member[inside]
+        died = ((time[inside] == times[:, None]) & event[inside]).astype(float) @ member[inside]
+        n, deaths = at_risk.sum(axis=1), died.sum(axis=1)
+        share = at_risk / n[:, None]
+        excess += np.sum(died - deaths[:, None] * share, axis=0)
+        factor = deaths * (n - deaths) / np.maximum(n - 1, 1)
+        variance += np.diag(factor @ share) - share.T @ (factor[:, None] * share)
+    values, vectors = np.linalg.eigh(variance)
+    known = values > _NO_VARIANCE * max(values[-1], 1.0)
+    if 0 < known.sum() < groups - 1:
+        raise NotEstimable(
+            "some groups are never at risk together at an event: leave one out or merge it with another"
+        )
+    return float(np.sum((vectors[:, known].T @ excess) ** 2 / values[known]))
 
 
 def _permutation_p(scores, codes, blocks, permutations: int, rng: np.random.Generator | None) -> float:
@@ -146,6 +212,8 @@ def _permutation_p(scores, codes, blocks, permutations: int, rng: np.random.Gene
         raise ValueError(
             "a permutation test needs rng=numpy.random.default_rng(seed), so that it can be repeated"
         )
+    if permutations < 1:
+        raise ValueError(f"a permutation test needs at least one permutation, not {permutations}")
     observed = _linear_statistic(scores[None, :], codes)[0]
     reached = 0
     for start in range(0, permutations, 1000):

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.plan import Plan
-from analysis.survival.concordance import concordance
 from analysis.survival.cox import cox
-from analysis.survival.kaplan_meier import kaplan_meier, median_survival, rmst, survival_at
+from analysis.survival.kaplan_meier import kaplan_meier, median_survival, survival_at
 from analysis.survival.log_rank import log_rank
 from analysis.survival.outcome import NotEstimable
+from analysis.survival.rmst import rmst
 
 EXPOSED, REFERENCE = "NON-RESPONDER", "RESPONDER"
 REPORTED = "reported test"  # in the LABEL of the row whose p is the endpoint's
@@ -38,6 +38,9 @@ class Analysis:
         The hazard ratio is contrast / reference.
     post_hoc : bool
         The cut was chosen after seeing outcomes: said in every label.
+    scale : str
+        What SCORE is: ``"change"`` (ln ratio to baseline; a cut is a percent fall) or ``"value"`` (log2 of a
+        baseline value; a cut is that value).
     """
 
     endpoint: str
@@ -50,6 +53,15 @@ class Analysis:
     contrast: str = EXPOSED
     reference: str = REFERENCE
     post_hoc: bool = False
+    scale: str = "change"
+
+    def to_cut(self, score):
+        """Return the cut that stands for a SCORE: percent fall from baseline, or the value itself."""
+        return -100 * np.expm1(score) if self.scale == "change" else np.exp2(score)
+
+    def to_score(self, cut):
+        """Return the SCORE that stands for a cut, the inverse of `to_cut`."""
+        return np.log1p(-np.asarray(cut, dtype=float) / 100) if self.scale == "change" else np.log2(cut)
 
     def columns(self) -> dict:
         """Return the identifying columns of a row."""
@@ -209,7 +221,7 @@ def estimate_hazard_ratio(
 
 
 def estimate_score_effect(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.DataFrame:
-    """Relate the continuous score (ln ratio, larger is worse) to the outcome: hazard ratio per unit, and C.
+    """Relate the continuous score to the outcome, linearly: hazard ratio per unit, larger is worse.
 
     Parameters
     ----------
@@ -219,53 +231,16 @@ def estimate_score_effect(data: pd.DataFrame, analysis: Analysis, plan: Plan) ->
     Returns
     -------
     DataFrame
-        Estimates rows ``cox_score`` and ``concordance``. C below 0.5 is shown as it is.
+        One estimates row ``cox_score``.
     """
     scored = data[np.isfinite(data["SCORE"].astype(float))]
-    analysis = replace(analysis, contrast="per ln unit of SUV ratio", reference=None)
+    unit = "per ln unit of the ratio to baseline" if analysis.scale == "change" else "per doubling"
+    analysis = replace(analysis, contrast=unit, reference=None)
     estimator = "FIRTH" if int(scored["event"].sum()) < plan.survival.firth_max_events else "ML"
     ties = plan.survival.ties_firth if estimator == "FIRTH" else plan.survival.ties_ml
-
-    def discrimination() -> dict:
-        """Fit it."""
-        found = concordance(scored["time"], scored["event"], scored["SCORE"], alpha=plan.primary.alpha).iloc[
-            0
-        ]
-        return {"ESTIMATE": found["estimate"], "LOWER": found["lower"], "UPPER": found["upper"]}
-
     fit = cox_of(scored, "SCORE", estimator, ties, plan)
-    effect = estimate_row(scored, analysis, "cox_score", fit, "SENSITIVITY", "hazard ratio per ln unit")
-    ranking = estimate_row(
-        scored, analysis, "concordance", discrimination, "DESCRIPTIVE", "Harrell C, larger ratio is worse"
-    )
-    return estimates_table([{**effect, "ESTIMATOR": estimator, "TIES": ties}, ranking])
-
-
-def estimate_endpoint(
-    data: pd.DataFrame, analysis: Analysis, plan: Plan, rng: np.random.Generator, *, role: str
-) -> pd.DataFrame:
-    """Compute every estimate of one analysis set, the main hazard ratio first.
-
-    Parameters
-    ----------
-    data, analysis, plan, rng
-        As in the functions above.
-    role : str
-        Role of the main hazard ratio.
-
-    Returns
-    -------
-    DataFrame
-        Estimates rows of `estimate_hazard_ratio`, `compare_curves`, `describe_groups`,
-        `estimate_score_effect`.
-    """
-    parts = [
-        estimate_hazard_ratio(data, analysis, plan, role=role, label="main analysis"),
-        compare_curves(data, analysis, plan, rng, role="SENSITIVITY" if plan.overrides else "SECONDARY"),
-        describe_groups(data, analysis, plan),
-        estimate_score_effect(data, analysis, plan),
-    ]
-    return stack(parts)
+    effect = estimate_row(scored, analysis, "cox_score", fit, "EXPLORATORY", f"hazard ratio {unit}")
+    return estimates_table([{**effect, "ESTIMATOR": estimator, "TIES": ties}])
 
 
 def main_estimator(data: pd.DataFrame, plan: Plan) -> str:

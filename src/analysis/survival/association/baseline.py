@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from analysis.plan import Plan
-from analysis.survival.estimates import (
+from analysis.survival.association.estimates import (
     Analysis,
     compare_curves,
     cox_of,
@@ -18,7 +19,7 @@ from analysis.survival.estimates import (
     estimates_table,
     stack,
 )
-from analysis.survival.landmark import ledger_rows
+from analysis.survival.landmark import LEDGER, ledger_rows
 from analysis.survival.outcome import to_time_event
 
 HIGH, LOW = "HIGH", "LOW"
@@ -87,7 +88,13 @@ def baseline_set(
 
 
 def estimate_baseline_effect(
-    adpet: pd.DataFrame, adtte: pd.DataFrame, plan: Plan, rng: np.random.Generator, *, timepoint: str = "D0"
+    adpet: pd.DataFrame,
+    adtte: pd.DataFrame,
+    plan: Plan,
+    rng: np.random.Generator,
+    *,
+    timepoint: str = "D0",
+    metrics: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Relate baseline metrics to each endpoint: hazard ratio per doubling, and a median split, exploratory.
 
@@ -102,6 +109,8 @@ def estimate_baseline_effect(
         For the permutations.
     timepoint : str
         AVISIT of the baseline scan.
+    metrics : sequence of str, optional
+        METRICs; the plan's ``primary.baseline_metrics`` by default.
 
     Returns
     -------
@@ -112,8 +121,9 @@ def estimate_baseline_effect(
         Ledger of all metrics and endpoints.
     """
     tables, ledgers = [], []
+    metrics = plan.primary.baseline_metrics if metrics is None else metrics
     for endpoint in plan.primary.endpoints:
-        for metric in plan.primary.baseline_metrics:
+        for metric in metrics:
             data, excluded = baseline_set(
                 adpet, adtte, plan, metric=metric, endpoint=endpoint, timepoint=timepoint
             )
@@ -133,8 +143,8 @@ def estimate_baseline_effect(
                 _median_split(data, analysis, plan, rng),
             ]
             ledgers.append(excluded.assign(REASON=f"{endpoint}, {metric}: " + excluded["REASON"].astype(str)))
-    estimates = stack(tables)
-    return estimates, pd.concat(ledgers, ignore_index=True)
+    ledger = pd.concat(ledgers, ignore_index=True) if ledgers else pd.DataFrame(columns=LEDGER)
+    return stack(tables), ledger
 
 
 def _per_doubling(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.DataFrame:

@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.plan import Plan
-from analysis.survival.baseline import estimate_baseline_effect as estimate_baseline_effect
-from analysis.survival.estimates import (
+from analysis.survival.association.estimates import (
     EXPOSED,
     REFERENCE,
     Analysis,
-    estimate_endpoint,
     estimate_hazard_ratio,
     reported_test,
     stack,
@@ -21,6 +19,9 @@ from analysis.survival.estimates import (
 from analysis.survival.landmark import LEDGER, landmark, ledger_rows, study_day_date
 from analysis.survival.outcome import select_response, to_time_event
 from analysis.survival.proportion import proportion_bounds
+
+# Checks of assumptions and of data: no tests of the exposure.
+_CHECKS = ("ph_test", "assessment_timing", "missing_pet")
 
 
 def main_analysis(admr: pd.DataFrame, plan: Plan, *, timepoint: str, endpoint: str | None = None) -> Analysis:
@@ -77,7 +78,8 @@ def analysis_set(
     -------
     data : DataFrame
         One row a patient: STUDYID, USUBJID, LANDMARKDT, time (months from the landmark), event, group
-        (class), exposed (True for a non-responder), SCORE.
+        (class), exposed (True for a non-responder), SCORE, STARTDELAY (months from the endpoint's own time
+        zero to the landmark).
     excluded : DataFrame
         Ledger: NOT_EVALUABLE (class NE or no scan), NO_SCAN_PLANNED (a subject with the endpoint for whom
         this day's scan was not planned), NO_ENDPOINT, and the landmark's codes.
@@ -99,10 +101,14 @@ def analysis_set(
     data = to_time_event(kept).merge(
         response[["USUBJID", "MRESP", "SCORE"]], on="USUBJID", how="inner", validate="one_to_one"
     )
+    whole = data["USUBJID"].map(outcome.set_index("USUBJID")["AVAL"])
     data = data.assign(
-        time=data["time"] / plan.design.days_per_month, group=data["MRESP"], exposed=data["MRESP"].eq(EXPOSED)
+        STARTDELAY=(whole - data["time"]) / plan.design.days_per_month,
+        time=data["time"] / plan.design.days_per_month,
+        group=data["MRESP"],
+        exposed=data["MRESP"].eq(EXPOSED),
     )
-    columns = ["STUDYID", "USUBJID", "LANDMARKDT", "time", "event", "group", "exposed", "SCORE"]
+    columns = ["STUDYID", "USUBJID", "LANDMARKDT", "time", "event", "group", "exposed", "SCORE", "STARTDELAY"]
     return data[columns].sort_values("USUBJID", ignore_index=True), pd.concat(ledger, ignore_index=True)
 
 
@@ -128,6 +134,8 @@ def estimate_time_zero(
         "none": ("DESCRIPTIVE", "naive, from the start of treatment: shown only to be compared"),
     }
     parts = []
+    if adtte["ADT"].isna().all():
+        del labels["scan"]  # a table of days has no dates of scans
     for name, (role, label) in labels.items():
         if name != analysis.landmark:
             other = replace(analysis, landmark=name)
@@ -170,53 +178,6 @@ def estimate_grid(
     return stack(parts)
 
 
-def estimate_response_effect(
-    admr: pd.DataFrame,
-    adtte: pd.DataFrame,
-    adsl: pd.DataFrame,
-    plan: Plan,
-    rng: np.random.Generator,
-    *,
-    timepoint: str,
-    grid: bool = True,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Relate metabolic response at the chosen day to each endpoint, in the plan's order of testing.
-
-    Parameters
-    ----------
-    admr, adtte, adsl : DataFrame
-        Response, time to event, subjects.
-    plan : Plan
-        Sections design, primary and survival. With overrides the main row is SENSITIVITY, not PRIMARY.
-    rng : numpy.random.Generator
-        For the permutations.
-    timepoint : str
-        The chosen day.
-    grid : bool
-        Add the other metrics, rules, cuts and days of `admr`.
-
-    Returns
-    -------
-    estimates : DataFrame
-        The tidy table; its first row is the main hazard ratio of the primary endpoint. `gate` takes away the
-        P of endpoints after one that is not significant.
-    excluded : DataFrame
-        Ledger of every endpoint's analysis set; REASON begins with the endpoint.
-    """
-    tables, ledgers = [], []
-    for endpoint in plan.primary.endpoints:
-        analysis = main_analysis(admr, plan, timepoint=timepoint, endpoint=endpoint)
-        data, excluded = analysis_set(analysis, admr, adtte, adsl, plan)
-        parts = [
-            estimate_endpoint(data, analysis, plan, rng, role=_main_role(endpoint, plan)),
-            estimate_time_zero(analysis, admr, adtte, adsl, plan),
-        ]
-        parts += [estimate_grid(analysis, admr, adtte, adsl, plan)] if grid else []
-        tables.append(stack(parts))
-        ledgers.append(excluded.assign(REASON=endpoint + ": " + excluded["REASON"].astype(str)))
-    return stack(tables), pd.concat(ledgers, ignore_index=True)
-
-
 def gate(estimates: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Test endpoints in the plan's order: after one that is not significant, the next are estimated only.
 
@@ -240,7 +201,7 @@ def gate(estimates: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         if not own.any():
             continue
         if not open_:
-            tests = rows & table["P"].notna()
+            tests = rows & table["P"].notna() & ~table["METHOD"].isin(_CHECKS)
             table.loc[tests, "P"] = np.nan
             table.loc[tests, "LABEL"] += f"; estimated only, not tested: {closed_by} is not significant"
             continue
@@ -272,14 +233,12 @@ def estimate_censoring_sensitivity(
         One estimates row ``cox`` a PARAMCD, in ENDPOINT; SENSITIVITY.
     """
     parts = []
-    for endpoint in sorted(adtte_sensitivity["PARAMCD"].unique()):
+    named = adtte_sensitivity.drop_duplicates("PARAMCD").sort_values("PARAMCD")
+    for endpoint, words in zip(named["PARAMCD"], named["PARAM"], strict=True):
         other = replace(analysis, endpoint=endpoint)
         data, _ = analysis_set(other, admr, adtte_sensitivity, adsl, plan)
-        parts.append(
-            estimate_hazard_ratio(data, other, plan, role="SENSITIVITY", label="other censoring rule").iloc[
-                :1
-            ]
-        )
+        say = {"role": "SENSITIVITY", "label": f"other censoring rule; {words}", "main_only": True}
+        parts.append(estimate_hazard_ratio(data, other, plan, **say))
     return stack(parts)
 
 
@@ -317,12 +276,6 @@ def estimate_response_proportion(admr: pd.DataFrame, plan: Plan) -> pd.DataFrame
     columns = ["TIMEPOINT", "METRIC", "RULE", "CUT", "METHOD", "CASE", "ESTIMATE", "LOWER", "UPPER"]
     columns += ["N_NONRESPONDER", "N", "N_MISSING", "LABEL"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
-
-
-def _main_role(endpoint: str, plan: Plan) -> str:
-    if plan.overrides:
-        return "SENSITIVITY"
-    return "PRIMARY" if endpoint == plan.primary.endpoint else "SECONDARY"
 
 
 def _from_landmark(
