@@ -29,7 +29,12 @@ def colophon(run: Run) -> pd.DataFrame:
     rows = [
         ("study", run.study),
         ("scenario", run.scenario),
-        ("plan", f"version {run.plan.design.version}, digest of the sections used {run.plan.digest()}"),
+        (
+            "plan",
+            f"version {run.plan.design.version} of {run.plan.design.date}, digest of the sections used "
+            f"{run.plan.digest()}",
+        ),
+        *[(f"post hoc: {one.name}", f"{one.first} -> {one.now}") for one in run.deviations],
         ("compendium", metadata.version("pearl-compendium")),
         ("Python", ".".join(platform.python_version_tuple()[:2])),
         *[(name, metadata.version(name)) for name in LIBRARIES],

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import contracts, exchange, plan, progress
+from analysis import contracts, deviations, exchange, plan, progress
 from analysis.privacy import gate, identifiers
 from analysis.steps import COMMON_PARAMETERS, STEPS, writer_of
 
@@ -86,10 +86,24 @@ class Run:
     def headline(self) -> str:
         """Return one line that says what kind of run this is, on what data."""
         data = "simulated data" if self.plan.design.kind == "simulated" else "real data"
+        say = deviations.say(self.deviations)
+        after = f" {say}" if say else ""
         if not self.is_sensitivity:
-            return f"Study {self.study!r}, primary analysis, {data}."
+            return f"Study {self.study!r}, primary analysis, {data}.{after}"
         what = ", ".join(f"{key} = {value}" for key, value in self.plan.overrides.items())
-        return f"SENSITIVITY ANALYSIS {self.scenario!r} of study {self.study!r} ({what}), {data}."
+        return f"SENSITIVITY ANALYSIS {self.scenario!r} of study {self.study!r} ({what}), {data}.{after}"
+
+    @property
+    def deviations(self) -> list[deviations.Deviation]:
+        """Plan values changed after the first analysis run on outcomes; overrides are not among them."""
+        first = deviations.read_first(self._first_plans)
+        return [] if first is None else deviations.compare(first, self._whole or self.plan)
+
+    @property
+    def _first_plans(self) -> list[Path]:
+        """Return where the plan of the first analysis may stand: a copy under version control wins."""
+        kept = project_root() / "config" / f"{self.study}.{deviations.FILE}"
+        return [kept, self.upstream_dir / deviations.FILE]
 
     # ---- tables
     def has(self, table: str) -> bool:
@@ -179,6 +193,7 @@ class Run:
             files |= self._serialise(table, content, tables)
         self.derived_dir.mkdir(parents=True, exist_ok=True)
         self._record_overrides()
+        self._record_first_plan()
         written = {name: write_bytes(self.derived_dir / name, content) for name, content in files.items()}
         for table in set(tables) & set(exchange.DATASETS):
             for stale in {f"{table}.{kind}" for kind in exchange.FORMATS} - set(files):
@@ -318,6 +333,13 @@ class Run:
             folders.append(self.upstream_dir)  # never the tables another scenario left in this very folder
         found = [folder / name for folder in folders if (folder / name).is_file()]
         return found[0] if found else None
+
+    def _record_first_plan(self) -> None:
+        """Record the plan when outcomes are analysed for the first time; it is never written again."""
+        if self.step not in deviations.OUTCOME_STEPS or self.is_sensitivity or self._whole is None:
+            return
+        if deviations.read_first(self._first_plans) is None:
+            write_bytes(self.derived_dir / deviations.FILE, deviations.record(self._whole).encode())
 
     def _record_overrides(self) -> None:
         """Record what this folder's tables were made under; those made under anything else are removed."""
