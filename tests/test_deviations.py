@@ -56,10 +56,13 @@ def test_a_value_a_newer_compendium_brought_is_no_deviation(base):
     assert deviations.compare(first, changed_by_the_study(base, pilot__margin=0.1)) == []
 
 
-def test_rows_that_test_something_say_so(base):
+def test_every_row_says_so(base):
     rows = pd.DataFrame({"ROLE": ["PRIMARY", "EXPLORATORY"], "LABEL": ["main analysis", "sweep"]})
     found = deviations.mark(rows, [deviations.Deviation("pilot.margin", 0.05, 0.1, "")])
-    assert found["LABEL"].tolist() == ["main analysis; post hoc change of the plan: pilot.margin", "sweep"]
+    assert found["LABEL"].tolist() == [
+        "main analysis; post hoc change of the plan: pilot.margin",
+        "sweep; post hoc change of the plan: pilot.margin",
+    ]
     assert deviations.mark(rows, []) is rows
 
 
@@ -76,3 +79,18 @@ def test_a_run_records_the_plan_once_and_later_runs_name_the_change(tmp_path):
     assert "pilot.margin 0.05 -> 0.1" in later.headline()
     later.write_tables(evidence)
     assert (tmp_path / "derived_dir" / deviations.FILE).read_bytes() == kept
+
+
+def test_a_sensitivity_analysis_that_looks_first_records_the_plan_of_the_study(tmp_path):
+    (tmp_path / "plan.yaml").write_text("study: small\n")
+    (tmp_path / "derived_dir").mkdir()
+    where = {name: str(tmp_path / name) for name in ("raw_dir", "reports_dir")}
+    given = dict(
+        study="small", plan_file=str(tmp_path / "plan.yaml"), derived_dir=str(tmp_path / "derived_dir")
+    )
+    run = storage.resolve("03", {"pilot.margin": 0.2}, **given, **where)
+    assert run.is_sensitivity and run.study_plan.pilot.margin == 0.05
+    run.write_tables({"decision": {"timepoint": "D14"}})
+    (found,) = tmp_path.rglob(deviations.FILE)
+    assert json.loads(found.read_text())["values"]["pilot.margin"] == 0.05
+    assert run.deviations == []

@@ -89,3 +89,12 @@ def test_the_digest_follows_only_the_sections_named():
 def test_a_loaded_plan_cannot_be_changed():
     with pytest.raises(plan.PlanError, match="fixed once loaded"):
         plan.defaults().primary.alpha = 0.1
+
+
+def test_a_fixed_day_is_a_visit_of_the_study():
+    own = plan.defaults().override({"design.followup_visits": ["MRI1", "MRI2"], "primary.timepoint": "MRI2"})
+    assert own.primary.timepoint == "MRI2"
+    with pytest.raises(plan.PlanError, match=r"primary.timepoint must be 'pilot' or one of .*found 'D99'"):
+        plan.defaults().override({"primary.timepoint": "D99"})
+    with pytest.raises(plan.PlanError, match="found 'MRI2'"):
+        own.override({"design.followup_visits": ["D14"]})

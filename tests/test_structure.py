@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "exchange": BASE,
     "fanout": {"progress"},
     "privacy": BASE | {"storage", "progress"},  # storage: only its command
-    "storage": BASE | {"steps", "progress", "privacy", "exchange"},
+    "deviations": BASE,
+    "storage": BASE | {"steps", "progress", "privacy", "exchange", "deviations"},
     "executed": BASE | {"storage", "steps", "privacy"},
     "provenance": BASE | {"storage", "steps"},
     "run": BASE | {"progress", "storage", "steps", "privacy", "executed"},

@@ -13,7 +13,7 @@ from analysis.steps import STEPS, writer_of
 from analysis.storage import JSON_TABLES, PRIMARY, check_simulated_folder, load_study_plan
 
 # Parts of the package each step computes with; a change there, or in a part every step uses, runs it again.
-EVERY_STEP = ("plan.py", "contracts", "storage.py", "exchange", "steps.py", "provenance.py")
+EVERY_STEP = ("plan.py", "contracts", "storage.py", "deviations.py", "exchange", "steps.py", "provenance.py")
 GATE = ("plan.py", "privacy")
 # What reads the raw files for the audit; a change of the gate's own modules measures nothing again.
 _AUDIT = tuple(

@@ -69,8 +69,8 @@ def compare(first: dict[str, Any], plan: Plan) -> list[Deviation]:
     first : dict
         From `read_first`. A value it does not have (a newer compendium brought it) is no deviation.
     plan : Plan
-        The plan today. What a scenario or a parameter overrides is a sensitivity analysis, named as such,
-        and is not listed.
+        The plan today, without overrides: what a scenario or a parameter overrides is a sensitivity
+        analysis, named as such.
 
     Returns
     -------
@@ -93,12 +93,12 @@ def say(changed: list[Deviation]) -> str:
 
 
 def mark(estimates: pd.DataFrame, changed: list[Deviation]) -> pd.DataFrame:
-    """Say in the LABEL of every row that tests something that the plan was changed post hoc.
+    """Say in the LABEL of every row that the plan behind it was changed post hoc.
 
     Parameters
     ----------
     estimates : DataFrame
-        Rows with ROLE and LABEL.
+        Rows with LABEL. Which row a value touches is not traced: all of them are marked.
     changed : list of Deviation
         From `compare`.
 
@@ -110,9 +110,7 @@ def mark(estimates: pd.DataFrame, changed: list[Deviation]) -> pd.DataFrame:
     if not changed:
         return estimates
     names = ", ".join(one.name for one in changed)
-    tested = estimates["ROLE"].isin(["PRIMARY", "SECONDARY"])
-    label = estimates["LABEL"].where(~tested, estimates["LABEL"] + f"; {MARK}: {names}")
-    return estimates.assign(LABEL=label)
+    return estimates.assign(LABEL=estimates["LABEL"].fillna("") + f"; {MARK}: {names}")
 
 
 def _values(plan: Plan) -> dict[str, Any]:

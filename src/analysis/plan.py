@@ -105,6 +105,7 @@ class Plan:
         """
         checked = {key: _check(key, value) for key, value in changes.items() if value is not None}
         real = {key: value for key, value in checked.items() if value != self.values[key]}
+        _check_timepoint({**self.values, **real})
         return Plan(self.study, {**self.values, **real}, self.changed, {**self.overrides, **real})
 
     def settle(self, key: str, value: Any, reason: str) -> Plan:
@@ -139,6 +140,7 @@ class Plan:
             leaf = _leaves()[key]
             origin = "override" if key in self.overrides else "study" if key in self.changed else "default"
             reason = self.changed.get(key) or leaf.get("reason", "")
+            reason = "asked for in this run: a sensitivity analysis" if origin == "override" else reason
             rows.append((key, value, leaf.get("unit") or "", origin, reason, leaf.get("source", "")))
         return pd.DataFrame(rows, columns=["name", "value", "unit", "origin", "reason", "source"])
 
@@ -177,6 +179,7 @@ def load(study: str = "virtual", plan_file: str | Path | None = None) -> Plan:
             raise PlanError(f"{path.name}: scenario {scenario!r} must hold 'section.name: value' lines")
         for key, value in changes.items():
             _check(key, value)
+    _check_timepoint(values)
     return Plan(study, values, changed)
 
 
@@ -241,6 +244,16 @@ def _check(key: str, value: Any) -> Any:
                 f"{key} must be {'at least' if bound == 'min' else 'at most'} {leaf[bound]}, found {value!r}"
             )
     return value
+
+
+def _check_timepoint(values: Mapping[str, Any]) -> None:
+    """Refuse a fixed day that is no visit of the study; a part of the plan that lacks either says nothing."""
+    day, visits = values.get("primary.timepoint"), values.get("design.followup_visits")
+    if day in (None, "pilot") or visits is None or day in visits:
+        return
+    raise PlanError(
+        f"primary.timepoint must be 'pilot' or one of design.followup_visits {visits}, found {day!r}"
+    )
 
 
 def _kind(value: Any) -> str:

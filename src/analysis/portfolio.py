@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -73,6 +74,24 @@ class Portfolio:
     def add_card(self, label: str, value: str, detail: str) -> None:
         """Keep a key number for the head of the report."""
         self.cards.append({"label": label, "value": value, "detail": detail})
+
+    def chapters(self, titles: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Sort what was added into chapters of the report (its ``sections``), in the order of `titles`.
+
+        Parameters
+        ----------
+        titles : mapping
+            Title -> the beginnings of the names of its figures and tables, separated by spaces.
+        """
+        names = [one[0] for one in (*self.figures, *self.tables)]
+        return [
+            {
+                "id": _identifier(title),
+                "title": title,
+                "items": [name for start in starts.split() for name in names if name.startswith(start)],
+            }
+            for title, starts in titles.items()
+        ]
 
     def render(self, context: dict[str, Any]) -> str:
         """Return the report's page."""

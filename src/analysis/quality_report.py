@@ -21,7 +21,7 @@ from analysis.quality_pages import Setting
 from analysis.quality_pages.overview import render_overview
 from analysis.quality_pages.scan import render_codes, render_scan, render_task
 from analysis.tables.format import number
-from analysis.tables.words import VISITS
+from analysis.tables.words import order_visits
 
 __all__ = ["Setting", "name_pages", "render_codes", "render_overview", "render_scan", "write_quality_report"]
 
@@ -93,7 +93,7 @@ def write_quality_report(
     """
     setting = setting or _setting_of(run, limits)
     scan_qc = tables["scan_qc"].copy()
-    order = {visit: place for place, visit in enumerate(VISITS)}
+    order = {visit: place for place, visit in enumerate(order_visits(scan_qc["AVISIT"]))}
     scan_qc["_KEY"] = [run.subject_key(name) if isinstance(name, str) else "" for name in scan_qc["USUBJID"]]
     scan_qc["_VISIT"] = scan_qc["AVISIT"].map(order).fillna(len(order))
     scan_qc = scan_qc.sort_values(["_KEY", "_VISIT", "AVISIT", "PATH"], kind="stable", ignore_index=True)

@@ -78,7 +78,7 @@ STEPS = {
         reads=("adsl",),
         writes=(
             *("scan_qc", "adpet", "adlesion", "comparability", "admr", "lesion_map", "reference_proposals"),
-            *("reader_decisions", "deid_audit", "exports", "mips", "exclusions_02", "queries_02"),
+            *("reader_decisions", "reads", "deid_audit", "exports", "mips", "exclusions_02", "queries_02"),
         ),
         raw=("dicom", "sdtm"),
         parameters={
@@ -88,10 +88,11 @@ STEPS = {
     ),
     "03": Step(
         "03_pilot_timepoint",
-        "Which second scan tells more about progression: day 14 or day 28?",
-        ("design", "primary", "pilot", "survival", "response", "pet"),
+        "Which of two early scans tells more about the outcome?",
+        ("design", "clinical", "primary", "pilot", "survival", "response", "pet"),
         reads=("adsl", "admr", "adpet", "scan_qc", "reader_decisions", "adtte"),
-        writes=("decision", "pilot_evidence", "exclusions_03", "queries_03"),
+        optional=("adrs",),
+        writes=("decision", "pilot_evidence", "pilot_behaviour", "exclusions_03", "queries_03"),
         parameters={
             "response_rule": "primary.response_rule",
             "cut_percent": "primary.cut_percent",
@@ -102,10 +103,13 @@ STEPS = {
     "04": Step(
         "04_survival_association",
         "Does early metabolic response go with progression-free and overall survival?",
-        ("design", "primary", "survival", "response", "pet"),
+        ("design", "clinical", "primary", "survival", "response", "pet"),
         reads=("adsl", "adpet", "scan_qc", "reader_decisions", "admr", "adtte", "adtte_sensitivity"),
-        optional=("decision",),
-        writes=("estimates", "proportions", "curves", "analysis_set", "exclusions_04", "queries_04"),
+        optional=("decision", "adrs", "reads"),
+        writes=(
+            *("estimates", "proportions", "curves", "analysis_set", "diagnostics"),
+            *("exclusions_04", "queries_04"),
+        ),
         parameters={
             "metric": "primary.metric",
             "response_rule": "primary.response_rule",
@@ -154,6 +158,7 @@ STEPS = {
             "response_rates",
             "decision",
             "pilot_evidence",
+            "pilot_behaviour",
             "adbm",
             "estimates_biomarkers",
         ),

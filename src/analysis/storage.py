@@ -71,12 +71,18 @@ class Run:
     workers: int = 1
     dask_scheduler: str | None = None
     _whole: plan.Plan | None = None
+    _base: plan.Plan | None = None
     _vocabulary: list[Any] = field(default_factory=list, repr=False)
 
     @property
     def is_sensitivity(self) -> bool:
         """Tell whether this run overrides the plan and so calls itself a sensitivity analysis."""
         return self.scenario != PRIMARY
+
+    @property
+    def study_plan(self) -> plan.Plan:
+        """Return the plan as the study has it, without overrides, restricted to this step's sections."""
+        return (self._base or self.plan).restrict(STEPS[self.step].sections)
 
     @property
     def title(self) -> str:
@@ -97,7 +103,7 @@ class Run:
     def deviations(self) -> list[deviations.Deviation]:
         """Plan values changed after the first analysis run on outcomes; overrides are not among them."""
         first = deviations.read_first(self._first_plans)
-        return [] if first is None else deviations.compare(first, self._whole or self.plan)
+        return [] if first is None else deviations.compare(first, self._base or self.plan)
 
     @property
     def _first_plans(self) -> list[Path]:
@@ -335,11 +341,11 @@ class Run:
         return found[0] if found else None
 
     def _record_first_plan(self) -> None:
-        """Record the plan when outcomes are analysed for the first time; it is never written again."""
-        if self.step not in deviations.OUTCOME_STEPS or self.is_sensitivity or self._whole is None:
+        """Record the plan when outcomes are analysed for the first time, by whatever run; only once."""
+        if self.step not in deviations.OUTCOME_STEPS or self._base is None:
             return
         if deviations.read_first(self._first_plans) is None:
-            write_bytes(self.derived_dir / deviations.FILE, deviations.record(self._whole).encode())
+            write_bytes(self.upstream_dir / deviations.FILE, deviations.record(self._base).encode())
 
     def _record_overrides(self) -> None:
         """Record what this folder's tables were made under; those made under anything else are removed."""
@@ -412,7 +418,7 @@ def resolve(
     whole = load_study_plan(study, plan_file)
     study = whole.study
     raw = _resolve(root, raw_dir) or root / "data" / "raw" / study
-    whole = _settle_kind(step, whole, raw)
+    whole = base = _settle_kind(step, whole, raw)
     primary_dir = root / "data" / "derived" / study / PRIMARY
     own_dir = _resolve(root, derived_dir)
     if own_dir is None:
@@ -438,7 +444,7 @@ def resolve(
     upstream = derived if own_tree else primary_dir
     restricted = whole.restrict(STEPS[step].sections)
     places = (raw, derived, reports, upstream)
-    return Run(step, study, scenario, restricted, *places, workers, dask_scheduler, _whole=whole)
+    return Run(step, study, scenario, restricted, *places, workers, dask_scheduler, _whole=whole, _base=base)
 
 
 def load_study_plan(study: str, plan_file: str | None = None) -> plan.Plan:

@@ -24,6 +24,7 @@ class Study:
 
     def __init__(self):
         self.rows = {name: [] for name in clinical.sdtm.DOMAINS}
+        self.derived = {}  # records and changes of the plan -> ADSL, ADTR, ADRS
 
     def add(self, domain, subject="S-1", **values):
         row = {"STUDYID": "S", "USUBJID": subject, f"{domain}SEQ": str(len(self.rows[domain]) + 1), **values}
@@ -58,6 +59,14 @@ class Study:
     def alive(self, day, subject="S-1"):
         return self.add("AE", subject, AESTDTC=iso(day))
 
+    def take(self, other, subject):
+        """Add the records of `other`, its subject S-1 as `subject`, S-2 as `subject`-2 and so on."""
+        for domain, rows in other.rows.items():
+            for row in rows:
+                name = row["USUBJID"].removeprefix("S-1").replace("S-", "-")
+                self.rows[domain].append(row | {"USUBJID": subject + name})
+        return self
+
     def sdtm(self):
         return clinical.complete({name: pd.DataFrame(rows) for name, rows in self.rows.items() if rows})
 
@@ -75,10 +84,14 @@ class Study:
         return SimpleNamespace(adsl=adsl, adtr=adtr, adrs=adrs, adtte=adtte)
 
     def derive_adrs(self, settings):
-        sdtm = self.sdtm()
-        adsl = clinical.derive_adsl(sdtm, settings)
-        adtr = clinical.derive_adtr(sdtm, adsl, settings)
-        return adsl, adtr, clinical.derive_adrs(sdtm, adtr, adsl, settings)
+        """Derive ADSL, ADTR and ADRS, once for the same records and the same plan."""
+        key = (repr(self.rows), repr(settings.values))
+        if key not in self.derived:
+            sdtm = self.sdtm()
+            adsl = clinical.derive_adsl(sdtm, settings)
+            adtr = clinical.derive_adtr(sdtm, adsl, settings)
+            self.derived[key] = adsl, adtr, clinical.derive_adrs(sdtm, adtr, adsl, settings)
+        return tuple(table.copy() for table in self.derived[key])
 
     def queries(self, **changes):
         """Run the data checks without the sensitivity variants."""

@@ -232,16 +232,23 @@ def test_a_non_target_that_comes_back_without_a_complete_response_is_none(study)
     assert study.responses() == [(56, "PR"), (112, "PR")]
 
 
-@pytest.mark.parametrize(
-    ("day", "expected"),
-    [(8, True), (9, False), (17, False), (18, False), (20, False), (34, False), (35, True), (120, True)],
-)
-def test_a_new_lesion_on_a_pet_counts_outside_the_days_of_the_study_pets(study, day, expected):
-    study.subject().lesion(
-        "T1", {-5: 20, 56: 20, 130: 20}
-    )  # study days 10 to 35 are days 9 to 34 after dose 1
-    study.lesion("N1", {day: "PRESENT"}, kind="NEW", organ="BRAIN", method="PET/CT SCAN")
-    assert ((day, "PD") in study.responses()) == expected
+# Study days 10 to 35, those of the study PETs, are days 9 to 34 after the first dose.
+COUNTS_ON_DAY = {8: True, 9: False, 17: False, 18: False, 20: False, 34: False, 35: True, 120: True}
+
+
+@cache
+def progressions_on_a_pet():
+    """Derive a subject a day of COUNTS_ON_DAY, with a new lesion on the PET of that day."""
+    study = Study()
+    for day in COUNTS_ON_DAY:
+        study.subject(f"S-{day}").lesion("T1", {-5: 20, 56: 20, 130: 20}, f"S-{day}")
+        study.lesion("N1", {day: "PRESENT"}, f"S-{day}", kind="NEW", organ="BRAIN", method="PET/CT SCAN")
+    return {day: study.responses(subject=f"S-{day}") for day in COUNTS_ON_DAY}
+
+
+@pytest.mark.parametrize(("day", "expected"), COUNTS_ON_DAY.items())
+def test_a_new_lesion_on_a_pet_counts_outside_the_days_of_the_study_pets(day, expected):
+    assert ((day, "PD") in progressions_on_a_pet()[day]) == expected
 
 
 def test_a_non_target_progression_dates_its_assessment(study):
@@ -493,15 +500,31 @@ def test_a_scan_after_the_cut_off_confirms_no_equivocal_new_lesion(study):
     assert study.responses(followup="all") == [(850, "SD"), (906, "PD"), (962, "PD")]
 
 
-@pytest.mark.parametrize("result", [{"TRSTRESC": "NOT EVALUABLE"}, {"TRSTAT": "NOT DONE"}, None])
-@pytest.mark.parametrize(("size", "expected"), [(0, "NE"), (14, "NE"), (20, "NE"), (24, "NE"), (25, "PD")])
-def test_a_target_without_a_baseline_leaves_only_progression_to_be_said(study, result, size, expected):
-    study.subject().lesion("T1", {-5: 20, 56: size})
-    study.add("TU", TULNKID="T2", TUORRES="TARGET", TULOC="LUNG", TUDTC=iso(-5))
-    if result is not None:
-        study.add("TR", TRLNKID="T2", TRTESTCD="LDIAM", TRDTC=iso(-5), **result)
-    study.add("TR", TRLNKID="T2", TRTESTCD="LDIAM", TRDTC=iso(56), TRSTRESC="50", TRSTRESU="mm")
-    adrs = study.derive_adrs(study.plan())[2].query("PARAMCD == 'OVRLRESP'")
+UNREAD = [{"TRSTRESC": "NOT EVALUABLE"}, {"TRSTAT": "NOT DONE"}, None]
+WITHOUT_BASELINE = {0: "NE", 14: "NE", 20: "NE", 24: "NE", 25: "PD"}
+
+
+@cache
+def responses_without_baseline():
+    """Derive every pair of UNREAD and WITHOUT_BASELINE at once, one subject a pair."""
+    study = Study()
+    for place, result in enumerate(UNREAD):
+        for size in WITHOUT_BASELINE:
+            name = f"{place} {size}"
+            study.subject(name).lesion("T1", {-5: 20, 56: size}, name)
+            study.add("TU", name, TULNKID="T2", TUORRES="TARGET", TULOC="LUNG", TUDTC=iso(-5))
+            found = {"TRLNKID": "T2", "TRTESTCD": "LDIAM"}
+            if result is not None:
+                study.add("TR", name, TRDTC=iso(-5), **found, **result)
+            study.add("TR", name, TRDTC=iso(56), TRSTRESC="50", TRSTRESU="mm", **found)
+    return study.derive_adrs(study.plan())[2].query("PARAMCD == 'OVRLRESP'")
+
+
+@pytest.mark.parametrize("place", range(len(UNREAD)))
+@pytest.mark.parametrize(("size", "expected"), WITHOUT_BASELINE.items())
+def test_a_target_without_a_baseline_leaves_only_progression_to_be_said(place, size, expected):
+    adrs = responses_without_baseline()
+    adrs = adrs[adrs.USUBJID.eq(f"{place} {size}")]
     assert (adrs.AVALC.tolist(), adrs.SUMDIAM.tolist(), adrs.NADIR.tolist()) == ([expected], [size], [20.0])
 
 

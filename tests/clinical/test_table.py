@@ -144,6 +144,115 @@ def test_a_ready_table_leaves_the_lesion_and_response_tables_empty_but_whole(tmp
     contracts.check("adrs", clinical.derive_adrs(nothing, adtr, adsl))
 
 
+# ---- a table with its own day 0, whose one endpoint may not outlast another
+
+OWN_ZERO = {
+    "file": "outcomes.csv",
+    "subject": "id",
+    "time_zero": [],
+    "endpoints": [
+        {
+            "paramcd": "RFS",
+            "param": "Recurrence-free survival",
+            "events": [
+                {"when": {"column": "relapsed", "op": "==", "value": 1}, "day": "rfs", "description": "Event"}
+            ],
+            "censor_day": "rfs",
+            "not_after": "OS",
+        },
+        {
+            "paramcd": "OS",
+            "param": "Overall survival",
+            "events": [
+                {"when": {"column": "status", "op": "==", "value": 8}, "day": "os", "description": "Death"}
+            ],
+            "censor_day": "os",
+        },
+    ],
+}
+OWN_HEADER = "id,relapsed,rfs,status,os"
+
+
+def read_own(folder, *rows, mapping=OWN_ZERO, pilot_n=2):
+    (folder / "outcomes.csv").write_text("\n".join([OWN_HEADER, *rows]) + "\n")
+    settings = plan.defaults().override({"clinical.table": mapping, "design.pilot_n": pilot_n})
+    return read_mapped_table(folder, settings)
+
+
+def test_no_time_zero_columns_means_the_tables_own_day_0(tmp_path):
+    found = read_own(tmp_path, "1,1,300,8,500", "2,0,700,7,700").adtte.set_index(["USUBJID", "PARAMCD"])
+    assert found.loc[("1", "RFS"), ["AVAL", "CNSR"]].tolist() == [300, 0]
+    assert found.loc[("1", "OS"), ["AVAL", "CNSR"]].tolist() == [500, 0]
+    assert found.loc[("2", "RFS"), ["AVAL", "CNSR"]].tolist() == [700, 1]
+    assert found["STARTDT"].isna().all() and found["ADT"].isna().all()
+
+
+def test_an_endpoint_that_outlasts_another_is_queried_and_counts_as_it_is(tmp_path):
+    found = read_own(tmp_path, "1,0,600,7,500", "2,0,500,7,500", "3,1,400,8,500", "4,0,,7,500")
+    asked = found.queries.query("CODE == 'RFS_AFTER_OS'")
+    assert asked[["USUBJID", "SEVERITY"]].to_numpy().tolist() == [["1", "warning"]]
+    kept = found.adtte.query("USUBJID == '1'").set_index("PARAMCD")["AVAL"]
+    assert kept.to_dict() == {"OS": 500, "RFS": 600}
+    assert found.exclusions[["USUBJID", "CODE"]].to_numpy().tolist() == [["4", "DAY_MISSING"]]
+    contracts.check("queries_01", found.queries)
+
+
+@pytest.mark.parametrize("other", ["RFS", "PFS", ["OS"], None])
+def test_not_after_names_another_endpoint_of_the_table(tmp_path, other):
+    wrong = copy.deepcopy(OWN_ZERO)
+    wrong["endpoints"][0]["not_after"] = other
+    with pytest.raises(TableError, match="not_after must name another endpoint"):
+        read_own(tmp_path, "1,0,600,7,500", mapping=wrong)
+
+
+def test_a_visit_without_a_window_of_days_is_no_trouble_to_the_lesion_tables(tmp_path):
+    adsl = read_own(tmp_path, "1,1,300,8,500").adsl
+    settings = plan.defaults().override({"design.followup_visits": ["MRI1", "MRI2"]})
+    contracts.check("adtr", clinical.derive_adtr(clinical.complete({}), adsl, settings))
+
+
+def test_an_endpoint_that_stands_twice_is_refused(tmp_path):
+    wrong = copy.deepcopy(OWN_ZERO)
+    wrong["endpoints"][1]["paramcd"] = "RFS"
+    with pytest.raises(TableError, match="endpoint 'RFS' stands twice"):
+        read_own(tmp_path, "1,0,600,7,500", mapping=wrong)
+
+
+@pytest.mark.parametrize("zero", [None, "rfs", {}])
+def test_time_zero_must_be_a_list(tmp_path, zero):
+    with pytest.raises(TableError, match="time_zero must be a list"):
+        read_own(tmp_path, "1,0,600,7,500", mapping={**OWN_ZERO, "time_zero": zero})
+
+
+@pytest.mark.parametrize(
+    ("names", "pilot_n", "expected"),
+    [
+        (["10", "9", "101"], 2, {"9", "10"}),
+        (["B-2", "A-10", "A-9"], 2, {"A-9", "A-10"}),
+        (["3", "2", "1"], 0, set()),
+        (["2", "1"], 30, {"1", "2"}),
+    ],
+)
+def test_without_dates_the_pilot_is_the_first_subject_numbers(tmp_path, names, pilot_n, expected):
+    adsl = read_own(tmp_path, *[f"{name},0,600,7,600" for name in names], pilot_n=pilot_n).adsl
+    assert set(adsl.loc[adsl["PILOTFL"].eq("Y"), "USUBJID"]) == expected
+    assert set(adsl["PILOTFL"]) <= {"Y", "N"}
+    contracts.check("adsl", adsl)
+
+
+@pytest.mark.real
+def test_ispy1_reads_whole(shared_data):
+    from analysis.storage import project_root
+
+    settings = plan.load("ispy1", project_root() / "config" / "ispy1.yaml")
+    found = read_mapped_table(shared_data / "ispy1", settings)
+    events = found.adtte[found.adtte.CNSR.eq(0)].groupby("PARAMCD").size()
+    # counted in the table: rfs_ind 1 in 63 rows, sstat 8 in 40; RFS above survDtD2_tx in 17
+    assert len(found.adsl) == 221 and events.to_dict() == {"OS": 40, "RFS": 63}
+    assert found.exclusions.empty and found.queries.CODE.tolist() == ["RFS_AFTER_OS"] * 17
+    assert found.adsl.PILOTFL.eq("Y").sum() == 30
+
+
 @pytest.mark.real
 def test_the_sarcoma_cohort_reads_whole(shared_data):
     from analysis.storage import project_root

@@ -118,11 +118,44 @@ def test_strata_by_centre_are_as_in_r(lung, rules):
     assert "1 of unknown centre left out" in rows["LABEL"].iloc[0]
 
 
-def test_each_centre_left_out_is_as_in_r(lung, rules):
+def firth_by_hand(data):
+    """Maximise the Breslow likelihood with Jeffreys' penalty over a grid of one coefficient."""
+    beta = np.linspace(-0.5, 1.5, 20001)
+    time, x = data["time"].to_numpy(), data["exposed"].to_numpy(dtype=bool)
+    likelihood, information = np.zeros_like(beta), np.zeros_like(beta)
+    for k in np.flatnonzero(data["event"]):
+        at_risk = time >= time[k]
+        sum_ = (at_risk & x).sum() * np.exp(beta) + (at_risk & ~x).sum()
+        share = (at_risk & x).sum() * np.exp(beta) / sum_
+        likelihood += beta * x[k] - np.log(sum_)
+        information += share * (1 - share)
+    penalised = likelihood + np.log(information) / 2
+    inside = beta[penalised >= penalised.max() - 3.841459 / 2]
+    return np.exp([beta[penalised.argmax()], inside[0], inside[-1]])
+
+
+def test_each_centre_left_out_is_a_subgroup_by_firth_with_the_patients_of_r(lung, rules):
     # The one of unknown centre is in no centre; R left her out before.
-    rows = estimate_without_centres(lung[lung["SITEID"].notna()], MAIN, rules).set_index("LABEL")
+    known = lung[lung["SITEID"].notna()]
+    rows = estimate_without_centres(known, MAIN, rules).set_index("LABEL")
+    assert set(rows["ESTIMATOR"]) == {"FIRTH"} and set(rows["TIES"]) == {"breslow"}
     for centre in (1, 12, 22):
-        assert_as_r(rows.loc[f"without centre {centre:02d}"], f"without_{centre}", "exposed")
+        row, wanted = rows.loc[f"without centre {centre:02d}"], R[R["analysis"].eq(f"without_{centre}")]
+        wanted = wanted.set_index("quantity")["value"]
+        assert (row["N"], row["EVENTS"]) == (wanted["n"], wanted["events"])
+        # With this many events Firth is near R's maximum likelihood.
+        assert row["ESTIMATE"] == pytest.approx(wanted["estimate"], rel=0.01)
+    row = rows.loc["without centre 01"]
+    expected = firth_by_hand(known[known["SITEID"].ne("01")])
+    assert row[["ESTIMATE", "LOWER", "UPPER"]].tolist() == pytest.approx(expected, rel=2e-4)
+
+
+def test_os_is_adjusted_by_firth_and_the_stratified_row_says_that_it_is_not(lung, rules):
+    os = replace(MAIN, endpoint="OS")
+    row = estimate_adjusted_model(lung, os, rules, ["AGE"]).iloc[0]
+    assert row["ESTIMATOR"] == "FIRTH" and "; Firth, as the plan has OS; unadjusted" in row["LABEL"]
+    assert "as Firth has no strata" in estimate_stratified(lung, os, rules, generator())["LABEL"].iloc[0]
+    assert caution(lung, os, rules).endswith("By the plan Firth is the main estimator.")
 
 
 @pytest.mark.parametrize("name", ["lung", "ovarian"])
@@ -200,7 +233,7 @@ def separated(n=24):
 
 def test_separation_falls_back_on_firth_with_the_reason(rules):
     data = separated()
-    fit = fit_adjusted(data, ["AGE"], rules)
+    fit = fit_adjusted(data, MAIN, ["AGE"], rules)
     assert fit.estimator == "FIRTH" and np.isfinite(fit.terms["estimate"]).all()
     label = estimate_adjusted_model(data, MAIN, rules, ["AGE"])["LABEL"].iloc[0]
     assert "maximum likelihood has no finite estimate" in label

@@ -129,7 +129,8 @@ def test_a_constant_shift_is_forgiven_by_consistency_alone():
 
 def test_readers_who_never_differ_agree_fully():
     rows = icc([[1.0, 1.0], [2.0, 2.0], [5.0, 5.0]])
-    assert (rows[["estimate", "lower", "upper"]].to_numpy() == 1).all()
+    assert (rows["estimate"] == 1).all()
+    assert rows[["lower", "upper"]].isna().all(axis=None)  # no noise, no interval
 
 
 def test_icc_of_equal_measurements_is_missing():
@@ -141,3 +142,57 @@ def test_icc_of_nobody_or_of_gaps_is_refused():
         icc([[1.0, 2.0]])
     with pytest.raises(ValueError, match="one finite measurement"):
         icc([[1.0, np.nan], [2.0, 2.0]])
+
+
+@pytest.mark.parametrize("measure", [kappa, gwet_ac1])
+def test_a_missing_class_among_text_is_refused(measure):
+    # numpy makes the text "nan" of it, a class like any other.
+    for classes in (["a", np.nan, "b"], ["a", None, "b"], pd.Series(["a", pd.NA, "b"], dtype="string")):
+        with pytest.raises(ValueError, match="1 patients have no class"):
+            measure(classes, ["a", "b", "b"])
+    with pytest.raises(ValueError, match="class mixes int, text"):
+        measure([1, 0, 1], ["1", "0", "1"])
+
+
+@pytest.mark.parametrize("measure", [kappa, gwet_ac1])
+def test_without_a_standard_error_there_are_no_limits(measure):
+    row = measure(["a", "b", "a", "c"] * 7, ["a", "b", "a", "c"] * 7).iloc[0]
+    assert row["estimate"] == pytest.approx(1)
+    assert np.isnan(row["lower"]) and np.isnan(row["upper"])
+
+
+@pytest.mark.parametrize(
+    "wrong", [[1, 0, np.nan], ["R", "N", "R"], ["1", "0", "1"], [1, 2, 3], [True, None, False]]
+)
+def test_mcnemar_takes_yes_and_no_alone(wrong):
+    with pytest.raises(ValueError, match="first must be True/1 or False/0"):
+        mcnemar(wrong, [1, 0, 1])
+    with pytest.raises(ValueError, match="second must be True/1 or False/0"):
+        mcnemar([1, 0, 1], wrong)
+
+
+def test_mcnemar_reads_every_kind_of_yes_and_no():
+    kinds = [True, True, True, False], [1.0, 1, 1, 0], pd.Series([True, True, True, False], dtype="boolean")
+    for kind in (*kinds, np.array([1, 1, 1, 0])):
+        assert mcnemar(kind, [0, 0, 0, 0])["p_exact"].iloc[0] == 0.25
+
+
+def test_bland_altman_takes_finite_pairs_alone():
+    with pytest.raises(ValueError, match="same patients"):
+        bland_altman([1, 2, 3], [1])  # would be spread over all
+    for gap in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="1 patients lack"):
+            bland_altman([1, 2, gap], [1, 2, 3])
+    row = bland_altman([1, 2, 3], [2, 3, 4]).iloc[0]
+    assert (row["bias"], row["sd"], row["lower"], row["upper"]) == (1, 0, 1, 1)
+    assert np.isnan(row["bias_lower"]) and np.isnan(row["bias_upper"])
+    assert bland_altman([], [])["n"].iloc[0] == 0
+
+
+@pytest.mark.parametrize("alpha", [0, 1, 1.5, 95, -0.05, np.nan, "0.05", None])
+def test_a_level_that_is_none_is_refused(alpha):
+    for measure in (kappa, gwet_ac1, bland_altman):
+        with pytest.raises(ValueError, match="alpha must lie between 0 and 1"):
+            measure([1, 0, 1], [1, 1, 0], alpha=alpha)
+    with pytest.raises(ValueError, match="alpha must lie between 0 and 1"):
+        icc([[1.0, 2.0], [3.0, 5.0]], alpha=alpha)

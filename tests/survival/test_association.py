@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,14 +102,59 @@ def test_both_estimators_and_the_breslow_row_stand_side_by_side(table):
 
 def test_firth_is_the_main_estimator_with_few_events(main, plan):
     analysis, data, _ = main
-    assert estimates.main_estimator(data, plan) == "ML"
+    assert estimates.main_estimator(data, analysis, plan) == "ML"
     few = data.assign(event=data["event"] & (np.arange(len(data)) < 12))
-    assert estimates.main_estimator(few, plan) == "FIRTH"
+    assert estimates.main_estimator(few, analysis, plan) == "FIRTH"
     one_group = data.assign(event=data["event"] & data["exposed"])
-    assert estimates.main_estimator(one_group, plan) == "FIRTH"
+    assert estimates.main_estimator(one_group, analysis, plan) == "FIRTH"
+    # A number has no groups that could have few events.
+    few_in_a_group = plan.override({"survival.firth_max_events": 1})
+    assert estimates.main_estimator(one_group, analysis, few_in_a_group) == "FIRTH"
+    assert estimates.main_estimator(one_group, analysis, few_in_a_group, groups=False) == "ML"
     rows = estimates.estimate_hazard_ratio(few, analysis, plan, role="PRIMARY")
     assert rows["ESTIMATOR"].iloc[0] == "FIRTH"
     assert rows["ROLE"].tolist() == ["PRIMARY", "SENSITIVITY", "SENSITIVITY"]
+
+
+def test_os_and_subgroups_are_by_firth_whatever_their_events(table, main, plan):
+    analysis, data, _ = main
+    for name, expected in {"OS": "FIRTH", "OSALL": "FIRTH", "PFSALL": "ML"}.items():
+        assert estimates.main_estimator(data, replace(analysis, endpoint=name), plan) == expected
+    assert estimates.main_estimator(data, analysis, plan, subgroup=True) == "FIRTH"
+    every = plan.override({"survival.firth_endpoints": []})
+    assert estimates.main_estimator(data, replace(analysis, endpoint="OS"), every) == "ML"
+    rows = table[0].query("ENDPOINT == 'OS' and METHOD == 'cox'")
+    assert rows["EVENTS"].min() >= plan.survival.firth_max_events
+    beside = rows["LABEL"].str.contains("other estimator")
+    assert set(rows.loc[~beside, "ESTIMATOR"]) == {"FIRTH"} and beside.sum() == 2
+    assert set(rows.loc[beside, "ESTIMATOR"]) == {"ML"}
+    score = estimates.estimate_score_effect(data, replace(analysis, endpoint="OS"), plan).iloc[0]
+    assert (score["ESTIMATOR"], score["TIES"]) == ("FIRTH", "breslow")
+    assert estimates.estimate_score_effect(data, analysis, plan)["ESTIMATOR"].iloc[0] == "ML"
+
+
+def test_firth_of_ten_patients_by_hand(main, plan):
+    data = pd.DataFrame({"time": np.arange(1.0, 11), "event": True, "exposed": [True, False] * 5})
+    data = data.assign(group=np.where(data["exposed"], "NON-RESPONDER", "RESPONDER"), SCORE=0.0)
+    row = estimates.estimate_hazard_ratio(data, replace(main[0], endpoint="OS"), plan, role="SECONDARY")
+    beta = np.linspace(-2, 4, 60001)
+    likelihood, information = np.zeros_like(beta), np.zeros_like(beta)
+    for k in range(10):
+        at_risk = [data["exposed"][k:].sum(), (~data["exposed"][k:]).sum()]
+        share = at_risk[0] * np.exp(beta) / (at_risk[0] * np.exp(beta) + at_risk[1])
+        likelihood += beta * data["exposed"][k] - np.log(at_risk[0] * np.exp(beta) + at_risk[1])
+        information += share * (1 - share)
+    penalised = likelihood + np.log(information) / 2
+    inside = beta[penalised >= penalised.max() - 3.841459 / 2]
+    expected = np.exp([beta[penalised.argmax()], inside[0], inside[-1]])
+    assert row.loc[0, ["ESTIMATE", "LOWER", "UPPER"]].tolist() == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_two_fits_by_maximum_likelihood_beside_firth_are_named_apart(table):
+    rows = table[0].query("METHOD == 'cox' and LABEL.str.startswith('main')")
+    labels = rows.set_index(["ENDPOINT", "ESTIMATOR", "TIES"])["LABEL"]
+    assert labels["OS", "ML", "breslow"] == "main analysis; other estimator; Breslow ties"
+    assert labels["OS", "ML", "efron"] == labels["PFS", "ML", "breslow"] == "main analysis; other estimator"
 
 
 def test_the_post_hoc_cut_says_so_wherever_it_appears(table, trial, plan):
@@ -125,6 +172,33 @@ def test_the_naive_analysis_is_only_described(table):
     naive = table[0].query("LANDMARK == 'none'")
     assert set(naive["ROLE"]) == {"DESCRIPTIVE"}
     assert naive["LABEL"].str.contains("naive").all()
+    assert naive["LABEL"].str.endswith("no event lies before a scan here, so nothing is biased").all()
+
+
+def test_the_naive_analysis_counts_the_events_before_the_own_scan(trial, as_cohort, plan):
+    adsl, adtte, admr = trial
+    early = adtte["PARAMCD"].eq("PFS") & adtte["USUBJID"].isin(adsl["USUBJID"].iloc[:2])
+    # Scans are on day 14: one event is on that day, one is earlier.
+    days = pd.Series(np.where(adtte["USUBJID"].eq(adsl["USUBJID"].iloc[0]), 13, 5), index=adtte.index)
+    changed = adtte.assign(
+        ADT=adtte["ADT"].mask(early, adtte["STARTDT"] + pd.to_timedelta(days, "D")),
+        AVAL=adtte["AVAL"].mask(early, days + 1.0),
+        CNSR=adtte["CNSR"].mask(early, 0),
+    )
+    rule = at_day_14(plan)
+
+    def naive(admr):
+        sets = association.prepare(as_cohort((adsl, changed, admr)), rule)
+        return association.estimate_time_zeros(sets, rule).query("LANDMARK == 'none'")
+
+    rows = naive(admr)
+    assert rows["LABEL"].iloc[0].endswith("2 events lie before the own scan or on its day")
+    assert rows["LABEL"].iloc[1].endswith("no event lies before a scan here, so nothing is biased")
+    # These two scanned early: their events follow their scans, and come while the others have no class yet.
+    own = admr["USUBJID"].isin(adsl["USUBJID"].iloc[:2])
+    earlier = admr.assign(PETDT=admr["PETDT"].mask(own, admr["PETDT"] - pd.Timedelta(days=10)))
+    label = naive(earlier)["LABEL"].iloc[0]
+    assert label.endswith("no event lies before the own scan, 2 before the last patient's")
 
 
 def test_an_override_makes_the_main_row_a_sensitivity_analysis(cohort, plan):
@@ -144,6 +218,22 @@ def test_os_is_tested_only_after_a_significant_pfs(plan):
     assert closed["LABEL"].iloc[3] == "d"
     assert association.gate(rows.assign(P=0.05), plan)["P"].notna().all()
     assert association.gate(rows.assign(P=np.nan), plan)["P"].isna().all()
+
+
+def test_the_posterior_of_an_endpoint_that_is_not_tested_says_so_once(plan):
+    rows = pd.DataFrame(
+        {
+            "ENDPOINT": ["PFS", "PFS", "OS", "OS"],
+            "P": [0.06, np.nan, 0.01, np.nan],
+            "METHOD": ["cox", "cox_prior"] * 2,
+            "LABEL": ["a", "prior; posterior probability"] * 2,
+        }
+    ).assign(RULE="any_resistant", METRIC="SUVMAX")
+    closed = association.gate(association.gate(rows, plan), plan)["LABEL"]
+    assert closed.iloc[1] == "prior; posterior probability"
+    assert closed.iloc[3].endswith("probability; estimated only, not tested: PFS is not significant")
+    assert closed.iloc[3].count("estimated only") == 1
+    assert association.gate(rows.assign(P=0.01), plan)["LABEL"].tolist() == rows["LABEL"].tolist()
 
 
 def test_the_reported_log_rank_opens_the_next_endpoint_not_the_wald_or_ratio_test(plan):
@@ -215,6 +305,20 @@ def test_an_suv_is_the_hottest_lesion_and_a_volume_the_sum():
     assert baseline_values(lesions(), "MTV41").to_dict() == {"a": 16, "b": 1, "c": 0}
 
 
+def test_the_median_does_not_part_sums_that_differ_by_rounding(plan):
+    volumes = {"a": [0.1, 0.2, 0.3], "b": [0.3, 0.2, 0.1], "c": [0.1], "d": [2.0]}
+    assert sum(volumes["a"]) != sum(volumes["b"])
+    adpet = pd.DataFrame(
+        [(name, value) for name, values in volumes.items() for value in values], columns=["USUBJID", "AVAL"]
+    ).assign(METRIC="MTV41", AVISIT="D0", ROLE="LESION")
+    adtte = pd.DataFrame(
+        {"STUDYID": "S", "USUBJID": list("abcd"), "PARAMCD": "PFS", "AVAL": [90.0, 60, 30, 20], "CNSR": 0}
+    ).assign(STARTDT=pd.NaT, ADT=pd.NaT)
+    for rows in (adpet, adpet.iloc[::-1]):
+        data, _ = baseline_set(rows, adtte, plan, metric="MTV41", endpoint="PFS")
+        assert data["group"].tolist() == ["LOW", "LOW", "LOW", "HIGH"]
+
+
 def test_a_baseline_value_without_logarithm_is_in_the_ledger(plan):
     adtte = pd.DataFrame(
         {"STUDYID": "S", "USUBJID": list("abcd"), "PARAMCD": "PFS", "AVAL": [90.0, 60, 30, 0], "CNSR": 0}
@@ -244,6 +348,10 @@ def test_a_doubling_is_primary_only_where_the_plan_makes_it_the_exposure(trial, 
     rows, _ = estimate_baseline_effect(adpet, adtte, plan, generator())
     contracts.check("estimates", rows)
     assert set(rows["ROLE"]) == {"EXPLORATORY"}
+    # No log-rank here is the test of an endpoint; OS is by Firth first, maximum likelihood beside it.
+    assert not rows["LABEL"].str.contains("reported test").any()
+    order = rows[rows["RULE"].eq("per_doubling")].groupby("ENDPOINT")["ESTIMATOR"].agg(list)
+    assert order["PFS"][:2] == ["ML", "FIRTH"] and order["OS"][:2] == ["FIRTH", "ML"]
     values = {**plan.values, "primary.exposure": "baseline_metric"}
     rows, _ = estimate_baseline_effect(adpet, adtte, type(plan)(plan.study, values), generator())
     primary = rows[rows["ROLE"].eq("PRIMARY")]

@@ -1,11 +1,13 @@
 import lifelines.utils
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.survival import NotEstimable, concordance, concordance_difference
 from analysis.survival.concordance import resampled_concordance
+from analysis.survival.optimism import Resampled
 
 RNG = np.random.default_rng(3)
 TIME, EVENT = np.ceil(RNG.exponential(6, 40)), RNG.random(40) < 0.6
@@ -101,3 +103,29 @@ def test_two_patients_can_be_ordered_and_nobody_with_an_event_cannot():
     assert concordance([1, 2], [1, 0], [2, 1])["estimate"].iloc[0] == 1
     with pytest.raises(NotEstimable, match="no two patients can be ordered"):
         concordance([1, 2, 3], [0, 0, 0], [1, 2, 3])
+
+
+def test_a_monotone_transformation_changes_nothing():
+    # concordance(Surv(c(3, 4, 1, 5, 2), rep(1, 5)) ~ exp(c(0, 1, 2, 3, 30)), reverse = TRUE), R survival 3.5-3.
+    time, score = [3, 4, 1, 5, 2], np.array([0, 1, 2, 3, 30.0])
+    found = concordance(time, [1] * 5, np.exp(score))
+    assert found["estimate"].iloc[0] == 0.5
+    assert found["tied"].iloc[0] == 0
+    assert found.equals(concordance(time, [1] * 5, score))
+    assert resampled_concordance(time, [1] * 5, np.exp(score), np.ones((1, 5)))[0] == 0.5
+
+
+def test_scores_with_another_index_are_refused():
+    time, score = pd.Series([1.0, 2.0]), pd.Series([1.0, 2.0], index=[1, 0])
+    with pytest.raises(ValueError, match="time and score have different indexes"):
+        concordance(time, [1, 0], score)
+
+
+def test_optimism_leaves_out_resamples_whose_direction_is_not_known():
+    # Everybody once; the first in order (an infinite coefficient has a direction); two of one score: no fit.
+    counts = np.array([[1, 1, 1, 1], [2, 0, 1, 1], [0, 2, 2, 0]])
+    resampled = Resampled.of([1, 2, 3, 4], [1, 1, 1, 0], [3, 1, 1, 2], counts)
+    alone, directions = resampled.coefficients
+    assert np.isfinite(alone)
+    assert np.isnan(directions).tolist() == [False, False, True]
+    assert resampled.harrell().resamples == 2

@@ -270,8 +270,8 @@ def test_frames_series_and_lists_are_one():
     loose = cox(
         TIME.tolist(),
         pd.Series(EVENT).astype(int),
-        X.set_index(X.index[::-1]),
-        strata=pd.Series(np.arange(N) % 2, index=X.index[::-1]).map({0: "a", 1: "b"}),
+        X,
+        strata=pd.Series(np.arange(N) % 2).map({0: "a", 1: "b"}),
         entry=pd.Series(TIME / 2),
         weights=[1] * N,
     )
@@ -313,3 +313,43 @@ def test_two_patients_who_both_have_the_event_are_separated():
     with pytest.raises(NotEstimable, match="separation"):
         cox([1, 2], [1, 1], [1, 0])
     assert np.isfinite(cox([1, 2], [1, 1], [1, 0], penalty="firth")["upper"].iloc[0])
+
+
+def test_separation_that_only_all_covariates_together_show_is_found():
+    # One event, in the only patient who has all five; no coefficient is large when the gradient vanishes.
+    x = np.zeros((20, 5))
+    x[0] = 1
+    for i in range(1, 20):
+        x[i, i % 6 : i % 6 + 1] = 1
+    with pytest.raises(NotEstimable, match=r"separation.*penalty='firth'"):
+        cox(np.arange(1, 21), [1] + [0] * 19, x)
+
+
+def test_an_outlier_who_says_nothing_leaves_the_fit_of_the_others():
+    # The largest of all scores dies first: with a positive coefficient its factor of the likelihood is 1.
+    time, event, x = [1, 2, 3, 4, 5, 6], [1, 1, 1, 0, 1, 0], [1000, 1.0, 0.2, 0.5, 0.1, 0.6]
+    frame = pd.DataFrame({"x": x[1:], "time": time[1:], "event": event[1:]})
+    fit = lifelines.CoxPHFitter().fit(frame, "time", "event", fit_options={"precision": 1e-14})
+    assert cox(time, event, x)["coef"].iloc[0] == pytest.approx(fit.params_.iloc[0], abs=1e-7)
+
+
+def test_times_equal_up_to_rounding_are_ties():
+    # coxph(Surv(c(.1 + .2, .3, .7, .9), c(1, 1, 1, 0)) ~ c(1, 0, 0, 1)), R survival 3.5-3: -0.69314718056.
+    times = [0.1 + 0.2, 0.3, 0.7, 0.9]
+    assert cox(times, [1, 1, 1, 0], [1, 0, 0, 1])["coef"].iloc[0] == pytest.approx(-np.log(2), abs=1e-9)
+    # R joins starts and stops: who stops at 0.3 is not at risk with who starts at 0.1 + 0.2, and no row is empty.
+    entered = cox([0.3, 0.5, 0.9, 0.9], [1, 1, 1, 0], [1, 0, 1, 0], entry=[0, 0.1 + 0.2, 0, 0])
+    exact = cox([0.3, 0.5, 0.9, 0.9], [1, 1, 1, 0], [1, 0, 1, 0], entry=[0, 0.3, 0, 0])
+    assert entered.equals(exact)
+    with pytest.raises(ValueError, match="1 intervals are empty"):
+        cox([0.1 + 0.2, 1, 2], [1, 1, 0], [1, 0, 1], entry=[0.3, 0, 0])
+
+
+def test_rows_are_never_combined_across_different_indexes():
+    time, event = pd.Series(TIME), pd.Series(EVENT)
+    turned = X.set_index(X.index[::-1])
+    with pytest.raises(ValueError, match="time and covariates have different indexes: align them first"):
+        cox(time, event, turned)
+    with pytest.raises(ValueError, match="covariates and entry have different indexes"):
+        cox(TIME, EVENT, turned, entry=pd.Series(TIME / 2))
+    assert cox(TIME, EVENT, turned).equals(cox(time, event, X))

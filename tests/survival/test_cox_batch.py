@@ -244,3 +244,42 @@ def test_the_kernel_is_defined_where_no_folder_can_keep_its_machine_code(tmp_pat
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout.strip()) == (0, "NullCache"), done.stderr
+
+
+OUTLIER = VETERAN.iloc[:40].assign(x=lambda frame: np.log(frame["karno"]))
+
+
+@pytest.mark.parametrize("columns", [["x"], ["x", "age"]])
+@pytest.mark.parametrize("outlier", [1e3, 1e6, -1e6])
+def test_an_outlier_who_is_not_drawn_or_never_meets_an_event_does_not_matter(columns, outlier):
+    counts = np.random.default_rng(8).multinomial(40, np.full(40, 1 / 40), size=20)
+    first = int(OUTLIER["time"].argmin())
+    counts[:, first] = 0
+    plain = cox_batch(OUTLIER["time"], OUTLIER["status"], OUTLIER[columns], counts)
+    assert plain["converged"].all()
+    far = OUTLIER.copy()
+    far.loc[first, "x"] = outlier
+    pd.testing.assert_frame_equal(
+        cox_batch(far["time"], far["status"], far[columns], counts), plain, rtol=1e-9, atol=1e-9
+    )
+    # Censored before the first event, the outlier is drawn but in no risk set.
+    counts[:, first] = 2
+    far.loc[first, ["time", "status"]] = 0, 0
+    drawn = cox_batch(far["time"], far["status"], far[columns], counts)
+    pd.testing.assert_frame_equal(drawn, plain, rtol=1e-9, atol=1e-9)
+
+
+def test_an_outlier_who_dies_first_leaves_a_coefficient_far_out_on_its_range():
+    # With a positive coefficient its factor of the likelihood is 1: the fit is that of the others, as lifelines.
+    time, event, x = [1, 2, 3, 4, 5, 6], [1, 1, 1, 0, 1, 0], [1000, 1.0, 0.2, 0.5, 0.1, 0.6]
+    frame = pd.DataFrame({"x": x[1:], "time": time[1:], "event": event[1:]})
+    fit = lifelines.CoxPHFitter().fit(frame, "time", "event", fit_options={"precision": 1e-14})
+    found = cox_batch(time, event, x, [[1] * 6, [0] + [1] * 5])
+    assert found["coef"].tolist() == pytest.approx([fit.params_.iloc[0]] * 2, abs=1e-8)
+    assert found["loglik"].tolist() == pytest.approx([fit.log_likelihood_] * 2, abs=1e-8)
+    assert found["converged"].all() and not found["monotone"].any()
+
+
+def test_covariates_with_another_index_are_refused():
+    with pytest.raises(ValueError, match="time and covariates have different indexes"):
+        cox_batch(pd.Series([1, 2]), [1, 1], pd.Series([0, 1], index=[1, 0]), [[1, 1]])

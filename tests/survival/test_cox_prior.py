@@ -108,3 +108,9 @@ def test_what_cannot_be_estimated_is_refused():
             cox_prior([1, 2], [1, 1], [0, 1], prior_sd=sd)
     with pytest.raises(ValueError, match="alpha must lie"):
         cox_prior([1, 2], [1, 1], [0, 1], alpha=1)
+
+
+@pytest.mark.parametrize("alpha", [1.5, 95, 0])
+def test_a_level_that_is_none_is_refused(alpha):
+    with pytest.raises(ValueError, match="alpha must lie"):
+        cox_prior([1, 2, 3, 4], [1, 1, 1, 0], [3, 1, 2, 0], alpha=alpha)

@@ -280,3 +280,8 @@ def test_too_many_patients_for_a_method_are_refused_with_advice():
         max_selected_log_rank(time[:21], np.ones(21), time[:21], methods=("exact",))
     with pytest.raises(ValueError, match="whole numbers"):
         bound_p(2.0, np.array([0.5, 1.0, 2.0]), np.array([1, 2]))
+
+
+def test_a_seed_is_no_generator():
+    with pytest.raises(ValueError, match=r"needs rng=numpy.random.default_rng"):
+        max_selected_log_rank([1, 2, 3, 4], [1] * 4, [4, 3, 2, 1], methods=("permutation",), rng=3)

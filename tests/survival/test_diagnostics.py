@@ -1,5 +1,6 @@
 """Proportional hazards, residuals and influence against R (tests/reference/r_models.csv)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import lifelines.datasets
@@ -107,6 +108,16 @@ def test_few_events_leave_patients_out_by_firth(lung, rules):
     row = estimate_diagnostics(few.iloc[:80], MAIN, rules).iloc[-1]
     assert (row["ESTIMATOR"], row["TIES"]) == ("FIRTH", "breslow")
     assert row["LOWER"] < row["ESTIMATE"] < row["UPPER"]
+
+
+def test_os_is_left_out_by_firth_whatever_its_events(lung, rules):
+    part, os = lung.iloc[:40], replace(MAIN, endpoint="OS")
+    row = estimate_diagnostics(part, os, rules).iloc[-1]
+    assert (row["ESTIMATOR"], row["TIES"]) == ("FIRTH", "breslow")
+    assert estimate_diagnostics(part, MAIN, rules)["ESTIMATOR"].iloc[-1] == "ML"
+    without = [tabulate_diagnostics(part, analysis, rules)["HR_WITHOUT"] for analysis in (os, MAIN)]
+    assert (row["LOWER"], row["UPPER"]) == pytest.approx((without[0].min(), without[0].max()))
+    assert not np.allclose(*without)
 
 
 def test_a_patient_without_whom_there_is_no_estimate_is_counted(lung, rules):

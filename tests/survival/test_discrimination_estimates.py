@@ -289,6 +289,11 @@ def test_predictive_values_become_rows_that_name_class_and_interval(plan):
     names = [f"{name}_{w}w" for w in (14, 26) for name in ("ppv", "npv", "sensitivity", "specificity")]
     assert table["METHOD"].tolist() == names
     assert table["LABEL"].str.contains("positive: NON-RESPONDER").all()
+    # A horizon between two planned assessments is seen as such.
+    assert table["LABEL"].str.contains("assessments planned every 8 weeks, 7 days sooner or later").all()
+    six = plan.override({"clinical.interval_weeks": 6.0})
+    row = estimate_predictive_values(patients(), ANALYSIS, six).iloc[0]
+    assert "assessments planned every 6 weeks" in row["LABEL"]
     assert table["LABEL"].iloc[0].endswith("Kaplan-Meier, log-log interval")
     assert set(table["ESTIMATOR"]) == {"KM"}
     assert set(table["ROLE"]) == {"DESCRIPTIVE"}

@@ -120,13 +120,28 @@ def test_every_family_gives_rows_that_keep_the_contract(name, trial, as_cohort, 
         inside = bounded["ESTIMATE"].between(bounded["LOWER"] - 1e-9, bounded["UPPER"] + 1e-9)
         assert inside.all(), f"{family}: {bounded[~inside][['METHOD', 'ESTIMATE', 'LOWER', 'UPPER']]}"
     contracts.check("diagnostics", sets.tabulate(association.tabulate_diagnostics, quick))
-    curves = pd.concat(
-        [
-            sets.tabulate(association.tabulate_landmark_curves, quick),
-            association.tabulate_time_dependent_curves(sets, quick),
-        ]
-    )
-    contracts.check("curves", curves)
+    for curves in (
+        sets.tabulate(association.tabulate_landmark_curves, quick),
+        association.tabulate_time_dependent_curves(sets, quick),
+    ):
+        contracts.check("curves", curves if len(curves) else contracts.empty("curves"))
+
+
+def test_a_median_not_reached_and_a_refusal_stay_and_a_covariate_not_known_goes(
+    trial, simulate, as_cohort, quick
+):
+    # Nobody lacks a scan: the row that says so has no number.
+    sets = association.prepare(as_cohort(trial), quick)
+    rows = association.estimate_missing(sets, quick).query("METHOD == 'missing_pet'")
+    assert rows["LABEL"].str.contains("each of the .* has an evaluable early scan").sum() == 2
+    # Six lack it, and none of them has the event: their median is not reached.
+    adsl, adtte, admr = simulate(missing={(f"PEARL-1-00{k}", "D14") for k in range(6)})
+    free = adtte["USUBJID"].isin(adsl["USUBJID"].iloc[:6])
+    sets = association.prepare(as_cohort((adsl, adtte.assign(CNSR=adtte["CNSR"].mask(free, 1)), admr)), quick)
+    rows = association.estimate_missing(sets, quick).query("METHOD == 'missing_pet'")
+    medians = rows[rows["CONTRAST"].eq("NOT EVALUABLE")]
+    assert len(medians) == 2 and medians["ESTIMATE"].isna().all() and medians["N"].tolist() == [6, 6]
+    assert not rows["LABEL"].str.contains("not known in this study").any()
 
 
 def test_separation_has_a_finite_firth_estimate_beside_the_refused_maximum_likelihood(

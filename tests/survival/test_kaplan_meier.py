@@ -239,3 +239,37 @@ def test_restricted_means_refuse_what_they_cannot_give():
         rmst([1, 2], [1, 1], ["a", "b"], tau=1, reference="c")
     with pytest.raises(ValueError, match="tau must be positive"):
         rmst([1, 2], [1, 1], ["a", "b"], tau=0)
+
+
+def test_times_to_read_at_may_be_one_number_and_must_be_numbers():
+    assert survival_at([1, 2, 3], [1, 1, 1], 2)["survival"].tolist() == [pytest.approx(1 / 3)]
+    assert numbers_at_risk([1, 2, 3], [1, 1, 1], 2)["n_risk"].tolist() == [2]
+    for read in (survival_at, numbers_at_risk):
+        for wrong in (np.nan, [1, -1], np.inf, [[1, 2]]):
+            with pytest.raises(ValueError, match="times must be finite"):
+                read([1, 2, 3], [1, 1, 1], wrong)
+
+
+def test_restricted_means_without_an_event_have_no_limits():
+    # Nobody has an event by 2: both means are 2 and known without error.
+    table = rmst([3, 4, 3, 5], [1, 1, 1, 0], ["a", "a", "b", "b"], tau=2)
+    assert table["estimate"].tolist() == [2, 2, 0] and table["se"].tolist() == [0, 0, 0]
+    assert table[["lower", "upper", "p"]].isna().all(axis=None)
+
+
+def test_restricted_means_take_a_finite_tau():
+    for tau in (np.inf, np.nan, -1):
+        with pytest.raises(ValueError, match="tau must be positive and finite"):
+            rmst([1, 3, 2, 4], [1, 1, 1, 1], ["a", "a", "b", "b"], tau=tau)
+
+
+@pytest.mark.parametrize("alpha", [1.5, 95, 0])
+def test_a_level_that_is_none_is_refused(alpha):
+    arrays = [1, 3, 2, 4], [1, 1, 1, 1]
+    for estimate in (kaplan_meier, median_survival, median_follow_up):
+        with pytest.raises(ValueError, match="alpha must lie"):
+            estimate(*arrays, alpha=alpha)
+    with pytest.raises(ValueError, match="alpha must lie"):
+        survival_at(*arrays, 2, alpha=alpha)
+    with pytest.raises(ValueError, match="alpha must lie"):
+        rmst(*arrays, ["a", "a", "b", "b"], tau=2, alpha=alpha)

@@ -67,3 +67,22 @@ def test_the_first_dose_is_day_one():
     assert study_day_date(start, 1)[0] == start[0]
     assert study_day_date(start, 35)[0] == pd.Timestamp("2020-02-04")
     assert pd.isna(study_day_date(start, 35)[1])
+
+
+@pytest.mark.parametrize(
+    "zero",
+    [
+        pd.Timestamp("2020-02-01"),
+        pd.Timestamp("2020-02-01").date(),
+        pd.Timestamp("2020-02-01").to_datetime64(),
+        pd.Timedelta(days=35),
+        pd.Timedelta(days=35).to_timedelta64(),
+        "2020-02-01",
+        float("nan"),
+        [35, 35],
+        None,
+    ],
+)
+def test_a_landmark_that_is_neither_dates_by_patient_nor_days_is_refused(zero):
+    with pytest.raises(ValueError, match="a landmark is a date a patient"):
+        landmark(ADTTE, zero)

@@ -211,3 +211,20 @@ def test_what_cannot_be_tested_is_refused():
         log_rank(np.arange(40), np.ones(40), np.arange(40) % 2, method="exact")
     with pytest.raises(ValueError, match="method must be"):
         log_rank(TIME, EVENT, GROUP, method="bayes")
+
+
+@pytest.mark.parametrize("missing", [np.nan, None, pd.NA])
+def test_a_missing_label_in_a_list_of_text_is_no_group(missing):
+    labels = ["a", missing, "b", "a", "b", "a"]
+    with pytest.raises(ValueError, match="1 patients have no group"):
+        log_rank([1, 2, 3, 4, 5, 6], [1] * 6, labels)
+    with pytest.raises(ValueError, match="1 patients have no strata"):
+        log_rank([1, 2, 3, 4, 5, 6], [1] * 6, list("ababab"), strata=labels)
+    with pytest.raises(ValueError, match="1 patients have no strata"):
+        log_rank_scores([1, 2, 3, 4, 5, 6], [1] * 6, labels)
+
+
+def test_a_seed_is_no_generator():
+    for seed in (3, np.random.RandomState(3)):
+        with pytest.raises(ValueError, match=r"needs rng=numpy.random.default_rng"):
+            log_rank(TIME, EVENT, GROUP, method="permutation", rng=seed)

@@ -1,4 +1,4 @@
-"""Patients without an evaluable early PET: who they are, and weights for them, against R (r_models.csv)."""
+"""Patients without an evaluable early scan: who they are, and weights for them, against R (r_models.csv)."""
 
 from pathlib import Path
 

@@ -147,6 +147,30 @@ def test_the_fallback_makes_the_plans_rule_take_the_later_day_less_often(plan, b
     assert small.loc[small["RULE"].eq("PLAN"), "SHARE_LATER"].eq(0).all()  # 8 patients, 15 events asked for
 
 
+def test_events_known_are_counted_in_all_pilot_patients(plan, behaviour):
+    few = plan.override({"pilot.behaviour_trials": 300, "pilot.behaviour_bootstrap": 2})
+    whole, part = (simulate_behaviour(few, np.random.default_rng(3), 30, both) for both in (30, 12))
+    # The same pilots: the same events known and the same fallback, whoever has both scans.
+    # (Of the first truth: the resamples of the comparison draw from the same generator.)
+    known, share = (
+        [table.loc[table["TRUTH"].eq("days equally good"), name].dropna().tolist() for table in (whole, part)]
+        for name in ("EVENTS", "FALLBACK")
+    )
+    assert known[0] == known[1] and share[0] == share[1]
+    # With fewer compared the truth is found less often.
+    truth = "later day much better"
+    assert by(part, "MATURE", "margin")[truth] < by(whole, "MATURE", "margin")[truth]
+
+
+def test_the_share_of_the_fallback(plan, behaviour):
+    own = behaviour["RULE"].eq("PLAN")
+    assert behaviour.loc[~own, "FALLBACK"].isna().all()
+    assert behaviour.loc[own & behaviour["DATA"].eq("MATURE"), "FALLBACK"].eq(0).all()
+    assert behaviour.loc[own & behaviour["DATA"].eq("DECISION"), "FALLBACK"].between(0.05, 0.5).all()
+    with pytest.raises(ValueError, match="at most n_pilot"):
+        simulate_behaviour(plan, np.random.default_rng(0), 8, 9)
+
+
 def test_a_larger_margin_takes_the_later_day_less_often(plan, behaviour):
     changed = {"pilot.margin": 0.1, "pilot.behaviour_trials": 300, "pilot.behaviour_bootstrap": 2}
     strict = simulate_behaviour(plan.override(changed), np.random.default_rng(3))

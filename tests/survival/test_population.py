@@ -115,3 +115,6 @@ def test_the_main_analysis_is_repeated_in_the_other_populations_where_they_are_k
     # Nobody knows who was off the drug: that population is left out, the others are not.
     assert dict(zip(rows["POPULATION"], rows["N"])) == {"fdg_evaluable": 40, "comparable": 30}
     assert set(rows["ROLE"]) == {"SENSITIVITY"}
+    # Who leaves patients out is a subgroup: by Firth, whatever its events.
+    estimators = dict(zip(rows["POPULATION"], rows["ESTIMATOR"]))
+    assert estimators == {"fdg_evaluable": "ML", "comparable": "FIRTH"}

@@ -21,3 +21,13 @@ def test_the_direction_of_the_effect_does_not_matter():
 
 def test_an_empty_group_has_no_power():
     assert schoenfeld_power(40, 0.0, 2.0) != schoenfeld_power(40, 0.0, 2.0)
+
+
+def test_the_planned_power_by_hand():
+    # ln 2.5 = .916291, sqrt(43 x 2/9) = 3.091206: drift 2.832444; Phi(2.832444 - 1.959964) = Phi(.872480).
+    assert schoenfeld_power(43, 1 / 3, 2.5) == pytest.approx(0.8085, abs=1e-4)
+
+
+def test_a_level_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="alpha must lie"):
+        schoenfeld_power(43, 1 / 3, 2.5, alpha=5)

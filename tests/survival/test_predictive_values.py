@@ -120,7 +120,7 @@ def test_two_patients_of_one_class_each():
 def test_malformed_input_is_refused():
     with pytest.raises(NotEstimable, match="one class is empty"):
         predictive_values([1, 2], [1, 1], [1, 1], 5)
-    with pytest.raises(ValueError, match="positive must be True or False"):
+    with pytest.raises(ValueError, match="positive must be True"):
         predictive_values([1, 2], [1, 1], [1, np.nan], 5)
     with pytest.raises(ValueError, match="entry must be a number"):
         predictive_values([1, 2], [1, 1], [1, 0], 5, entry=[1, np.nan])
@@ -128,3 +128,12 @@ def test_malformed_input_is_refused():
         predictive_values([1, 2], [1, 1], [1, 0], 0)
     with pytest.raises(NotEstimable, match="no patients are left"):
         predictive_values([], [], [], 5)
+
+
+def test_text_and_other_levels_are_refused():
+    with pytest.raises(ValueError, match="positive must be True/1"):
+        predictive_values([1, 2], [1, 1], ["0", "1"], 5)  # both would be True
+    with pytest.raises(ValueError, match="found 3"):
+        predictive_values([1, 2], [1, 1], [1, 0, 1], 5)
+    with pytest.raises(ValueError, match="alpha must lie between"):
+        predictive_values([1, 2], [1, 1], [1, 0], 5, alpha=5)

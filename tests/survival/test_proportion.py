@@ -50,3 +50,23 @@ def test_more_successes_than_patients_are_refused():
 def test_missing_patients_bound_the_proportion():
     table = proportion_bounds(6, 10, 2).drop_duplicates("case").set_index("case")
     assert table["estimate"].to_dict() == pytest.approx({"observed": 0.6, "lowest": 0.5, "highest": 8 / 12})
+
+
+@pytest.mark.parametrize(
+    "pair", [(2.7, 10), (2, 10.5), (float("nan"), 10), ("2", 10), (2, None), (2, float("inf"))]
+)
+def test_patients_come_in_whole_numbers(pair):
+    with pytest.raises(ValueError, match="number of patients"):
+        proportion(*pair)
+
+
+def test_a_whole_number_may_be_a_float():
+    assert proportion(3.0, 10.0).equals(proportion(3, 10))
+    with pytest.raises(ValueError, match="missing must be"):
+        proportion_bounds(3, 10, -1)
+
+
+def test_a_level_that_is_none_is_refused():
+    for alpha in (1.5, 95):
+        with pytest.raises(ValueError, match="alpha must lie"):
+            proportion(3, 10, alpha=alpha)

@@ -1,4 +1,6 @@
 import json
+import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -7,11 +9,13 @@ import pytest
 from analysis import contracts
 from analysis.survival.pilot import rules as pilot_rules
 from analysis.survival.pilot import selection
+from analysis.survival.pilot.behaviour import simulate_behaviour, tabulate_costs
 from analysis.survival.pilot.discrimination import discrimination_evidence
 from analysis.survival.pilot.evidence import COLUMNS
 from analysis.survival.pilot.lesions import class_changes, count_explained
-from analysis.survival.pilot.patients import known_at, pair_visits, pilot_subjects
-from analysis.survival.pilot.reanalysis import reanalyse
+from analysis.survival.pilot.patients import adequate_assessments, known_at, pair_visits, pilot_subjects
+from analysis.survival.pilot.reanalysis import reanalyse, repeats_pilot
+from analysis.tables.pilot_sentences import say_choice, say_rule
 
 
 def generator():
@@ -89,6 +93,62 @@ def test_follow_up_known_on_a_date_ends_on_it():
     assert adtte["CNSR"].tolist() == [0, 0, 0]
 
 
+def assessed(*rows):
+    frame = pd.DataFrame(rows, columns=["USUBJID", "ADT", "AVALC"])
+    return frame.assign(PARAMCD="OVRLRESP", ADT=pd.to_datetime(frame["ADT"]))
+
+
+def test_a_patient_is_known_event_free_only_to_her_last_adequate_assessment(plan):
+    adtte = pd.DataFrame(
+        {
+            "USUBJID": ["seen", "never", "progressed", "known", "later"],
+            "STARTDT": pd.to_datetime(["2020-01-01"] * 5),
+            "ADT": pd.to_datetime(["2020-06-01", "2020-06-01", "2020-04-01", "2020-02-20", "2020-03-01"]),
+            "CNSR": [1, 0, 0, 0, 1],
+        }
+    )
+    adtte["AVAL"] = (adtte["ADT"] - adtte["STARTDT"]).dt.days + 1.0
+    adrs = assessed(
+        ("seen", "2020-02-01", "SD"),
+        ("seen", "2020-02-25", "NE"),  # not adequate
+        ("seen", "2020-03-10", "SD"),  # after the date
+        ("never", "2019-12-20", "SD"),  # before time zero
+        ("progressed", "2020-02-10", "PR"),
+        ("progressed", "2020-04-01", "PD"),
+        ("known", "2020-02-20", "PD"),
+    )
+    date = pd.Timestamp("2020-03-01")
+    known = known_at(adtte, date, adequate_assessments(adrs, plan))
+    ends = ["2020-02-01", "2020-01-01", "2020-02-10", "2020-02-20", "2020-03-01"]
+    assert known["ADT"].tolist() == pd.to_datetime(ends).tolist()
+    assert known["AVAL"].tolist() == [32, 1, 41, 51, 61]
+    assert known["CNSR"].tolist() == [1, 1, 1, 0, 1]
+
+
+def test_only_an_endpoint_seen_on_assessments_ends_at_one(plan):
+    adrs = assessed(("a", "2020-02-01", "SD"), ("a", "2020-03-01", "NE"))
+    assert adequate_assessments(adrs, plan)["ADT"].tolist() == [pd.Timestamp("2020-02-01")]
+    assert adequate_assessments(adrs, plan.override({"primary.endpoint": "PFSALL"})) is not None
+    assert len(adequate_assessments(adrs, plan.override({"clinical.not_evaluable": "adequate"}))) == 2
+    assert adequate_assessments(adrs, plan.override({"primary.endpoint": "OS"})) is None
+    assert adequate_assessments(adrs, plan.override({"clinical.response_source": "reported"})) is None
+    assert adequate_assessments(None, plan) is None
+
+
+def test_an_assessment_after_the_decision_date_changes_nothing(trial, plan):
+    adsl, adtte, admr = trial
+    date = pd.Timestamp(compare(trial, plan).decision["decision_date"])
+    subjects = adsl["USUBJID"].tolist()
+    before = assessed(*((who, date - pd.Timedelta(days=20), "SD") for who in subjects))
+    after = assessed(*((who, date + pd.Timedelta(days=20), "SD") for who in subjects))
+    early, both = (
+        selection.compare_days(admr, adtte, adsl, plan, generator(), adrs=table)
+        for table in (before, pd.concat([before, after]))
+    )
+    assert early.decision == both.decision
+    assert early.compared["time"].sum() < compare(trial, plan).compared["time"].sum()
+
+
 def test_a_pilot_patient_with_one_day_is_in_the_ledger(simulate, plan):
     found = compare(simulate(missing={("PEARL-1-004", "D28")}), plan)
     row = found.excluded.iloc[0]
@@ -128,6 +188,21 @@ def test_few_events_leave_the_decision_to_the_scans(simulate, plan):
     assert compare(simulate(missing=lacking), cautious).decision["timepoint"] == "D28"
     fewer = set(sorted(lacking)[:3])  # ten points are not more than ten
     assert compare(simulate(missing=fewer), cautious).decision["timepoint"] == "D14"
+
+
+def test_rounding_never_decides(plan):
+    # 100 (12/30 - 9/30) is a little more than 10 in floating point.
+    table = evidence(plan, missing_share=(12 / 30, 9 / 30, np.nan))
+    assert pilot_rules.fallback_choice(table, plan) == "D14"
+    table = evidence(plan, missing_share=(13 / 30, 9 / 30, np.nan))
+    assert pilot_rules.fallback_choice(table, plan) == "D28"
+    gap = 0.65 - 0.60  # a little more than 0.05
+    assert gap > plan.pilot.margin
+    table = evidence(plan, concordance=(0.60, 0.65, gap), bootstrap_support=(np.nan, 0.8 - 1e-12, np.nan))
+    choices = pilot_rules.rule_choices(table, plan)
+    assert (choices["margin"], choices["bootstrap_support"]) == ("D14", "D28")
+    shown = pilot_rules.choice_by_margin(table, plan).set_index("PLAN")
+    assert shown.loc["Y", "TIMEPOINT"] == "D14"
 
 
 def test_every_rule_by_hand(plan):
@@ -178,6 +253,71 @@ def test_the_same_seed_gives_the_same_decision_whatever_the_row_order(trial, pla
     first, second = compare(trial, plan), compare(tuple(shuffled), plan)
     assert first.decision == second.decision
     pd.testing.assert_frame_equal(first.evidence, second.evidence)
+
+
+@pytest.mark.parametrize(("absent", "taken"), [("D28", "D14"), ("D14", "D28")])
+def test_a_day_on_which_nobody_was_scanned_leaves_the_fallback(trial, plan, absent, taken):
+    adsl, adtte, admr = trial
+    found = compare((adsl, adtte, admr[admr["AVISIT"].ne(absent)]), plan)
+    assert found.decision["fallback"] and found.decision["timepoint"] == taken
+    assert set(found.excluded["USUBJID"]) == set(pilot_subjects(adsl))
+    assert set(found.excluded["AVISIT"]) == {absent}
+    assert set(found.excluded["CODE"]) == {"PILOT_SCAN_MISSING"}
+    contracts.check("pilot_evidence", found.evidence)
+
+
+def test_a_pilot_nobody_of_which_was_scanned_is_refused(trial, plan):
+    adsl, adtte, admr = trial
+    others = admr[~admr["USUBJID"].isin(pilot_subjects(adsl))]
+    with pytest.raises(ValueError, match="no pilot patient has a scan on D14 or D28"):
+        compare((adsl, adtte, others), plan)
+    with pytest.raises(ValueError, match="no response rows"):
+        compare((adsl, adtte, admr[admr["AVISIT"].eq("D0")]), plan)
+
+
+def test_a_post_hoc_change_stands_in_the_decision(trial, plan):
+    decision = compare(trial, plan).decision
+    assert selection.note_deviations(decision, []) == decision
+    changed = [SimpleNamespace(name="pilot.margin", first=0.1, now=0.05, reason="")]
+    noted = json.loads(json.dumps(selection.note_deviations(decision, changed)))
+    assert noted["post_hoc"] == ["pilot.margin 0.1 -> 0.05"]
+    assert noted["reason"].endswith("; after a post hoc change of the plan: pilot.margin")
+    assert "post_hoc" not in decision
+    assert say_rule(decision) == "the rule of the plan"
+    assert say_rule(noted) == "the rule of the plan, changed after outcomes were first analysed"
+
+
+def say(tables, plan, **more):
+    adsl, adtte, admr = tables
+    found = compare(tables, plan)
+    again = reanalyse(admr, adtte, adsl, plan, generator())
+    few = plan.override({"pilot.behaviour_trials": 20, "pilot.behaviour_bootstrap": 2})
+    behaviour = simulate_behaviour(few, generator(), 30, found.decision["n_common"])
+    return say_choice(
+        {**found.decision, **more}, pd.concat([found.evidence, again]), behaviour,
+        tabulate_costs(behaviour, few), days=("D14", "D28"), endpoint="PFS", margin=0.05, cost_ratio=2.0,
+    )  # fmt: skip
+
+
+def test_the_reading_says_the_post_hoc_change_first_and_has_no_codes(trial, plan):
+    text = say(trial, plan, post_hoc=["pilot.margin 0.1 -> 0.05"])
+    assert text.startswith(
+        "**Changed after outcomes were first analysed (post hoc): pilot.margin 0.1 -> 0.05"
+    )
+    assert "by the rule of the plan, changed" in text
+    assert not re.search(r"D14|D28", text)
+    assert say(trial, plan).startswith("**day ")
+
+
+def test_everybody_is_said_once_where_only_the_pilot_has_both_scans(trial, simulate, plan):
+    text = say(trial, plan)
+    assert "Nobody but pilot patients has both scans." in text and "everybody with" not in text
+    adsl, adtte, admr = trial
+    assert repeats_pilot(reanalyse(admr, adtte, adsl, plan, generator()))
+    adsl, adtte, admr = simulate(n=40, pilot=40)
+    fewer = adsl.assign(PILOTFL=np.where(np.arange(40) < 30, "Y", "N"))
+    assert not repeats_pilot(reanalyse(admr, adtte, fewer, plan, generator()))
+    assert "everybody with both scans (" in say((fewer, adtte, admr), plan)
 
 
 def test_a_study_without_pilot_is_refused(trial, plan):

@@ -165,3 +165,43 @@ def test_two_patients_and_inputs_unchanged():
     table = simon_makuch(*arrays)
     assert table["survival"].tolist() == [1, 0, 1, 0]
     assert all((a == b).all() for a, b in zip(arrays, before, strict=True))
+
+
+def test_the_start_waits_for_a_time_at_which_every_state_has_somebody():
+    # A lasts from 0 to 1 and again from 5 to 9, B from 2 to 10: together from 5 on.
+    table = simon_makuch([1, 10, 9], [1, 1, 1], [0, 2, 5], ["A", "B", "A"])
+    assert table["group"].tolist() == ["A", "A", "B", "B"]
+    assert table["time"].tolist() == [5, 9, 5, 10]
+    assert table["survival"].tolist() == [1, 0, 1, 0]
+    assert table["n_risk"].tolist() == [1, 1, 1, 1]
+
+
+def test_a_state_that_is_over_before_the_other_begins_is_not_lost_silently():
+    with pytest.raises(NotEstimable, match="at no time from 0 on do all the states"):
+        simon_makuch([1, 10, 9], [1, 1, 1], [0, 2, 3], ["A", "B", "B"])
+    with pytest.raises(NotEstimable, match="at no time from 9 on"):
+        simon_makuch([1, 10, 9], [1, 1, 1], [0, 2, 5], ["A", "B", "A"], origin=9)
+    with pytest.raises(ValueError, match="origin must be"):
+        simon_makuch([1, 10, 9], [1, 1, 1], [0, 2, 5], ["A", "B", "A"], origin=np.nan)
+
+
+def test_states_that_are_missing_or_mixed_are_refused_by_the_test():
+    for missing in (None, np.nan):
+        with pytest.raises(ValueError, match="1 patients have no state"):
+            mantel_byar([0, 0, 0], [1, 2, 3], [1, 1, 1], ["N", missing, "R"])
+    with pytest.raises(ValueError, match="state mixes int, text"):
+        mantel_byar([0, 0, 0], [1, 2, 3], [1, 1, 1], ["N", 1, "R"])
+    with pytest.raises(ValueError, match="state mixes int, text"):
+        counting_process([3, 4], [1, 1], [1, 2], [1, 0], before="N")
+
+
+def test_a_change_that_equals_an_end_but_for_rounding_leaves_no_sliver():
+    rows = counting_process([0.1 + 0.2, 1.0], [1, 1], [0.3, 0.3], ["R", "R"], before="N")
+    assert rows[["patient", "start", "state"]].to_numpy().tolist() == [
+        [0, 0, "N"],
+        [1, 0, "N"],
+        [1, 0.3, "R"],
+    ]
+    # Who enters at the time of an event is not at risk at it, whatever the last bit says.
+    curve = kaplan_meier([0.1 + 0.2, 1.0, 1.0], [1, 0, 0], entry=[0, 0, 0.3])
+    assert curve["n_risk"].tolist() == [2, 2] and curve["survival"].iloc[0] == 0.5

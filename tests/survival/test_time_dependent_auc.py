@@ -135,3 +135,15 @@ def test_two_patients_and_a_constant_score():
     constant = time_dependent_auc(TIME, EVENT, np.ones(50), 6).iloc[0]
     assert constant["estimate"] == 0.5
     assert np.isnan(constant["lower"])
+
+
+@pytest.mark.parametrize("alpha", [1.5, 95, 0])
+def test_a_level_that_is_none_is_refused(alpha):
+    with pytest.raises(ValueError, match="alpha must lie"):
+        time_dependent_auc([1, 2, 3, 4], [1, 1, 1, 0], [3, 1, 2, 0], 2.5, alpha=alpha)
+    with pytest.raises(ValueError, match="alpha must lie"):
+        time_dependent_auc_difference(
+            [1, 2, 3, 4], [1, 1, 1, 0], [3, 1, 2, 0], [1, 2, 3, 4], 2.5, alpha=alpha
+        )
+    with pytest.raises(ValueError, match="alpha must lie"):
+        brier([1, 2, 3, 4], [1, 1, 1, 0], [0.9, 0.6, 0.4, 0.1], 2.5, alpha=alpha)

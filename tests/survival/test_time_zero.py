@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,6 +76,15 @@ def test_both_set_ups_are_estimated_with_all_their_patients(tables, plan):
     expected = cox(days.round() + 14, data["event"], data["exposed"].astype(float), entry=[14.0] * len(data))
     numbers = table.loc[1, ["ESTIMATE", "LOWER", "UPPER", "P"]].tolist()
     assert numbers == pytest.approx(expected.loc[0, ["estimate", "lower", "upper", "p"]].tolist())
+
+
+def test_a_time_dependent_covariate_has_no_firth_and_the_row_of_os_says_so(tables, plan):
+    adsl, adtte, admr, _, _ = tables
+    for endpoint, expected in {"OS": True, "PFS": False}.items():
+        analysis = replace(analysis_of(admr, plan), endpoint=endpoint)
+        rows = estimate_time_dependent(analysis, admr, adtte, adsl, plan).iloc[:2]
+        assert set(rows["ESTIMATOR"]) == {"ML"}
+        assert rows["LABEL"].str.contains("as Firth has no time-dependent").tolist() == [expected] * 2
 
 
 def test_a_study_without_scan_dates_takes_the_plans_day(trial, plan):

@@ -98,3 +98,11 @@ def test_two_patients_and_a_constant_score_give_a_value_without_interval():
     constant = uno_concordance(TIME, EVENT, np.ones(40)).iloc[0]
     assert (two["estimate"], constant["estimate"]) == (1, 0.5)
     assert np.isnan([two["lower"], constant["lower"]]).all()
+
+
+@pytest.mark.parametrize("alpha", [1.5, 95, 0])
+def test_a_level_that_is_none_is_refused(alpha):
+    with pytest.raises(ValueError, match="alpha must lie"):
+        uno_concordance([1, 2, 3], [1, 1, 1], [3, 1, 2], alpha=alpha)
+    with pytest.raises(ValueError, match="alpha must lie"):
+        uno_difference([1, 2, 3], [1, 1, 1], [3, 1, 2], [1, 2, 3], alpha=alpha)

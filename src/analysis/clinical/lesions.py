@@ -84,13 +84,17 @@ def on_study_pet(lesions: pd.DataFrame, start: pd.Series, plan: plans.Plan) -> p
         Sections `design` (followup_visits) and `visits` (their windows, study days; day 1 is time zero).
     """
     day = (lesions.ADT - lesions.USUBJID.map(start).astype("datetime64[ns]")).dt.days + 1
-    planned = plan.design.followup_visits
-    if not planned:
+    planned = [visit for visit in plan.design.followup_visits if hasattr(plan.visits, _window(visit))]
+    if not planned:  # no study PET, or one without a window of days: a ready table names its visits
         return pd.Series(False, index=lesions.index)
-    windows = [getattr(plan.visits, f"{visit.lower()}_window") for visit in planned]
+    windows = [getattr(plan.visits, _window(visit)) for visit in planned]
     span = min(first for first, _ in windows), max(last for _, last in windows)
     names = [rf"^(?:STUDY |VISIT )?D(?:AY)?[ _-]*0*{visit[1:]}\b" for visit in planned]
     return lesions.PET & (day.between(*span) | (has_word(lesions.VISIT, names) & day.gt(1)))
+
+
+def _window(visit: str) -> str:
+    return f"{visit.lower()}_window"
 
 
 def check_reads(sdtm: Mapping[str, pd.DataFrame], rules) -> None:

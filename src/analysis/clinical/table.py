@@ -6,7 +6,7 @@ The mapping (``clinical.table`` of the plan)::
     subject: patient_id
     age: age_years                     # optional
     sex: {column: sex, map: {Male: M, Female: F}}                     # optional
-    time_zero: [days_a_to_b, days_b_to_scan]                          # day columns, summed
+    time_zero: [days_a_to_b, days_b_to_scan]       # day columns, summed; [] is the table's own day 0
     endpoints:
       - paramcd: OS
         param: Overall survival
@@ -14,14 +14,17 @@ The mapping (``clinical.table`` of the plan)::
           - {when: {column: status, op: "==", value: D}, day: days_a_to_last_contact, description: Death}
         censor_day: days_a_to_last_contact
         censor_description: Last follow-up
+        not_after: DSS                             # optional: an endpoint this one cannot outlast; a query
+
+Without dates nobody knows who came first: the pilot is the first ``design.pilot_n`` subject numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,30 +34,11 @@ from analysis.clinical.endpoints import ADTTE_COLUMNS
 from analysis.clinical.queries import EXCLUSION_COLUMNS, QUERY_COLUMNS, STEP
 from analysis.clinical.sdtm import FileBroken, read_frame
 from analysis.clinical.subjects import ADSL_COLUMNS
+from analysis.clinical.table_mapping import CONDITIONS, check_mapping
 from analysis.clinical.terms import to_number
 
-_KEYS = {"file", "subject", "age", "sex", "time_zero", "endpoints"}
-_ENDPOINT_KEYS = {"paramcd", "param", "events", "censor_day", "censor_description"}
-_EVENT_KEYS = {"when", "day", "description"}
 _DATES = ["ENRLDT", "TRTSDT", "TRTEDT", "DTHDT", "LSTALVDT", "DCUTDT", "NACTDT"]
-
-
-def _compare(relation: Callable) -> Callable[[pd.Series, Any], pd.Series]:
-    return lambda values, given: relation(to_number(values), float(given))
-
-
-# what a condition may ask; never an expression to evaluate
-CONDITIONS: dict[str, Callable[[pd.Series, Any], pd.Series]] = {
-    "empty": lambda values, given: values.isna(),
-    "not_empty": lambda values, given: values.notna(),
-    "==": lambda values, given: values.eq(str(given)),
-    "!=": lambda values, given: values.notna() & values.ne(str(given)),
-    "in": lambda values, given: values.isin([str(item) for item in given]),
-    ">": _compare(np.greater),
-    ">=": _compare(np.greater_equal),
-    "<": _compare(np.less),
-    "<=": _compare(np.less_equal),
-}
+_NUMBER = re.compile(r"(\d+)")
 
 REASONS = {
     "TIME_ZERO_MISSING": "a day that makes up time zero is missing",
@@ -97,7 +81,7 @@ def read_mapped_table(raw_dir: str | Path, plan: plans.Plan) -> MappedTable:
     raw_dir : path
         The study's raw folder.
     plan : Plan
-        ``clinical.table`` and ``design.days_per_month``.
+        ``clinical.table``, ``design.days_per_month`` and ``design.pilot_n``.
 
     Raises
     ------
@@ -126,63 +110,10 @@ def read_mapped_table(raw_dir: str | Path, plan: plans.Plan) -> MappedTable:
     pieces = [_endpoint(table, zero, spec, plan.design.days_per_month) for spec in mapping["endpoints"]]
     every = pd.concat(pieces, ignore_index=True).assign(STUDYID=plan.study.upper(), SRCDOM=mapping["file"])
     kept = every[every.CODE.isna()].sort_values(["USUBJID", "PARAMCD"], ignore_index=True)
-    adsl = _subjects(table, mapping, plan.study.upper())
+    adsl = _subjects(table, mapping, plan.study.upper(), plan.design.pilot_n)
     return MappedTable(
         adsl, kept.reindex(columns=ADTTE_COLUMNS), _ledger(every), _queries(table, every, adsl, mapping)
     )
-
-
-def check_mapping(mapping: Mapping) -> list[str]:
-    """List what is wrong with a mapping: unknown names, missing ones, unknown conditions."""
-    problems = _check_names("clinical.table", mapping, _KEYS, _KEYS - {"age", "sex"})
-    shapes = [] if any(name not in mapping for name in ("time_zero", "endpoints")) else _check_shapes(mapping)
-    problems += shapes
-    for endpoint in [] if shapes else mapping.get("endpoints", []):
-        where = f"clinical.table endpoint {endpoint.get('paramcd', '?')!r}"
-        problems += _check_names(where, endpoint, _ENDPOINT_KEYS, _ENDPOINT_KEYS - {"censor_description"})
-        for event in endpoint.get("events", []):
-            problems += _check_names(f"{where} event", event, _EVENT_KEYS, _EVENT_KEYS)
-            operator = event.get("when", {}).get("op")
-            if operator not in CONDITIONS:
-                problems.append(f"{where}: unknown condition {operator!r}; known: {', '.join(CONDITIONS)}")
-    return problems
-
-
-def _check_shapes(mapping: Mapping) -> list[str]:
-    """List what is of another shape than the example at the head of this module."""
-    sex, names = mapping.get("sex", {"column": "", "map": {}}), mapping["time_zero"]
-    endpoints = mapping["endpoints"] if isinstance(mapping["endpoints"], list) else []
-    events = [one.get("events") if isinstance(one, Mapping) else None for one in endpoints]
-    wrong = {
-        "time_zero must be a list of columns": not (isinstance(names, list) and names),
-        "sex must be {column: ..., map: {...}}": not (
-            isinstance(sex, Mapping) and set(sex) == {"column", "map"}
-        ),
-        "endpoints must be a list of tables": not endpoints or not all(map(_is_table, endpoints)),
-        "events must be a list of {when: {column, op}, day, description}": not all(
-            isinstance(some, list)
-            and some
-            and all(_is_table(one) and _is_when(one.get("when")) for one in some)
-            for some in events
-        ),
-    }
-    return [f"clinical.table: {what}" for what, found in wrong.items() if found]
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, Mapping)
-
-
-def _is_when(value: Any) -> bool:
-    return isinstance(value, Mapping) and {"column", "op"} <= set(value) <= {"column", "op", "value"}
-
-
-def _check_names(where: str, given: Mapping, known: set[str], needed: set[str]) -> list[str]:
-    unknown = [
-        f"{where}: unknown name {name!r}; known: {', '.join(sorted(known))}"
-        for name in sorted(set(given) - known)
-    ]
-    return unknown + [f"{where}: {name!r} is missing" for name in sorted(needed - set(given))]
 
 
 def _columns_used(mapping: Mapping) -> list[str]:
@@ -220,7 +151,7 @@ def _check_table(table: pd.DataFrame, mapping: Mapping) -> list[str]:
 
 
 def _sum_days(table: pd.DataFrame, names: list[str]) -> pd.Series:
-    return sum(to_number(table[name]) for name in names)
+    return sum((to_number(table[name]) for name in names), start=pd.Series(0.0, table.index))
 
 
 def _endpoint(table: pd.DataFrame, zero: pd.Series, spec: Mapping, days_per_month: float) -> pd.DataFrame:
@@ -262,7 +193,7 @@ def _refusals(zero: pd.Series, day: pd.Series, time: pd.Series, occurred: pd.Ser
     return np.where(code == "", None, code)
 
 
-def _subjects(table: pd.DataFrame, mapping: Mapping, study: str) -> pd.DataFrame:
+def _subjects(table: pd.DataFrame, mapping: Mapping, study: str, pilot_n: int) -> pd.DataFrame:
     adsl = pd.DataFrame({"USUBJID": table.index, "STUDYID": study, "SAFFL": "Y"}).reindex(
         columns=ADSL_COLUMNS
     )
@@ -271,9 +202,17 @@ def _subjects(table: pd.DataFrame, mapping: Mapping, study: str) -> pd.DataFrame
     adsl["SEX"] = "U"
     if "sex" in mapping:
         adsl["SEX"] = table[mapping["sex"]["column"]].map(mapping["sex"]["map"]).fillna("U").to_numpy()
+    pilot = sorted(table.index, key=_subject_order)[:pilot_n]
+    adsl["PILOTFL"] = np.where(adsl.USUBJID.isin(pilot), "Y", "N")
     text = [name for name in ADSL_COLUMNS if name not in (*_DATES, "AGE", "ECOG")]
     adsl[text] = adsl[text].astype(object).where(adsl[text].notna(), None)
     return adsl
+
+
+def _subject_order(name: str) -> list[tuple[bool, int, str]]:
+    """Order subject numbers as a person counts them: 9 before 10, whatever letters stand around them."""
+    parts = _NUMBER.split(name)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts if part]
 
 
 def _ledger(every: pd.DataFrame) -> pd.DataFrame:
@@ -309,6 +248,8 @@ def _queries(table: pd.DataFrame, every: pd.DataFrame, adsl: pd.DataFrame, mappi
         found.append(
             ("EVENT_AFTER_FOLLOWUP", "warning", subjects, message, "check both days; the event counts")
         )
+        if "not_after" in spec:
+            found.append(_outlasting(every, spec["paramcd"], spec["not_after"]))
     refused = every[every.CODE.notna()]
     rows = [(STEP, code, grade, who, mapping["file"], "", message, action)
             for code, grade, subjects, message, action in found for who in subjects]  # fmt: skip
@@ -326,3 +267,21 @@ def _queries(table: pd.DataFrame, every: pd.DataFrame, adsl: pd.DataFrame, mappi
         for row in refused.itertuples()
     ]
     return pd.DataFrame(rows, columns=QUERY_COLUMNS)
+
+
+def _outlasting(every: pd.DataFrame, paramcd: str, other: str) -> tuple[str, str, list[str], str, str]:
+    """Ask about subjects whose one endpoint ends after the other; both records count as they are.
+
+    A date of contact behind one of them is too early, and nothing tells which; time to a recurrence seen
+    later than the last contact is still time without one.
+    """
+    days = every.pivot_table(index="USUBJID", columns="PARAMCD", values="AVAL", dropna=False)
+    subjects = days.index[days[paramcd] > days[other]].tolist()
+    message = f"{paramcd} ends after {other}"
+    return (
+        f"{paramcd}_AFTER_{other}",
+        "warning",
+        subjects,
+        message,
+        "check both days; the records count as they are",
+    )

@@ -64,6 +64,11 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
     "pilot_evidence": _table(
         "a piece of evidence on the two candidate days",
         {
+            "SET": _text(
+                "DECISION (pilot, what was known on the decision date), FINAL (pilot, all follow-up) or "
+                "EVERYONE (every subject with both scans, all follow-up); only DECISION decides",
+                nullable=False,
+            ),
             "ITEM": _text("quantity", nullable=False),
             "TIMEPOINT": _text("day, or the later minus the earlier", nullable=False),
             "ESTIMATE": _number("value"),
@@ -71,10 +76,44 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
             "UPPER": _number("upper limit"),
             "P": _number("two-sided p-value"),
             "N": _number("patients"),
-            "EVENTS": _number("events known on the decision date"),
+            "EVENTS": _number("events behind it"),
             "METHOD": _text("method"),
+            "ROLE": _text("DECIDES (read by a decision rule), DESCRIPTIVE or SENSITIVITY", nullable=False),
         },
-        ["ITEM", "TIMEPOINT", "METHOD"],
+        ["SET", "ITEM", "TIMEPOINT", "METHOD"],
+    ),
+    "pilot_behaviour": _table(
+        "a decision rule in one simulated truth",
+        {
+            "TRUTH": _text("which day is truly better", nullable=False),
+            "C_EARLIER": _number("true C of the earlier day", nullable=False),
+            "C_LATER": _number("true C of the later day", nullable=False),
+            "DATA": _text("MATURE (all events) or DECISION (known on the decision date)", nullable=False),
+            "RULE": _text("decision rule; PLAN is the plan's with its fallback", nullable=False),
+            "SHARE_LATER": _number("share of simulated pilots that choose the later day", nullable=False),
+            "SE": _number("Monte Carlo standard error", nullable=False),
+            "COST": _number("mean cost of its errors, in units of missing a better later day"),
+            "N": _number("patients a simulated pilot", nullable=False),
+            "EVENTS": _number("mean events known", nullable=False),
+            "TRIALS": _number("simulated pilots", nullable=False),
+            "FALLBACK": _number("rows PLAN: share of simulated pilots that the fallback decides"),
+        },
+        ["TRUTH", "DATA", "RULE"],
+    ),
+    "diagnostics": _table(
+        "a subject's part in the main model of one endpoint",
+        {
+            **_SUBJECT,
+            "ENDPOINT": _text("endpoint", nullable=False),
+            "GROUP": _text("exposure group", nullable=False),
+            "TIME": _number("time from the landmark, months", nullable=False),
+            "EVENT": pa.Column(bool, coerce=True, description="event (True) or censored"),
+            "SCHOENFELD": _number("scaled Schoenfeld residual plus the log hazard ratio; events only"),
+            "MARTINGALE": _number("martingale residual"),
+            "DEVIANCE": _number("deviance residual"),
+            "HR_WITHOUT": _number("hazard ratio without this subject"),
+        },
+        ["USUBJID", "ENDPOINT"],
     ),
     "analysis_set": _table(
         "a subject of the landmark analysis of one endpoint",
@@ -93,9 +132,14 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
     "curves": _table(
         "a step of a Kaplan-Meier curve",
         {
+            "CURVE": _text(
+                "landmark (time zero is each patient's landmark) or simon_makuch (from the endpoint's time "
+                "zero, patients change group at the scan)",
+                nullable=False,
+            ),
             "ENDPOINT": _text("endpoint", nullable=False),
             "GROUP": _text("group", nullable=False),
-            "TIME": _number("time from the landmark, months", nullable=False),
+            "TIME": _number("time, months", nullable=False),
             "SURVIVAL": _number("estimate", nullable=False),
             "LOWER": _number("lower limit"),
             "UPPER": _number("upper limit"),
@@ -103,7 +147,7 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
             "EVENTS": _number("events at t", nullable=False),
             "CENSORED": _number("censored at t", nullable=False),
         },
-        ["ENDPOINT", "GROUP", "TIME"],
+        ["CURVE", "ENDPOINT", "GROUP", "TIME"],
     ),
     "estimates": _table(
         "one estimate",

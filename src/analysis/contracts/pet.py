@@ -156,6 +156,26 @@ PET_CONTRACTS: dict[str, pa.DataFrameSchema] = {
         },
         ["USUBJID", "AVISIT", "LESIONID", "READER"],
     ),
+    "reads": table(
+        "a measurement or a decision of one of several readers; no row where a study has one reader",
+        {
+            **SUBJECT,
+            "READER": text("who read", nullable=False),
+            "AVISIT": text("visit", nullable=False),
+            "LESIONID": text("lesion, LIVER, AORTA or TOTAL", nullable=False),
+            "METRIC": text("as in adpet; DECISION for a decision", nullable=False),
+            "ROLE": text("role", nullable=False, isin=["LESION", "LIVER", "AORTA", "TOTAL"]),
+            "ORGAN": text("organ, by this reader"),
+            "ADT": date("date of the scan"),
+            "AVAL": number("value, in UNIT"),
+            "UNIT": text("g/ml, ml, g, mm or 1", nullable=False),
+            "EVALFL": text("FDG-evaluable at baseline, by this reader", isin=YN),
+            "TARGETFL": text("among the targets of this reader", isin=YN),
+            "FLAGS": text("what a reader should look at"),
+            "DECISION": text("new, inflammatory, resolved or not_evaluable"),
+        },
+        ["READER", "USUBJID", "AVISIT", "LESIONID", "METRIC", "DECISION"],
+    ),
     "adlesion": table(
         "change of a baseline lesion at a follow-up visit under one metric",
         {

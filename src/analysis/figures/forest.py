@@ -105,6 +105,8 @@ def caption_forest(estimates: pd.DataFrame, *, measure: str = "Hazard ratio", le
         text += " Diamond: primary analysis."
     if (estimates["ROLE"] != "PRIMARY").any():
         text += " What is not primary is not adjusted for the number of analyses."
+    if estimates["ROLE"].isin(["SENSITIVITY", "EXPLORATORY", "DESCRIPTIVE"]).any():
+        text += " Sensitivity and exploratory analyses are no tests; their p-values describe."
     return text + (f" {gone} could not be estimated." if gone else "")
 
 

@@ -184,6 +184,8 @@ def _counts(rows: pd.DataFrame) -> str:
 def _draw_curve(axes, rows: pd.DataFrame, label: str, index: int, color: str) -> None:
     start = pd.DataFrame({"TIME": [0.0], "SURVIVAL": [1.0], "LOWER": [1.0], "UPPER": [1.0]})
     steps = pd.concat([start, rows[rows["TIME"] > 0][list(start)].astype(float)], ignore_index=True)
+    if rows["SURVIVAL"].iloc[0] == 1 and rows["EVENTS"].iloc[0] == rows["CENSORED"].iloc[0] == 0:
+        steps = steps.iloc[1:].reset_index(drop=True)  # the curve has a start of its own, after time 0
     # Before the first event the log-log interval is undefined (as in R); the curve itself is 1 there.
     steps.loc[steps["SURVIVAL"] == 1, ["LOWER", "UPPER"]] = 1.0
     dashes = style.LINE_STYLES[index % len(style.LINE_STYLES)]

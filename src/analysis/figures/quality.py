@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import style
 from analysis.tables.format import counted, number
-from analysis.tables.words import VENDORS, VISITS
+from analysis.tables.words import VENDORS, order_visits
 
 PANELS = (
     ("UPTAKEMIN", "Uptake time, min"),
@@ -60,7 +60,7 @@ def plot_sites(
         raise ValueError("no value to draw: leave the figure out and say why")
     scans = scans.assign(PANEL=_pool(scans["SITEID"], rules.quality_sites))
     sites = sorted(scans["PANEL"].unique(), key=lambda name: (name in {OTHER, "no site"}, name))
-    visits = [visit for visit in VISITS if visit in set(scans["AVISIT"])]
+    visits = order_visits(scans["AVISIT"])
     across, tall, left = style.width_mm("page", rules), 30.0, 17.0
     wide = (across - left - 1.0) / len(sites)
     figure = style.new_figure("page", len(panels) * (tall + 5.0) + 10.0, rules)
@@ -154,7 +154,7 @@ def plot_verdicts(counts: pd.DataFrame, *, rules: Any = None) -> Figure:
     """
     if counts.empty:
         raise ValueError("no pair to draw: leave the figure out and say why")
-    visits = [visit for visit in VISITS if visit in set(counts["AVISIT"])]
+    visits = order_visits(counts["AVISIT"])
     table = counts.pivot_table(index="AVISIT", columns="VERDICT", values="N", aggfunc="sum", fill_value=0)
     tall = 7.0 * len(visits)
     figure = style.new_figure("page", tall + 13.0, rules)

@@ -111,7 +111,7 @@ def caption_waterfall(
     falls = _falls(shown, cut_percent)
     new = _new(shown).sum()
     text = (
-        f"Change of {what} from baseline to {style.label_of(timepoint).lower()}, one bar a patient "
+        f"Change of {what} from baseline to {words.phrase_of(timepoint)}, one bar a patient "
         f"(n = {len(shown)}). In {falls} it fell by {cut_percent:g} % or more "
         f"(dashed line; exactly {cut_percent:g} % counts). "
     )

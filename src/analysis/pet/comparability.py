@@ -49,7 +49,8 @@ def compare_pairs(scan_qc: pd.DataFrame | None, adpet: pd.DataFrame, plan: plans
     -----
     Every limit is inclusive. The verdict: one blocking failure makes NOT_ASSESSABLE; else one unknown that
     the plan calls insufficient makes INSUFFICIENT_INFORMATION; else a failed warning makes
-    ASSESSABLE_WITH_WARNINGS; else ASSESSABLE. Practical PERCIST, QIBA v1.14, EANM v2.0 (pet.md 2.3).
+    ASSESSABLE_WITH_WARNINGS; else ASSESSABLE. Without any check there is no verdict (missing). Practical
+    PERCIST, QIBA v1.14, EANM v2.0 (pet.md 2.3).
     """
     pairs = _pair_facts(scan_qc, adpet, plan)
     checks = _checks_in_force(plan.response)
@@ -186,6 +187,8 @@ def _verdict(checks: Mapping[str, Mapping], outcomes: Mapping[str, Outcome], len
     open_case = any_of([outcomes[n].unknown for n, c in checks.items() if c["unknown_is"] == "insufficient"])
     warned = any_of([outcomes[n].failed for n, check in checks.items() if check["impact"] == "WARNING"])
     warned |= any_of([outcomes[n].unknown for n, c in checks.items() if c["unknown_is"] == "warning"])
+    if not checks:  # nothing was compared, so nobody knows
+        return np.full(length, None, dtype=object)
     return np.select([blocked, open_case, warned], [NOT_ASSESSABLE, INSUFFICIENT, WARNED], ASSESSABLE)
 
 

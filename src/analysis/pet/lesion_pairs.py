@@ -63,7 +63,8 @@ def collect(
     _check(adpet, metric)
     decisions = _used_decisions(adpet, decisions)
     qc, scans = scans, _scan_table(adpet, scans)
-    visits = _expected_visits(plan.design.followup_visits, subjects, scans)
+    everyone = plan.pet.all_visits_planned_for == "all"
+    visits = _expected_visits(plan.design.followup_visits, subjects, scans, everyone=everyone)
     visits = _add_presence(visits, scans).join(_study(adpet, subjects), on="USUBJID")
     pairs = _pair(adpet, plan, metric, visits, decisions, qc)
     new = _new_lesions(visits, adpet, decisions, plan.design.followup_visits)
@@ -132,11 +133,14 @@ def _in(left: pd.DataFrame, right: pd.DataFrame) -> np.ndarray:
     return pd.MultiIndex.from_frame(left[KEY]).isin(pd.MultiIndex.from_frame(right[KEY]))
 
 
-def _expected_visits(followup: list[str], subjects: pd.DataFrame | None, scans: pd.DataFrame) -> pd.DataFrame:
+def _expected_visits(
+    followup: list[str], subjects: pd.DataFrame | None, scans: pd.DataFrame, *, everyone: bool
+) -> pd.DataFrame:
     """Index every follow-up visit that was made or should have been.
 
-    A pilot patient should have them all. Another patient has the one that was made; if none was, those days
-    at which any patient outside the pilot was scanned (the days in use after the pilot), else all.
+    A pilot patient should have them all, and so should `everyone` where the plan says so. Another patient has
+    the one that was made; if none was, those days at which any patient outside the pilot was scanned (the
+    days in use after the pilot), else all.
     """
     made = [(subject, visit) for subject, visit in scans.index if visit in followup]
     names = sorted(set(scans.index.get_level_values(0)) if subjects is None else set(subjects["USUBJID"]))
@@ -147,7 +151,7 @@ def _expected_visits(followup: list[str], subjects: pd.DataFrame | None, scans: 
     in_use = {v for name in names if name not in pilot for v in seen[name]} or set(followup)
     rows = []
     for name in names:
-        due = followup if name in pilot else seen[name] or in_use
+        due = followup if everyone or name in pilot else seen[name] or in_use
         rows += [(name, visit) for visit in followup if visit in set(due)]
     index = (
         pd.MultiIndex.from_tuples(rows, names=KEY) if rows else pd.MultiIndex.from_arrays([[], []], names=KEY)

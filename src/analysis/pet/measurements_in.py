@@ -85,7 +85,7 @@ def choose_source(
     *,
     tu: pd.DataFrame | None = None,
 ) -> str:
-    """Choose where PET measurements come from: images where there are any, else the PET records of TR.
+    """Choose where measurements come from: a table the plan maps, else images, else the PET records of TR.
 
     Parameters
     ----------
@@ -101,16 +101,21 @@ def choose_source(
     Returns
     -------
     str
-        ``images`` or ``measurements``. By ``auto`` images are used where the folder holds a PET; one that
+        ``table`` (`analysis.pet.measurement_table`), ``images`` or ``measurements``. By ``auto`` a table that
+        the plan maps is used; without one, images where the folder holds a PET; one that
         holds anything else (a CT, say) is read as images only if TR has no record of uptake either.
 
     Raises
     ------
     FileNotFoundError
-        NO_PET_DATA if there is neither, or no PET record where the plan asks for them.
+        NO_PET_DATA if there is none of them, or not what the plan asks for.
     """
     plan = plans.defaults() if plan is None else plan
     wanted, folder = plan.pet.source, Path(raw_dir) / plan.pet.dicom_folder
+    if plan.pet.measurements_table and wanted in ("auto", "table"):
+        return "table"
+    if wanted == "table":
+        raise FileNotFoundError("NO_PET_DATA: pet.source is table, and pet.measurements_table maps none")
     files = wanted == "auto" and _holds_files(folder)
     numbers = wanted != "images" and _holds_uptake(tr, tu, plan)
     if wanted == "images" or (files and (not numbers or len(index_tree(folder).series))):

@@ -147,7 +147,9 @@ def read_xport(content: bytes, depth: int = 0) -> Contents:
 
     found = Contents("xport")
     try:
-        table = pd.read_sas(io.BytesIO(content), format="xport", encoding="utf-8")
+        with pd.read_sas(io.BytesIO(content), format="xport", encoding="utf-8", iterator=True) as reader:
+            # pandas stops at a file without rows; its columns and records are searched all the same.
+            table = reader.read() if reader.nobs > 0 else pd.DataFrame(columns=reader.columns)
     except Exception as error:  # pandas raises many types on a damaged file
         raise FormatRefused("FORMAT", "the file", "a SAS transport file that cannot be read") from error
     # Character values and headers stand in the records as they are, padded with blanks: numbers are the rest.

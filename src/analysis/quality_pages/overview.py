@@ -16,7 +16,7 @@ from analysis.quality_pages import Setting, render
 from analysis.tables import study_quality as tables_of
 from analysis.tables.lesion_quality import BASELINE, split_codes
 from analysis.tables.present import to_html
-from analysis.tables.words import VISITS, label_of
+from analysis.tables.words import label_of, order_visits
 
 
 def render_overview(
@@ -102,7 +102,7 @@ def _liver(scan_qc: pd.DataFrame, adpet: pd.DataFrame | None) -> pd.Series:
 
 
 def _visits(scans: pd.DataFrame) -> list[Any]:
-    known = [visit for visit in VISITS if visit in set(scans["AVISIT"])]
+    known = order_visits(scans["AVISIT"])
     return known + sorted(set(scans["AVISIT"].dropna()) - set(known))
 
 

@@ -1,4 +1,8 @@
-"""Survival analysis of small studies by R's conventions: arrays and frames in, tidy frames out."""
+"""Survival analysis of small studies by R's conventions: arrays and frames in, tidy frames out.
+
+Arrays, Series and frames are combined by position; Series or frames of one length whose indexes differ are
+refused: align them first. Times equal up to rounding are ties, as in R.
+"""
 
 from analysis.survival.agreement import bland_altman, gwet_ac1, icc, kappa, mcnemar
 from analysis.survival.concordance import concordance, concordance_difference

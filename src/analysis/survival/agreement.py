@@ -6,7 +6,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom, f, norm, t
 
-from analysis.survival.outcome import NotEstimable
+from analysis.survival.checks import check_flags, check_labels
+from analysis.survival.outcome import NotEstimable, check_alpha
+
+# A standard error below this is none at all: the square root of what rounding leaves of a variance of 0.
+_NO_ERROR = 1e-7
 
 
 def kappa(first, second, *, alpha: float = 0.05) -> pd.DataFrame:
@@ -25,7 +29,13 @@ def kappa(first, second, *, alpha: float = 0.05) -> pd.DataFrame:
     -------
     DataFrame
         One row: method, estimate, lower, upper (asymptotic), agreement (observed share), n. Missing where
-        both classifications put everybody in one and the same class.
+        both classifications put everybody in one and the same class; the limits alone are missing where the
+        standard error is 0, as with full agreement.
+
+    Raises
+    ------
+    ValueError
+        For classifications of different patients, a missing class, or an alpha out of range.
 
     References
     ----------
@@ -33,6 +43,7 @@ def kappa(first, second, *, alpha: float = 0.05) -> pd.DataFrame:
     """
     from statsmodels.stats.inter_rater import cohens_kappa
 
+    alpha = check_alpha(alpha)
     shares, n = _shares(first, second)
     if np.isclose(np.sum(shares.sum(axis=0) * shares.sum(axis=1)), 1):
         return _row("kappa", np.nan, np.nan, np.nan, shares, n)
@@ -40,9 +51,7 @@ def kappa(first, second, *, alpha: float = 0.05) -> pd.DataFrame:
     with np.errstate(invalid="ignore", divide="ignore"):
         found = cohens_kappa(shares * n)
     half = norm.ppf(1 - alpha / 2) * found.std_kappa
-    return _row(
-        "kappa", float(found.kappa), max(found.kappa - half, -1.0), min(found.kappa + half, 1.0), shares, n
-    )
+    return _row("kappa", float(found.kappa), *_limits(found.kappa, half), shares, n)
 
 
 def gwet_ac1(first, second, *, alpha: float = 0.05) -> pd.DataFrame:
@@ -59,11 +68,18 @@ def gwet_ac1(first, second, *, alpha: float = 0.05) -> pd.DataFrame:
     -------
     DataFrame
         One row as in `kappa`; the interval uses the linearised variance and t with n - 1 degrees of freedom.
+        The limits are missing where the standard error is 0, as with full agreement, and for one patient.
+
+    Raises
+    ------
+    ValueError
+        As `kappa`.
 
     References
     ----------
     Gwet, Br J Math Stat Psychol 2008;61:29-48.
     """
+    alpha = check_alpha(alpha)
     shares, n = _shares(first, second)
     classes = len(shares)
     if classes == 1:
@@ -81,7 +97,7 @@ def gwet_ac1(first, second, *, alpha: float = 0.05) -> pd.DataFrame:
         return _row("gwet_ac1", estimate, np.nan, np.nan, shares, n)
     se = np.sqrt(np.sum(shares * (value - estimate) ** 2) / (n - 1))
     half = float(t.ppf(1 - alpha / 2, n - 1) * se)
-    return _row("gwet_ac1", estimate, max(estimate - half, -1.0), min(estimate + half, 1.0), shares, n)
+    return _row("gwet_ac1", estimate, *_limits(estimate, half), shares, n)
 
 
 def mcnemar(first, second) -> pd.DataFrame:
@@ -90,12 +106,18 @@ def mcnemar(first, second) -> pd.DataFrame:
     Parameters
     ----------
     first, second : array-like of bool
-        Whether the same patients are in the named class.
+        Whether the same patients are in the named class: True or 1, False or 0, none missing.
 
     Returns
     -------
     DataFrame
         One row: n, only_first, only_second, p_exact, p_mid (two-sided).
+
+    Raises
+    ------
+    ValueError
+        For classifications of different patients, or a value that is not yes or no: labels are compared with
+        the class that is meant first.
 
     References
     ----------
@@ -106,7 +128,7 @@ def mcnemar(first, second) -> pd.DataFrame:
     >>> float(mcnemar([1, 1, 1, 0], [0, 0, 0, 0])["p_exact"].iloc[0])
     0.25
     """
-    first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
+    first, second = check_flags(first, "first"), check_flags(second, "second")
     if first.shape != second.shape:
         raise ValueError(
             f"both classifications must cover the same patients: {first.shape} and {second.shape}"
@@ -133,17 +155,31 @@ def bland_altman(first, second, *, alpha: float = 0.05) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row: bias, bias_lower, bias_upper, sd, lower, upper (limits of agreement), n.
+        One row: bias, bias_lower, bias_upper, sd, lower, upper (limits of agreement), n. Where sd
+        is 0 the interval of the bias is missing; without a patient all is, and for one all but the bias.
+
+    Raises
+    ------
+    ValueError
+        For measurements that are not one-dimensional, as long and finite, or an alpha out of range.
 
     References
     ----------
     Bland and Altman, Lancet 1986;327:307-10.
     """
-    difference = np.asarray(second, dtype=float) - np.asarray(first, dtype=float)
+    alpha = check_alpha(alpha)
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if first.ndim != 1 or first.shape != second.shape:
+        raise ValueError(f"both measurements must cover the same patients: {first.shape} and {second.shape}")
+    lacking = int(np.sum(~(np.isfinite(first) & np.isfinite(second))))
+    if lacking:
+        raise ValueError(f"{lacking} patients lack a finite measurement; leave them out by name first")
+    difference = second - first
     n = len(difference)
     bias = float(difference.mean()) if n else float("nan")
     sd = float(difference.std(ddof=1)) if n > 1 else float("nan")
     half = float(t.ppf(1 - alpha / 2, n - 1) * sd / np.sqrt(n)) if n > 1 else float("nan")
+    half = half if sd > 0 else float("nan")
     reach = norm.ppf(1 - alpha / 2) * sd
     row = {"bias": bias, "bias_lower": bias - half, "bias_upper": bias + half, "sd": sd}
     return pd.DataFrame([{**row, "lower": bias - reach, "upper": bias + reach, "n": n}])
@@ -166,19 +202,21 @@ def icc(ratings, *, alpha: float = 0.05) -> pd.DataFrame:
         ``icc_agreement`` (the same readers, drawn from many; a reader who always reads higher disagrees,
         ICC(2,1) or ICC(A,1)) and ``icc_consistency`` (these readers only, a constant shift is forgiven,
         ICC(3,1) or ICC(C,1)); estimate, lower, upper, p (that it is 0, one-sided), n, readers. Numbers are
-        missing where all measurements are equal.
+        missing where all measurements are equal, the limits also where the noise an ICC is measured by is 0
+        (readers who never differ).
 
     Raises
     ------
     NotEstimable
         With fewer than two subjects or readers.
     ValueError
-        For a table that is not two-dimensional or lacks a measurement.
+        For a table that is not two-dimensional or lacks a measurement, or an alpha out of range.
 
     References
     ----------
     Shrout and Fleiss, Psychol Bull 1979;86:420-8. McGraw and Wong, Psychol Methods 1996;1:30-46.
     """
+    alpha = check_alpha(alpha)
     ratings = np.asarray(ratings, dtype=float)
     if ratings.ndim != 2 or not np.isfinite(ratings).all():
         raise ValueError(
@@ -208,7 +246,7 @@ def icc(ratings, *, alpha: float = 0.05) -> pd.DataFrame:
 def _ratio_icc(between: float, noise: float, n: int, k: int, df: int, alpha: float) -> tuple[float, ...]:
     """Return the ICC that is a function of one F ratio, its exact limits and p."""
     if noise == 0:
-        return (1.0, 1.0, 1.0, 0.0) if between > 0 else (np.nan,) * 4
+        return (1.0, np.nan, np.nan, 0.0) if between > 0 else (np.nan,) * 4
     ratio = between / noise
     low = ratio / f.ppf(1 - alpha / 2, n - 1, df)
     high = ratio * f.ppf(1 - alpha / 2, df, n - 1)
@@ -224,9 +262,8 @@ def _agreement_icc(
         return (np.nan,) * 4
     estimate = (between - error) / (between + (k - 1) * error + k * (readers - error) / n)
     if error == 0:
-        # The limits divide by the error: without it only the estimate is known, unless readers never differ.
-        limits = (1.0, 1.0) if readers == 0 else (np.nan, np.nan)
-        return estimate, *limits, 0.0
+        # The limits divide by the error: without it only the estimate is known.
+        return estimate, np.nan, np.nan, 0.0
     shift, rest = k * estimate * readers / error, n * (1 + (k - 1) * estimate) - k * estimate
     df = (k - 1) * (n - 1) * (shift + rest) ** 2 / ((n - 1) * shift**2 + rest**2)
     low, high = f.ppf(1 - alpha / 2, n - 1, df), f.ppf(1 - alpha / 2, df, n - 1)
@@ -238,17 +275,22 @@ def _agreement_icc(
 
 
 def _shares(first, second) -> tuple[np.ndarray, int]:
-    first, second = np.asarray(first), np.asarray(second)
-    if first.shape != second.shape or first.ndim != 1 or first.size == 0:
-        raise ValueError(
-            f"both classifications must cover the same patients: {first.shape} and {second.shape}"
-        )
-    if pd.isna(first).any() or pd.isna(second).any():
-        raise ValueError("classes are missing; agreement is computed on patients with both")
-    classes, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
+    first, second = check_labels(first, "class"), check_labels(second, "class")
+    if first.shape != second.shape or first.size == 0:
+        raise ValueError(f"both classifications must cover the same patients: {first.shape}, {second.shape}")
+    # Together: text on one side and numbers on the other are two codings, not classes that differ.
+    both = check_labels([*first.tolist(), *second.tolist()], "class")
+    classes, codes = np.unique(both, return_inverse=True)
     table = np.zeros((len(classes), len(classes)))
     np.add.at(table, (codes[: len(first)], codes[len(first) :]), 1)
     return table / len(first), len(first)
+
+
+def _limits(estimate: float, half: float) -> tuple[float, float]:
+    """Return the limits within -1 and 1; none where the interval would have no width."""
+    if not half > _NO_ERROR:
+        return np.nan, np.nan
+    return max(float(estimate - half), -1.0), min(float(estimate + half), 1.0)
 
 
 def _row(

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from analysis.survival.outcome import NotEstimable, check_time_event
+from analysis.survival.outcome import NotEstimable, check_alpha, check_index, check_time_event
 
-# Linear predictors of patients with the same covariates can differ in the last bit: they are ties.
-_TIE = 1e-10
+# Scores of patients with the same covariates can differ in the last bits: they are ties. Relative to the two
+# compared, not to the largest of all: C must not change when the scores are transformed monotonically.
+_TIE = 1e-12
 # A standard error below this is none at all: every pair is ordered alike, and rounding is what is left.
 _NO_ERROR = 1e-12
 
@@ -17,7 +18,9 @@ _NO_ERROR = 1e-12
 def concordance(time, event, score, *, alpha: float = 0.05) -> pd.DataFrame:
     """Estimate Harrell's C: how often the patient with the larger score has the event first.
 
-    The score is oriented so that larger is worse. A value below 0.5 is returned as it is, never flipped.
+    The score is oriented so that larger is worse. A value below 0.5 is returned as it is, never flipped. Only
+    the order of the scores counts; two that differ by at most 1e-12 of the larger (in absolute value) are
+    tied, as `uno_concordance` and `time_dependent_auc` have it too. R compares scores exactly.
 
     Parameters
     ----------
@@ -47,7 +50,7 @@ def concordance(time, event, score, *, alpha: float = 0.05) -> pd.DataFrame:
     """
     time, event, score = check_score(time, event, score)
     comparable, favourable = pair_matrices(time, event, score)
-    row = share_with_limits(*share_of_pairs(comparable, favourable), alpha=alpha)
+    row = share_with_limits(*share_of_pairs(comparable, favourable), alpha=check_alpha(alpha))
     pairs = {
         "concordant": int(np.sum(favourable == 1)),
         "discordant": int(np.sum(comparable & (favourable == 0))),
@@ -77,7 +80,7 @@ def concordance_difference(time, event, score, other, *, alpha: float = 0.05) ->
     other = check_score(time, event, other)[2]
     first = share_of_pairs(*pair_matrices(time, event, score))
     second = share_of_pairs(*pair_matrices(time, event, other))
-    row = difference_with_limits(first, second, alpha=alpha)
+    row = difference_with_limits(first, second, alpha=check_alpha(alpha))
     return pd.DataFrame([{**row, "n": len(time), "events": int(event.sum())}])
 
 
@@ -108,7 +111,8 @@ def order_of_scores(score: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     score : ndarray, shape (n,)
-        Scores; those that differ by rounding only are equal.
+        Scores. Two are equal if they differ by at most 1e-12 of the larger of their absolute values; R's
+        concordance compares them exactly.
 
     Returns
     -------
@@ -116,7 +120,8 @@ def order_of_scores(score: np.ndarray) -> np.ndarray:
         The order.
     """
     ahead = score[:, None] - score[None, :]
-    order = np.where(np.abs(ahead) <= _TIE * np.abs(score).max(initial=0), 0.0, np.sign(ahead))
+    size = np.abs(score)
+    order = np.where(np.abs(ahead) <= _TIE * np.maximum(size[:, None], size), 0.0, np.sign(ahead))
     return (order + 1) / 2
 
 
@@ -238,8 +243,10 @@ def check_score(time, event, score) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     Raises
     ------
     ValueError
-        If a score is missing or infinite, or if there is not one for each patient.
+        If a score is missing or infinite, if there is not one for each patient, or if Series have different
+        indexes.
     """
+    check_index(time=time, event=event, score=score)
     time, event = check_time_event(time, event)
     score = np.asarray(score, dtype=float)
     if score.shape != time.shape or not np.isfinite(score).all():

@@ -10,7 +10,7 @@ from scipy.stats import chi2, norm
 from analysis import plan
 from analysis.survival.cox_data import CoxData, check_information, read_cox_data
 from analysis.survival.cox_firth import fit_firth
-from analysis.survival.outcome import NotEstimable, check_time_event
+from analysis.survival.outcome import NotEstimable, check_alpha, check_index, check_time_event
 from analysis.survival.partial_likelihood import PartialLikelihood, fit_maximum, maximise
 
 
@@ -72,7 +72,12 @@ def cox(
         under maximum likelihood with separation, where no finite estimate exists: use ``penalty="firth"``;
         with too few clusters for a robust error.
     ValueError
-        For malformed input or an unknown option.
+        For malformed input, an unknown option, or Series and frames whose indexes differ: rows are taken by
+        position.
+
+    Notes
+    -----
+    Times that differ by rounding only are ties, as in R (`survival.outcome.equal_times`).
 
     References
     ----------
@@ -86,12 +91,12 @@ def cox(
     rules = plan.defaults().survival
     if penalty is None:
         ties = rules.ties_ml if ties is None else ties
-        found = _fit_ml(data, ties, alpha)
+        found = _fit_ml(data, ties, check_alpha(alpha))
     elif penalty == "firth":
         ties = rules.ties_firth if ties is None else ties
         if ties != "breslow" or any(part is not None for part in (strata, entry, weights, cluster)):
             raise ValueError("penalty='firth' has Breslow ties and no strata, entry, weights or cluster")
-        found = fit_firth(data, alpha)
+        found = fit_firth(data, check_alpha(alpha))
     else:
         raise ValueError(f"penalty must be None or 'firth', found {penalty!r}")
     estimator = "ML" if penalty is None else "FIRTH"
@@ -121,6 +126,7 @@ def partial_log_likelihood(time, event, score, *, ties: str = "efron") -> tuple[
     tuple of float
         Maximised and null partial log-likelihood.
     """
+    check_index(time=time, event=event, score=score)
     time, event = check_time_event(time, event)
     x = np.asarray(score, dtype=float).reshape(-1, 1)
     spread = np.ptp(x)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.survival.outcome import NotEstimable, check_groups, check_time_event
+from analysis.survival.outcome import NotEstimable, check_groups, check_index, check_time_event, equal_times
 from analysis.survival.partial_likelihood import PartialLikelihood
 
 
@@ -108,7 +108,7 @@ def read_cox_data(time, event, covariates, *, strata=None, entry=None, weights=N
     strata : array-like, optional
         One label a row.
     entry : array-like, optional
-        Start of the interval (entry, time].
+        Start of the interval (entry, time]; an interval as short as rounding is empty, and refused.
     weights : array-like, optional
         Case weights above 0.
     cluster : array-like, optional
@@ -124,15 +124,20 @@ def read_cox_data(time, event, covariates, *, strata=None, entry=None, weights=N
     NotEstimable
         If nobody is left.
     ValueError
-        For anything missing, of the wrong length or out of range.
+        For anything missing, of the wrong length or out of range; for Series or frames whose indexes differ.
     """
-    time, event = check_time_event(time, event)
+    check_index(
+        **{"time": time, "event": event, "covariates": covariates, "strata": strata},
+        **{"entry": entry, "weights": weights, "cluster": cluster},
+    )
+    ends, (time, event) = time, check_time_event(time, event)
     names, x = _design(covariates, len(time))
     strata, cluster = (
         None if labels is None else check_groups(labels, len(time))[0] for labels in (strata, cluster)
     )
     if entry is not None:
-        entry = _numbers(entry, len(time), "entry")
+        # Starts and ends that are equal up to rounding are so together, as in R.
+        time, entry = equal_times(np.asarray(ends, dtype=float), _numbers(entry, len(time), "entry"))
         if not (entry < time).all():
             raise ValueError(
                 f"{int((entry >= time).sum())} intervals are empty: entry must be before time, as in R's "

@@ -90,16 +90,23 @@ def _converged(x: np.ndarray, outcome: tuple, alpha: float | None):
         with warnings.catch_warnings():
             # What does not converge is tried again at the next tolerance, and refused after the last.
             warnings.simplefilter("ignore")
-            fit.fit(x, outcome)
-            if alpha is None:
-                done, limits = np.isfinite(fit.coef_).all(), None
-            else:
-                fit.lrt()
-                limits = fit.conf_int(alpha, method="pl", tol=max(tolerance, 1e-8), max_iter=_MAX_ITERATIONS)
-                done = np.isfinite(limits).all() and np.isfinite(fit.lrt_pvalues_).all()
+            try:
+                limits, done = _fit(fit, x, outcome, alpha, tolerance)
+            except np.linalg.LinAlgError:
+                continue  # on its way a step met coefficients about which the data say nothing
         if fit.converged_ and done:
             return fit, limits
     raise NotEstimable("the Firth fit did not converge: fewer covariates, or a larger group, are needed")
+
+
+def _fit(fit, x: np.ndarray, outcome: tuple, alpha: float | None, tolerance: float):
+    """Fit, with limits and p where a level is given; tell whether every number is finite."""
+    fit.fit(x, outcome)
+    if alpha is None:
+        return None, bool(np.isfinite(fit.coef_).all())
+    fit.lrt()
+    limits = fit.conf_int(alpha, method="pl", tol=max(tolerance, 1e-8), max_iter=_MAX_ITERATIONS)
+    return limits, bool(np.isfinite(limits).all() and np.isfinite(fit.lrt_pvalues_).all())
 
 
 def _penalised(model: PartialLikelihood, beta: np.ndarray) -> float:

@@ -6,8 +6,9 @@ risk, risk x covariate and risk x covariate x covariate hold all that is needed.
 i-th (from 0) has the denominator (1 - i/d) sum(end) + (i/d) sum(first): Efron's, with nothing subtracted;
 Breslow's has i/d = 0.
 
-Covariates must lie within -1/2 and 1/2. Then a Newton step whose absolute values add up to s leaves an error
-of the order of s^2, and exp() needs no guard but a bound on the coefficients.
+Within each resample covariates are brought to -1/2 .. 1/2 over those who are drawn and at risk at an event:
+an outlier that is not among them must not set the scale. Then a Newton step whose absolute values add up to s
+leaves an error of the order of s^2, and exp() needs no guard but a bound on the coefficients.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class Data(NamedTuple):
     ----------
     order : ndarray of int, shape (patients,)
         Their positions in the counts.
-    x, x_died : ndarray, shape (covariates, patients)
-        Covariates, and the same with 0 for the censored.
+    x : ndarray, shape (covariates, patients)
+        Covariates.
     died : ndarray of bool, shape (patients,)
         True for an event.
     first, end : ndarray of int, shape (event times,)
@@ -53,7 +54,6 @@ class Data(NamedTuple):
 
     order: np.ndarray
     x: np.ndarray
-    x_died: np.ndarray
     died: np.ndarray
     first: np.ndarray
     end: np.ndarray
@@ -71,8 +71,9 @@ class _Terms(NamedTuple):
 
 
 class _Space(NamedTuple):
-    """Room for the work on one resample, so that nothing is allocated on the way."""
+    """Room for the work on one resample, its scaled covariates first: nothing is allocated on the way."""
 
+    x: np.ndarray
     risk: np.ndarray
     sums: np.ndarray
     total: np.ndarray
@@ -199,13 +200,13 @@ def _several_covariates(x, count, terms, space):
 
 
 @_inlined
-def _likelihood(beta, data, several, count, terms, space):
+def _likelihood(beta, several, count, terms, space):
     """Return the partial log-likelihood; set its gradient and information."""
-    _risks(beta, data.x, terms.weights, space.risk)
+    _risks(beta, space.x, terms.weights, space.risk)
     if several is None:
-        value = _one_covariate(data.x, count, terms, space)
+        value = _one_covariate(space.x, count, terms, space)
     else:
-        value = _several_covariates(data.x, count, terms, space)
+        value = _several_covariates(space.x, count, terms, space)
     for a in range(len(beta)):
         value += beta[a] * terms.linear[a]
         space.gradient[a] += terms.linear[a]
@@ -245,11 +246,6 @@ def _draw(row, data, terms):
     upper, lower, share, weights = terms.upper, terms.lower, terms.share, terms.weights
     for j in range(len(weights)):
         weights[j] = row[data.order[j]]
-    for a in range(len(terms.linear)):
-        total = 0.0
-        for j in range(len(weights)):
-            total += weights[j] * data.x_died[a, j]
-        terms.linear[a] = total
     count = 0
     for t in range(len(data.first)):
         first, end, deaths = data.first[t], data.end[t], 0.0
@@ -267,7 +263,28 @@ def _draw(row, data, terms):
 
 
 @_inlined
-def _maximise(data, several, count, terms, space):
+def _scale(count, data, terms, x, spread):
+    """Set the scaled covariates, their spread, and their sum over events; 0 for whom no event can meet."""
+    weights = terms.weights
+    at_risk = terms.upper[count - 1] if count > 0 else 0
+    for a in range(len(spread)):
+        low, high = np.inf, -np.inf
+        for j in range(at_risk):
+            value = data.x[a, j]
+            low = min(low, value if weights[j] > 0 else np.inf)
+            high = max(high, value if weights[j] > 0 else -np.inf)
+        spread[a] = high - low if high > low else 1.0
+        middle, inverse, total = 0.5 * low + 0.5 * high, 1.0 / spread[a], 0.0
+        x[a] = 0.0
+        for j in range(at_risk):
+            value = (data.x[a, j] - middle) * inverse if weights[j] > 0 and high > low else 0.0
+            x[a, j] = value
+            total += weights[j] * value * data.died[j]
+        terms.linear[a] = total
+
+
+@_inlined
+def _maximise(several, count, terms, space):
     """Climb from 0; return the likelihood at 0, at the best, and whether that is a maximum."""
     beta, trial, step, following, known = space.beta, space.trial, space.step, space.following, space.known
     beta[:], step[:], known[:] = 0.0, 0.0, count > 0
@@ -277,7 +294,7 @@ def _maximise(data, several, count, terms, space):
         for _ in range(_HALVINGS):
             for a in range(len(beta)):
                 trial[a] = beta[a] + size * step[a]
-            value = _likelihood(trial, data, several, count, terms, space)
+            value = _likelihood(trial, several, count, terms, space)
             if turn == 0 or value >= best - _ROUNDING * (1.0 + abs(best)):
                 break
             size /= 2
@@ -303,7 +320,7 @@ def _maximise(data, several, count, terms, space):
 
 
 @_compiled
-def fit_resamples(counts, data, several, coef, step, loglik, null, events, arrived, known):
+def fit_resamples(counts, data, several, coef, step, spread, loglik, null, events, arrived, known):
     """Fit every resample into the arrays that follow the data.
 
     Parameters
@@ -315,7 +332,9 @@ def fit_resamples(counts, data, several, coef, step, loglik, null, events, arriv
     several : bool or None
         None for one covariate: a type of its own, for which the code of several is not even compiled.
     coef, step : ndarray, shape (resamples, covariates)
-        Estimates, 0 without information, and the last Newton step.
+        Estimates, 0 without information, and the last Newton step, both by `spread`.
+    spread : ndarray, shape (resamples, covariates)
+        Range of each covariate over those drawn who are at risk at an event; 1 where there is none.
     loglik, null : ndarray, shape (resamples,)
         Partial log-likelihood at the estimates and at 0.
     events : ndarray of int, shape (resamples,)
@@ -336,12 +355,13 @@ def fit_resamples(counts, data, several, coef, step, loglik, null, events, arriv
     risk, sums, total = np.empty(patients), np.zeros((patients + 1, moments)), np.zeros(moments)
     square, vectors = np.zeros((2, k, k)), np.zeros((5, k))
     space = _Space(
-        *(risk, sums, total, vectors[0], square[0], square[1]),
+        *(np.empty((k, patients)), risk, sums, total, vectors[0], square[0], square[1]),
         *(vectors[1], vectors[2], vectors[3], vectors[4], np.ones(k, np.bool_)),
     )
     for b in range(len(counts)):
         count = _draw(counts[b], data, terms)
-        null[b], loglik[b], arrived[b] = _maximise(data, several, count, terms, space)
+        _scale(count, data, terms, space.x, spread[b])
+        null[b], loglik[b], arrived[b] = _maximise(several, count, terms, space)
         coef[b], step[b], known[b] = space.beta, space.step, space.known
 
 
@@ -356,7 +376,7 @@ def far_likelihoods(counts, data, step, slack):
     data : Data
         The patients.
     step : ndarray, shape (resamples, covariates)
-        A direction for each resample.
+        A direction for each resample, in the unit of the covariates.
     slack : ndarray, shape (resamples,)
         What those who die may lack to the farthest of those at risk.
 

@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 
 from analysis import plan
 from analysis.survival.cox_data import check_information, read_cox_data
+from analysis.survival.outcome import check_alpha
 
 # Numerical guards: the grid ends where the posterior density is exp(-40) of its mode, and has so many points
 # that a quantile of it moves by less than 1e-7 of the posterior's spread when there are more.
@@ -41,11 +42,11 @@ def cox_prior(
     covariate : Series, one-column DataFrame or array
         Numbers or booleans, one a patient. The prior is on the log hazard ratio per unit of it.
     prior_sd : float, optional
-        Standard deviation of the prior, log hazard ratio; the plan's by default.
+        Standard deviation of the prior, log hazard ratio; the default plan's by default.
     alpha : float
         One minus the probability of the interval.
     ties : {None, "efron", "breslow"}
-        None takes the plan's for maximum likelihood.
+        None takes the default plan's for maximum likelihood.
     strata, entry : array-like, optional
         As in `cox`.
 
@@ -73,8 +74,7 @@ def cox_prior(
     prior_sd, ties = rules.prior_sd if prior_sd is None else prior_sd, ties or rules.ties_ml
     if not (prior_sd > 0 and np.isfinite(prior_sd)):
         raise ValueError(f"prior_sd must be a number above 0, found {prior_sd}")
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must lie between 0 and 1, found {alpha}")
+    alpha = check_alpha(alpha)
     data = read_cox_data(time, event, covariate, strata=strata, entry=entry)
     if len(data.names) != 1:
         raise ValueError(f"the grid takes one covariate, found {data.names}")

@@ -41,15 +41,16 @@ def max_selected_log_rank(
     score : array-like
         One number a patient, none missing; patients of equal score stay together.
     min_share, max_share : float, optional
-        Smallest and largest share of patients at or below a cut; the plan's ``survival.maxstat_range`` by
-        default. As R's minprop and maxprop, rounded down to a number of patients.
+        Smallest and largest share of patients at or below a cut; the default plan's
+        ``survival.maxstat_range`` by default. As R's minprop and maxprop, rounded down to a number of
+        patients.
     methods : tuple of str
         How p is found, one row each. ``"lausen92"``, ``"lausen94"``: approximations for large samples.
         ``"hothorn_lausen"``: an upper bound of the conditional p. ``"permutation"``: Monte Carlo, (1 + b) /
         (1 + B). Also ``"exact"`` (all allocations, at most 20 patients) and ``"hothorn_lausen_maxstat"``
         (the number R's maxstat prints, see Notes).
     permutations : int, optional
-        Random allocations; the plan's ``survival.permutations`` by default.
+        Random allocations; the default plan's ``survival.permutations`` by default.
     rng : numpy.random.Generator, optional
         Needed for ``"permutation"``.
 
@@ -80,7 +81,9 @@ def max_selected_log_rank(
     ways, each of which makes p smaller: it counts M > observed and not M >= observed, it leaves out
     allocations in which the patients at or below a cut all have the lowest score, and with tied scores it
     takes off what was reached between two cuts, where nothing was added. ``"hothorn_lausen_maxstat"``
-    repeats this for comparison; with ties it can be smaller than the exact p.
+    repeats this for comparison; with ties it can be smaller than the exact p. R compares sums in floating
+    point, so allocations that equal the observed value fall on either side by rounding: agreement is exact on
+    the reference data, and within the probability of those allocations elsewhere.
 
     References
     ----------

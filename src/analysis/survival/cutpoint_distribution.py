@@ -6,6 +6,7 @@ from math import comb
 
 import numpy as np
 
+from analysis.survival.checks import check_generator
 from analysis.survival.outcome import NotEstimable
 
 # Statistics that differ by less than this share are ties: allocations that give the observed value count.
@@ -43,10 +44,7 @@ def permutation_p(reached: float, scores, below, permutations: int, rng: np.rand
     ValueError
         Without a generator or a permutation.
     """
-    if rng is None:
-        raise ValueError(
-            "a permutation test needs rng=numpy.random.default_rng(seed), so that it can be repeated"
-        )
+    rng = check_generator(rng)
     if permutations < 1:
         raise ValueError(f"permutations must be at least 1, found {permutations!r}")
     centred = scores - scores.mean()
@@ -162,7 +160,8 @@ def maxstat_bound_p(reached: float, scores, below) -> float:
     Returns
     -------
     float
-        R's number. It is not P(M >= reached): see the notes of `max_selected_log_rank`.
+        R's number. It is not P(M >= reached): see the notes of `max_selected_log_rank`, also on where the two
+        programs agree.
 
     Raises
     ------

@@ -20,7 +20,7 @@ def evaluable_probability(
     Parameters
     ----------
     evaluable : array-like
-        True for an evaluable early PET.
+        True for an evaluable early scan.
     covariates : DataFrame
         Numbers, none missing; a column that does not vary says nothing and is passed over.
     penalised : bool
@@ -80,7 +80,10 @@ def _firth_slopes(y: np.ndarray, x: np.ndarray) -> np.ndarray:
         fit = FirthLogisticRegression(backend="numpy", gtol=tolerance, xtol=tolerance, max_iter=500)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what does not converge is tried again, and refused at the end
-            fit.fit(x, y.astype(int))
+            try:
+                fit.fit(x, y.astype(int))
+            except np.linalg.LinAlgError:
+                continue
         if fit.converged_:
             return fit.coef_
     raise NotEstimable("the penalised model of who is evaluable did not converge; name fewer covariates")

@@ -7,7 +7,8 @@ import pandas as pd
 from scipy.special import expit
 from scipy.stats import norm
 
-from analysis.survival.outcome import check_groups, check_time_event
+from analysis.survival.checks import check_times
+from analysis.survival.outcome import check_alpha, check_groups, check_time_event, equal_times
 
 INTERVALS = ("log-log", "log", "plain", "logit", "arcsin")
 # R's quantile.survfit compares S with 0.5 within this distance: a product of fractions is rarely exactly 0.5.
@@ -47,7 +48,7 @@ def kaplan_meier(
     NotEstimable
         If there is no patient.
     ValueError
-        For malformed input, an unknown `ci`, or an entry that is missing or not before its time.
+        For malformed input, an unknown `ci` or alpha, or an entry that is missing or not before its time.
 
     References
     ----------
@@ -62,7 +63,7 @@ def kaplan_meier(
     labels, levels = check_groups(group, len(time))
     if ci not in INTERVALS:
         raise ValueError(f"ci must be one of {', '.join(INTERVALS)}; found {ci!r}")
-    entry = _check_entry(entry, time)
+    alpha, (entry, time) = check_alpha(alpha), _check_entry(entry, time)
     curves = [
         _curve(time[labels == level], event[labels == level], entry[labels == level], level)
         for level in levels
@@ -157,7 +158,7 @@ def survival_at(time, event, times, group=None, *, ci: str = "log-log", alpha: f
     ----------
     time, event
         As in `kaplan_meier`.
-    times : sequence of float
+    times : float or sequence of float
         Times to read the curve at, in the unit of `time`.
     group, ci, alpha
         As in `kaplan_meier`.
@@ -167,7 +168,13 @@ def survival_at(time, event, times, group=None, *, ci: str = "log-log", alpha: f
     DataFrame
         One row a group and time: group, time, n_risk (T >= t), survival, lower, upper. S is missing beyond a
         group's last follow-up unless it has reached 0: the curve is not carried forward.
+
+    Raises
+    ------
+    NotEstimable, ValueError
+        As in `kaplan_meier`; also for times that are missing, infinite or negative.
     """
+    times = check_times(times)
     table = kaplan_meier(time, event, group, ci=ci, alpha=alpha)
     rows = []
     for label, curve in table.groupby("group", sort=True):
@@ -182,7 +189,7 @@ def numbers_at_risk(time, event, times, group=None) -> pd.DataFrame:
     ----------
     time, event
         As in `kaplan_meier`.
-    times : sequence of float
+    times : float or sequence of float
         Times of the table under a curve.
     group : array of labels, optional
         As in `kaplan_meier`.
@@ -191,7 +198,13 @@ def numbers_at_risk(time, event, times, group=None) -> pd.DataFrame:
     -------
     DataFrame
         One row a group and time: group, time, n_risk, n_event.
+
+    Raises
+    ------
+    NotEstimable, ValueError
+        As in `survival_at`.
     """
+    times = check_times(times)
     time, event = check_time_event(time, event)
     labels, levels = check_groups(group, len(time))
     rows = []
@@ -204,15 +217,16 @@ def numbers_at_risk(time, event, times, group=None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _check_entry(entry, time: np.ndarray) -> np.ndarray:
+def _check_entry(entry, time: np.ndarray) -> tuple[np.ndarray, ...]:
     if entry is None:
-        return np.full(len(time), -np.inf)
+        return np.full(len(time), -np.inf), time
     entry = np.asarray(entry, dtype=float)
     if entry.shape != time.shape:
         raise ValueError(f"entry must have one value for each of the {len(time)} rows, found {entry.shape}")
+    entry, time = equal_times(entry, time) if np.isfinite(entry).all() else (entry, time)
     if not np.all(entry < time):
         raise ValueError(f"{int(np.sum(~(entry < time)))} entries are missing or not before their time")
-    return entry
+    return entry, time
 
 
 def _curve(time: np.ndarray, event: np.ndarray, entry: np.ndarray, label) -> pd.DataFrame:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from numbers import Real
+
 import numpy as np
 import pandas as pd
 
@@ -43,11 +46,20 @@ def landmark(adtte: pd.DataFrame, landmark_dates) -> tuple[pd.DataFrame, pd.Data
     Raises
     ------
     ValueError
-        If a patient has two rows: pass one endpoint at a time; or if dates are needed and ADT is absent.
+        If a patient has two rows: pass one endpoint at a time; or if dates are needed and ADT is absent;
+        for a landmark that is neither dates by patient nor one finite number of days.
     """
     if adtte["USUBJID"].duplicated().any():
         raise ValueError("a landmark takes one endpoint at a time: USUBJID occurs twice")
-    if np.isscalar(landmark_dates) and not isinstance(landmark_dates, str):
+    # A span of time counts as a number to numpy.
+    is_number = isinstance(landmark_dates, Real) and not isinstance(landmark_dates, np.timedelta64)
+    by_patient = isinstance(landmark_dates, (pd.Series, Mapping))
+    if not by_patient and not (is_number and np.isfinite(landmark_dates)):
+        raise ValueError(
+            "a landmark is a date a patient (Series or mapping by USUBJID) or one number of days, found "
+            f"{landmark_dates!r}; one date for all: {{subject: date for subject in adtte['USUBJID']}}"
+        )
+    if is_number:
         zero = pd.Series(float(landmark_dates), index=adtte.index)
         remaining = adtte["AVAL"] - zero
     else:

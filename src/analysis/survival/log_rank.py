@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from analysis import plan
+from analysis.survival.checks import check_generator
 from analysis.survival.outcome import NotEstimable, check_groups, check_time_event
 
 # Statistics that differ only by rounding are ties: all allocations that give the observed value count.
@@ -42,7 +43,7 @@ def log_rank(
     method : {"asymptotic", "permutation", "exact"}
         How p is found. ``"exact"`` takes two groups, no strata and at most 30 patients.
     permutations : int, optional
-        Random allocations; the plan's ``survival.permutations`` by default.
+        Random allocations; the default plan's ``survival.permutations`` by default.
     rng : numpy.random.Generator, optional
         Needed for ``"permutation"``.
 
@@ -79,7 +80,7 @@ def log_rank(
     """
     time, event = check_time_event(time, event)
     labels, levels = check_groups(group, len(time), at_least=2)
-    blocks, _ = check_groups(strata, len(time))
+    blocks, _ = check_groups(strata, len(time), name="strata")
     if not event.any():
         raise NotEstimable(f"none of the {len(time)} patients has an event: the groups cannot be compared")
     codes = np.searchsorted(levels, labels)
@@ -119,7 +120,7 @@ def stratified_log_rank(
     method : {"asymptotic", "permutation"}
         How p is found.
     permutations : int, optional
-        Random allocations; the plan's ``survival.permutations`` by default.
+        Random allocations; the default plan's ``survival.permutations`` by default.
     rng : numpy.random.Generator, optional
         Needed for ``"permutation"``.
 
@@ -168,7 +169,7 @@ def log_rank_scores(time, event, strata=None) -> np.ndarray:
     [0.5, -0.5]
     """
     time, event = check_time_event(time, event)
-    blocks, levels = check_groups(strata, len(time))
+    blocks, levels = check_groups(strata, len(time), name="strata")
     scores = np.empty(len(time))
     for level in levels:
         inside = blocks == level
@@ -208,10 +209,7 @@ def _chi_square(time, event, codes, blocks) -> float:
 
 
 def _permutation_p(scores, codes, blocks, permutations: int, rng: np.random.Generator | None) -> float:
-    if rng is None:
-        raise ValueError(
-            "a permutation test needs rng=numpy.random.default_rng(seed), so that it can be repeated"
-        )
+    rng = check_generator(rng)
     if permutations < 1:
         raise ValueError(f"a permutation test needs at least one permutation, not {permutations}")
     observed = _linear_statistic(scores[None, :], codes)[0]

@@ -35,7 +35,7 @@ class Optimism:
         The optimism: mean over resamples of the value in the resample minus the value in all patients, both
         of the model fitted to the resample.
     resamples : int
-        Resamples in which it could be computed.
+        Resamples used: the value exists, and the Cox model converged or is monotone. Others are left out.
     """
 
     apparent: float
@@ -123,9 +123,11 @@ class Resampled:
 
     @cached_property
     def coefficients(self) -> tuple[float, np.ndarray]:
-        """Cox coefficient in all patients, and in each resample."""
+        """Cox coefficient in all patients, and in each resample; missing where the fit has none."""
         counts = np.concatenate([np.ones((1, len(self.time)), dtype=int), self.counts])
-        found = cox_batch(self.time, self.event, self.score, counts, ties=self.ties)["coef"].to_numpy()
+        fits = cox_batch(self.time, self.event, self.score, counts, ties=self.ties)
+        # An infinite coefficient has a direction; one that was not found is not that of no effect.
+        found = fits["coef"].where(fits["converged"] | fits["monotone"]).to_numpy()
         return float(found[0]), found[1:]
 
     def harrell(self) -> Optimism:
@@ -183,7 +185,8 @@ class Resampled:
         """
         coefficient, coefficients = self.coefficients
         if not np.isfinite(coefficient):
-            raise NotEstimable("the score orders the events completely: no finite coefficient, so no risk")
+            why = "orders the events completely" if np.isinf(coefficient) else "does not vary at an event"
+            raise NotEstimable(f"the score {why}: no finite coefficient, so no risk")
         everyone = np.ones((1, len(self.time)))
         risk = predicted_risk(*self._arrays, [coefficient], everyone, t, ties=self.ties)[0]
         found = brier(self.time, self.event, risk, t, alpha=self.alpha).iloc[0]
@@ -247,7 +250,7 @@ def predicted_risk(
     time, event, score : array-like
         Follow-up, events and score of n patients.
     coefficients : array-like, shape (resamples,)
-        Log hazard ratio in each resample; an infinite one is cut off.
+        Log hazard ratio in each resample; an infinite one is cut off, a missing one gives missing risks.
     counts : ndarray, shape (resamples, n)
         How often each patient counts in the baseline hazard.
     t : float
@@ -293,5 +296,5 @@ def _share_above(comparable: np.ndarray, above: np.ndarray) -> float:
 
 
 def _sign(value):
-    """Return the direction of an effect; no effect counts as the direction of the score."""
-    return np.where(np.asarray(value) < 0, -1.0, 1.0)
+    """Return the direction of an effect; none counts as that of the score, a missing one is missing."""
+    return np.where(np.isnan(value), np.nan, np.where(np.asarray(value) < 0, -1.0, 1.0))

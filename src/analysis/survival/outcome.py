@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+from numbers import Real
+
 import numpy as np
 import pandas as pd
+
+from analysis.survival.checks import check_labels
+
+# Times this close are one time, as in R: the root of the machine precision.
+_SAME_TIME = float(np.sqrt(np.finfo(float).eps))
 
 
 class NotEstimable(ValueError):
@@ -49,6 +57,9 @@ def to_time_event(frame: pd.DataFrame) -> pd.DataFrame:
 def check_time_event(time, event) -> tuple[np.ndarray, np.ndarray]:
     """Return times as floats and events as booleans, or refuse them.
 
+    Times that are equal up to rounding (0.1 + 0.2 and 0.3) are made equal, as R's survival does by default
+    (``timefix``, `equal_times`).
+
     Parameters
     ----------
     time : array-like
@@ -64,8 +75,11 @@ def check_time_event(time, event) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     ValueError
-        For arrays that are empty, of different length, not one-dimensional, or with values out of range.
+        For arrays that are empty, of different length, not one-dimensional, or with values out of range; for
+        two Series with different indexes: values are taken by position, never aligned.
     """
+    check_index(time=time, event=event)
+    _refuse_dates(time)
     time, event = np.asarray(time, dtype=float), np.asarray(event)
     if time.ndim != 1 or time.shape != event.shape:
         raise ValueError(
@@ -79,10 +93,56 @@ def check_time_event(time, event) -> tuple[np.ndarray, np.ndarray]:
         )
     if pd.isna(event).any() or not np.isin(event, [0, 1]).all():
         raise ValueError("event must be True/1 (event) or False/0 (censored) with none missing")
-    return time, event.astype(bool)
+    return *equal_times(time), event.astype(bool)
 
 
-def check_groups(group, n: int, *, at_least: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def equal_times(*times: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Make times equal that differ by rounding only, as ``aeqSurv`` of R's survival.
+
+    Sorted distinct times whose neighbours differ by at most 1.5e-8 (the root of the machine precision), or by
+    that share of the mean of the distinct times, are a run; each time becomes the smallest of its run.
+
+    Parameters
+    ----------
+    times : ndarray
+        Finite times, in one unit. Starts and ends of intervals are given together.
+
+    Returns
+    -------
+    tuple of ndarray
+        As many arrays; the very same where there is nothing to do.
+    """
+    distinct = np.unique(np.concatenate(times) if len(times) > 1 else times[0])
+    gaps = np.diff(distinct)
+    if not gaps.size or gaps.min() > _SAME_TIME * max(1.0, np.abs(distinct).mean()):
+        return times
+    first = distinct[np.append(True, gaps > _SAME_TIME * max(1.0, np.abs(distinct).mean()))]
+    return tuple(first[np.searchsorted(first, values, side="right") - 1] for values in times)
+
+
+def check_index(**values) -> None:
+    """Refuse Series and DataFrames that would be combined by position though their indexes differ.
+
+    Parameters
+    ----------
+    **values
+        By name; arrays, lists and what has another length are left alone.
+
+    Raises
+    ------
+    ValueError
+        If two have different indexes of the same length.
+    """
+    indexes = {
+        name: part.index for name, part in values.items() if isinstance(part, pd.Series | pd.DataFrame)
+    }
+    first = next(iter(indexes), None)
+    for name, index in indexes.items():
+        if len(index) == len(indexes[first]) and not index.equals(indexes[first]):
+            raise ValueError(f"{first} and {name} have different indexes: align them first, or pass arrays")
+
+
+def check_groups(group, n: int, *, at_least: int = 1, name: str = "group") -> tuple[np.ndarray, np.ndarray]:
     """Return group labels as an array, and the sorted labels that occur.
 
     Parameters
@@ -93,6 +153,8 @@ def check_groups(group, n: int, *, at_least: int = 1) -> tuple[np.ndarray, np.nd
         Number of patients.
     at_least : int
         Fewest groups the caller can work with.
+    name : str
+        What the labels are called in a refusal.
 
     Returns
     -------
@@ -102,23 +164,29 @@ def check_groups(group, n: int, *, at_least: int = 1) -> tuple[np.ndarray, np.nd
     Raises
     ------
     ValueError
-        If labels are missing or too few.
+        If labels are missing, too few, or mix text with other things.
     NotEstimable
         If fewer than `at_least` groups have a patient.
     """
-    labels = np.full(n, "all", dtype=object) if group is None else np.asarray(group)
+    labels = np.full(n, "all", dtype=object) if group is None else check_labels(group, name)
     if labels.shape != (n,):
         raise ValueError(
-            f"group must have one label for each of the {n} patients, found shape {labels.shape}"
+            f"{name} must have one label for each of the {n} patients, found shape {labels.shape}"
         )
-    if pd.isna(labels).any():
-        raise ValueError(f"{int(pd.isna(labels).sum())} patients have no group; leave them out by name first")
     levels = np.unique(labels)
     if len(levels) < at_least:
         raise NotEstimable(
             f"{at_least} groups are compared but only {levels.tolist()} has patients: one group is empty"
         )
     return labels, levels
+
+
+def _refuse_dates(time) -> None:
+    """Refuse dates and spans of time, which would become nanoseconds."""
+    kind = np.asarray(time)
+    first = kind.flat[0] if kind.dtype == object and kind.size else None
+    if kind.dtype.kind in "mM" or isinstance(first, (date, timedelta, np.datetime64, np.timedelta64)):
+        raise ValueError("time must be numbers, not dates or spans: give days, (end - start).dt.days")
 
 
 def _refuse_rows(frame: pd.DataFrame, bad: pd.Series, expected: str) -> None:
@@ -171,3 +239,32 @@ def select_response(
             f"rule {rule!r} at {timepoint!r} has two rows for a subject; name the cut (one of {cuts})"
         )
     return rows.sort_values("USUBJID").reset_index(drop=True)
+
+
+def check_alpha(alpha) -> float:
+    """Return one minus a confidence level as a float, or refuse it.
+
+    Parameters
+    ----------
+    alpha : float
+        One minus the confidence level: 0.05 for 95%.
+
+    Returns
+    -------
+    float
+        The same number.
+
+    Raises
+    ------
+    ValueError
+        If it is not a number between 0 and 1: 5 and 95 are slips for 0.05.
+
+    Examples
+    --------
+    >>> check_alpha(0.05)
+    0.05
+    """
+    is_number = isinstance(alpha, Real) and not isinstance(alpha, (bool, np.bool_))
+    if not is_number or not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1 (0.05 for a 95% interval), found {alpha!r}")
+    return float(alpha)

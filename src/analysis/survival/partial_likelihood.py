@@ -10,10 +10,11 @@ from scipy.optimize import linprog
 from analysis.survival.outcome import NotEstimable, check_groups
 
 # Numerical guards, none of them an analysis choice. Covariates are scaled to a range of 1 before fitting,
-# so a coefficient of 8 is a hazard ratio of 3000 across the range: only then is separation looked for.
-_SUSPICIOUS = 8.0
+# so a difference of 8 between two patients is a hazard ratio of 3000. Beyond it, or with a standard error of
+# 10 in some direction, separation is looked for: exactly, by a linear programme.
+_SUSPICIOUS, _LARGE_ERROR = 8.0, 10.0
 _GRADIENT = 1e-10
-_MAX_STEP = 5.0
+_MAX_STEP = 5.0  # at first; it doubles whenever it is taken in full
 _MAX_ITERATIONS = 200
 # A fall of the log-likelihood by less, of its size, is rounding: near the maximum the gradient decides.
 _ROUNDING = 1e-13
@@ -230,20 +231,22 @@ def maximise(model: PartialLikelihood, start: np.ndarray, free: np.ndarray) -> t
         Coefficients, and the log-likelihood there. Under separation coefficients grow until the
         log-likelihood no longer does.
     """
-    beta, best = start.copy(), model.value(start)
+    beta, best, longest = start.copy(), model.value(start), _MAX_STEP
     for _ in range(_MAX_ITERATIONS if free.any() else 0):
         gradient, information = model.derivatives(beta)
         if np.max(np.abs(gradient[free])) < _GRADIENT:
             break
         step = np.zeros_like(beta)
         step[free] = np.linalg.lstsq(information[np.ix_(free, free)], gradient[free], rcond=None)[0]
-        step *= min(1.0, _MAX_STEP / max(np.abs(step).max(), _MAX_STEP))
+        length = np.abs(step).max()
+        step *= longest / max(length, longest)
         size, slack = 1.0, _ROUNDING * (1 + abs(best))
         while (value := model.value(beta + size * step)) < best - slack and size > 1e-8:
             size /= 2
         if value < best - slack:
             break
         beta, best = beta + size * step, value
+        longest *= 2.0 if size == 1 and length > longest else 1.0
         if np.max(np.abs(size * step)) < _ROUNDING:
             break
     return beta, best
@@ -271,7 +274,8 @@ def fit_maximum(model: PartialLikelihood, names: list[str]) -> tuple[np.ndarray,
     """
     beta, best = maximise(model, np.zeros(len(names)), np.ones(len(names), dtype=bool))
     information = model.derivatives(beta)[1]
-    if np.abs(beta).max() > _SUSPICIOUS or np.linalg.cond(information) > 1e12:
+    far = max(np.abs(beta).max(), np.ptp(model.x @ beta)) > _SUSPICIOUS
+    if far or np.linalg.eigvalsh(information)[0] < _LARGE_ERROR**-2 or np.linalg.cond(information) > 1e12:
         _refuse_separation(model, names)
     if not np.linalg.cond(information) < 1e15:
         raise NotEstimable(f"the information on {names} is singular at the maximum; use penalty='firth'")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm
 
+from analysis.survival.outcome import check_alpha
+
 
 def schoenfeld_power(events: int, share_exposed: float, hazard_ratio: float, *, alpha: float = 0.05) -> float:
     """Return the power of the log-rank test under proportional hazards.
@@ -25,6 +27,11 @@ def schoenfeld_power(events: int, share_exposed: float, hazard_ratio: float, *, 
     float
         Power, 0 to 1; missing if a group is empty.
 
+    Raises
+    ------
+    ValueError
+        For an alpha out of range.
+
     References
     ----------
     Schoenfeld, Biometrika 1981: events = (z_alpha/2 + z_power)^2 / (p (1 - p) ln(HR)^2).
@@ -32,8 +39,9 @@ def schoenfeld_power(events: int, share_exposed: float, hazard_ratio: float, *, 
     Examples
     --------
     >>> round(schoenfeld_power(43, 1 / 3, 2.5), 2)
-    0.8
+    0.81
     """
+    alpha = check_alpha(alpha)
     if not 0 < share_exposed < 1:
         return float("nan")
     drift = abs(np.log(hazard_ratio)) * np.sqrt(events * share_exposed * (1 - share_exposed))

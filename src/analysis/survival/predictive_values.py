@@ -7,8 +7,9 @@ import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import norm
 
+from analysis.survival.checks import check_flags
 from analysis.survival.kaplan_meier import kaplan_meier, survival_at
-from analysis.survival.outcome import NotEstimable, check_time_event
+from analysis.survival.outcome import NotEstimable, check_alpha, check_time_event
 from analysis.survival.proportion import proportion
 
 # Months added up from two differences of days miss a horizon on that very day in the last bit.
@@ -70,6 +71,7 @@ def predictive_values(
     >>> float(found["estimate"].iloc[0].round(3)), found["method"].iloc[0]
     (0.667, 'clopper_pearson')
     """
+    alpha = check_alpha(alpha)
     time, event = check_time_event(time, event)
     positive = _check_positive(positive, len(time))
     time, horizon = _from_zero(time, entry, horizon)
@@ -159,10 +161,11 @@ def _missing(method: str, note: str) -> dict:
 
 
 def _check_positive(positive, n: int) -> np.ndarray:
-    positive = np.asarray(positive)
-    if positive.shape != (n,) or pd.isna(positive).any() or not np.isin(positive, [0, 1]).all():
-        raise ValueError(f"positive must be True or False for each of the {n} patients, with none missing")
-    positive = positive.astype(bool)
+    positive = check_flags(positive, "positive")
+    if positive.shape != (n,):
+        raise ValueError(
+            f"positive must be True or False for each of the {n} patients, found {len(positive)}"
+        )
     if positive.all() or not positive.any():
         raise NotEstimable(f"{int(positive.sum())} of {n} patients are positive: one class is empty")
     return positive

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
+
+from analysis.survival.outcome import check_alpha
 
 _METHODS = {"clopper_pearson": "beta", "wilson": "wilson"}
 
@@ -28,7 +32,7 @@ def proportion(successes: int, n: int, *, alpha: float = 0.05) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If `successes` is not between 0 and `n`.
+        If `successes` is not between 0 and `n`, one of the two is no whole number, or alpha is out of range.
 
     References
     ----------
@@ -39,6 +43,7 @@ def proportion(successes: int, n: int, *, alpha: float = 0.05) -> pd.DataFrame:
     >>> proportion(30, 45)[["lower", "upper"]].round(3).to_numpy().tolist()
     [[0.51, 0.8], [0.521, 0.786]]
     """
+    alpha, successes, n = check_alpha(alpha), _count(successes, "successes"), _count(n, "n")
     if not 0 <= successes <= n:
         raise ValueError(f"successes must lie between 0 and n; found {successes} of {n}")
     rows = []
@@ -46,7 +51,7 @@ def proportion(successes: int, n: int, *, alpha: float = 0.05) -> pd.DataFrame:
         lower, upper = proportion_confint(successes, n, alpha, method) if n else (0.0, 1.0)
         share = successes / n if n else float("nan")
         rows.append({"method": name, "estimate": share, "lower": float(lower), "upper": float(upper)})
-    return pd.DataFrame(rows).assign(successes=int(successes), n=int(n))
+    return pd.DataFrame(rows).assign(successes=successes, n=n)
 
 
 def proportion_bounds(successes: int, n: int, missing: int, *, alpha: float = 0.05) -> pd.DataFrame:
@@ -66,7 +71,15 @@ def proportion_bounds(successes: int, n: int, missing: int, *, alpha: float = 0.
     DataFrame
         As `proportion`, with ``case``: observed, lowest (no missing patient is in the class), highest (all
         are).
+
+    Raises
+    ------
+    ValueError
+        As in `proportion`; also for fewer than no missing patients.
     """
+    missing = _count(missing, "missing")
+    if missing < 0:
+        raise ValueError(f"missing must be at least 0, found {missing}")
     cases = {
         "observed": (successes, n),
         "lowest": (successes, n + missing),
@@ -74,3 +87,11 @@ def proportion_bounds(successes: int, n: int, missing: int, *, alpha: float = 0.
     }
     tables = [proportion(k, total, alpha=alpha).assign(case=case) for case, (k, total) in cases.items()]
     return pd.concat(tables, ignore_index=True)
+
+
+def _count(value, name: str) -> int:
+    if not isinstance(value, Real) or value != value or value in (float("inf"), -float("inf")):
+        raise ValueError(f"{name} must be a number of patients, found {value!r}")
+    if value != int(value):
+        raise ValueError(f"{name} must be a whole number of patients, found {value!r}")
+    return int(value)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from analysis.survival.outcome import NotEstimable, check_groups, check_time_event
+from analysis.survival.outcome import NotEstimable, check_alpha, check_groups, check_time_event
 
 
 def rmst(time, event, group, *, tau: float, reference=None, alpha: float = 0.05) -> pd.DataFrame:
@@ -29,14 +29,16 @@ def rmst(time, event, group, *, tau: float, reference=None, alpha: float = 0.05)
     -------
     DataFrame
         Three rows, reference, other and their difference: term, estimate, se, lower, upper, p (difference
-        only), tau, n, events. The standard error is that of the area (Greenwood), not of the times.
+        only), tau, n, events. The standard error is that of the area (Greenwood), not of the times;
+        where it is 0 (nobody of a group has an event by `tau`) the limits are missing.
 
     Raises
     ------
     NotEstimable
         If `tau` lies beyond a group's follow-up while its curve is still above 0, or a group is empty.
     ValueError
-        For more than two groups, an unknown `reference`, or a `tau` that is not positive.
+        For more than two groups, an unknown `reference`, a `tau` that is not a positive number, or an alpha
+        out of range.
 
     References
     ----------
@@ -45,6 +47,9 @@ def rmst(time, event, group, *, tau: float, reference=None, alpha: float = 0.05)
     from surpyval import KaplanMeier, rmst_diff
 
     time, event = check_time_event(time, event)
+    alpha = check_alpha(alpha)
+    if not (np.isfinite(tau) and tau > 0):
+        raise ValueError(f"tau must be positive and finite, found {tau!r}")
     labels, levels = check_groups(group, len(time), at_least=2)
     if len(levels) != 2:
         raise ValueError(f"rmst compares two groups, found {levels.tolist()}")
@@ -71,8 +76,6 @@ def rmst(time, event, group, *, tau: float, reference=None, alpha: float = 0.05)
 def _check_tau(time: np.ndarray, event: np.ndarray, tau: float, label) -> None:
     last = time.max()
     reaches_zero = event[time == last].all()
-    if not tau > 0:
-        raise ValueError(f"tau must be positive, found {tau!r}")
     if tau > last and not reaches_zero:
         raise NotEstimable(
             f"tau {tau:g} lies beyond the last follow-up {last:g} of group {label!r}: choose a smaller tau"
@@ -80,12 +83,13 @@ def _check_tau(time: np.ndarray, event: np.ndarray, tau: float, label) -> None:
 
 
 def _rmst_row(term: str, found: dict, p: float, inside: np.ndarray, event: np.ndarray, tau: float) -> dict:
+    wide = found["se"] > 0
     return {
         "term": term,
         "estimate": found["rmst"],
         "se": found["se"],
-        "lower": found["lower"],
-        "upper": found["upper"],
+        "lower": found["lower"] if wide else np.nan,
+        "upper": found["upper"] if wide else np.nan,
         "p": p,
         "tau": float(tau),
         "n": int(inside.sum()),

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
+from analysis.survival.checks import check_labels
 from analysis.survival.kaplan_meier import kaplan_meier
-from analysis.survival.outcome import NotEstimable, check_time_event
+from analysis.survival.outcome import NotEstimable, check_groups, check_time_event, equal_times
 
 
 def counting_process(time, event, change_time, state, *, before: str | None = None) -> pd.DataFrame:
@@ -62,7 +63,11 @@ def counting_process(time, event, change_time, state, *, before: str | None = No
             f"change_time and state need one value for each of the {len(time)} patients: "
             f"{change.shape} and {state.shape}"
         )
+    if pd.notna(state).any():
+        check_labels([*state[pd.notna(state)], *([] if before is None else [before])], "state")
     change = np.clip(np.where(np.isnan(change), np.inf, change), 0, None)
+    finite = np.isfinite(change)
+    change[finite], time = equal_times(change[finite], time)
     known = ~pd.isna(state)
     patient = np.arange(len(time))
     early = {"patient": patient, "start": 0.0, "stop": np.minimum(time, change), "state": before}
@@ -104,7 +109,7 @@ def simon_makuch(
         As in `counting_process`.
     origin : float
         Where the curves start, in the unit of `time`, from its time zero; moved to the first time at which
-        every state has somebody at risk, if that is later.
+        every state that occurs has somebody at risk, if that is later.
     ci, alpha
         As in `kaplan_meier`.
 
@@ -117,7 +122,7 @@ def simon_makuch(
     Raises
     ------
     NotEstimable
-        If nobody is at risk after `origin`.
+        If nobody is at risk after `origin`, or at no time after it all states have somebody at risk.
     ValueError
         For malformed input.
 
@@ -126,10 +131,11 @@ def simon_makuch(
     Simon and Makuch, Stat Med 1984;3:35-44.
     """
     rows = counting_process(time, event, change_time, state, before=before)
-    rows = rows[rows["stop"] > origin]
-    if rows.empty:
+    if not np.isfinite(origin):
+        raise ValueError(f"origin must be a finite number, found {origin!r}")
+    if not (rows["stop"] > origin).any():
         raise NotEstimable(f"nobody is at risk after {origin:g}: start the curves earlier")
-    origin = max(float(origin), float(rows.groupby("state")["start"].min().max()))
+    origin = _common_start(rows, float(origin))
     rows = rows[rows["stop"] > origin]
     rows = rows.assign(start=rows["start"].clip(lower=origin))
     table = kaplan_meier(
@@ -176,7 +182,10 @@ def mantel_byar(start, stop, event, state) -> pd.DataFrame:
     from statsmodels.duration.survfunc import survdiff
 
     stop, event = check_time_event(stop, event)
-    start, state = np.asarray(start, dtype=float), np.asarray(state)
+    state, _ = check_groups(state, len(stop), name="state")
+    start = np.asarray(start, dtype=float)
+    if start.shape == stop.shape and np.isfinite(start).all():
+        start, stop = equal_times(start, stop)
     if start.shape != stop.shape or not np.all(start < stop):
         raise ValueError("start must be given for each row and lie before its stop")
     levels, codes = np.unique(state, return_inverse=True)
@@ -194,3 +203,16 @@ def mantel_byar(start, stop, event, state) -> pd.DataFrame:
     statistic = float(statistic) if np.isfinite(statistic) else 0.0
     found = {"chi2": statistic, "df": df, "p": float(chi2.sf(statistic, df)), "n": len(stop)}
     return pd.DataFrame([{**found, "events": int(event.sum())}])
+
+
+def _common_start(rows: pd.DataFrame, origin: float) -> float:
+    """Return the first time from `origin` on just after which every state has somebody at risk."""
+    start, stop = rows["start"].to_numpy(), rows["stop"].to_numpy()
+    # A state gains somebody only where a row starts.
+    for at in np.unique(np.append(start[start > origin], origin)):
+        if rows.loc[(start <= at) & (stop > at), "state"].nunique() == rows["state"].nunique():
+            return float(at)
+    raise NotEstimable(
+        f"at no time from {origin:g} on do all the states {sorted(rows['state'].unique())} have somebody at "
+        "risk: start the curves earlier, or leave out or merge a state"
+    )

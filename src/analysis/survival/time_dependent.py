@@ -13,7 +13,7 @@ from analysis.survival.concordance import (
     share_with_limits,
 )
 from analysis.survival.kaplan_meier import survival_at
-from analysis.survival.outcome import NotEstimable, check_time_event
+from analysis.survival.outcome import NotEstimable, check_alpha, check_time_event
 
 
 def time_dependent_auc(time, event, score, times, *, alpha: float = 0.05) -> pd.DataFrame:
@@ -56,6 +56,7 @@ def time_dependent_auc(time, event, score, times, *, alpha: float = 0.05) -> pd.
     >>> float(found["estimate"].iloc[0])
     0.75
     """
+    alpha = check_alpha(alpha)
     time, event, score = check_score(time, event, score)
     rows = []
     for t in _check_times(time, event, times):
@@ -81,6 +82,7 @@ def time_dependent_auc_difference(time, event, score, other, times, *, alpha: fl
     DataFrame
         One row a time: time, estimate, se (of the difference), lower, upper, p, n_case, n_control, n, events.
     """
+    alpha = check_alpha(alpha)
     time, event, score = check_score(time, event, score)
     other = check_score(time, event, other)[2]
     rows = []
@@ -130,6 +132,7 @@ def brier(time, event, risk, times, *, alpha: float = 0.05) -> pd.DataFrame:
     >>> float(found["estimate"].iloc[0].round(3)), float(found["null"].iloc[0])
     (0.085, 0.25)
     """
+    alpha = check_alpha(alpha)
     time, event = check_time_event(time, event)
     times = _check_times(time, event, times)
     risk = _check_risk(risk, len(time), len(times))

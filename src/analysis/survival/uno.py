@@ -13,6 +13,7 @@ from analysis.survival.concordance import (
     share_of_pairs,
     share_with_limits,
 )
+from analysis.survival.outcome import check_alpha
 
 
 def uno_concordance(time, event, score, *, tau: float | None = None, alpha: float = 0.05) -> pd.DataFrame:
@@ -54,6 +55,7 @@ def uno_concordance(time, event, score, *, tau: float | None = None, alpha: floa
     >>> float(uno_concordance([1, 2, 3], [1, 1, 1], [3, 2, 1])["estimate"].iloc[0])
     1.0
     """
+    alpha = check_alpha(alpha)
     time, event, score = check_score(time, event, score)
     row = share_with_limits(*share_of_pairs(*_weighted_pairs(time, event, score, tau)), alpha=alpha)
     return pd.DataFrame([{**row, **_counts(time, event, tau)}])
@@ -78,6 +80,7 @@ def uno_difference(
     DataFrame
         One row: estimate, se (of the difference), lower, upper, p, tau, n, events.
     """
+    alpha = check_alpha(alpha)
     time, event, score = check_score(time, event, score)
     other = check_score(time, event, other)[2]
     first, second = (share_of_pairs(*_weighted_pairs(time, event, values, tau)) for values in (score, other))

@@ -3,10 +3,15 @@
 A table is a frame of ready text: what stands in the report, the notebook and the CSV is the same string.
 """
 
+from analysis.tables.alternatives import Alternatives, list_alternatives
 from analysis.tables.baseline import Characteristic, tabulate_baseline
 from analysis.tables.estimates import (
+    estimates_html,
+    is_effect,
     is_ratio,
+    list_estimates,
     name_analyses,
+    say_alternatives,
     tabulate_biomarkers,
     tabulate_estimates,
     tabulate_values,
@@ -23,28 +28,38 @@ from analysis.tables.format import (
     ratio,
     signed_percent,
 )
+from analysis.tables.pilot_sentences import say_choice, say_rule
 from analysis.tables.present import to_great_table, to_html, to_left
 from analysis.tables.rates import tabulate_rates
 from analysis.tables.sentences import say_main, say_medians, say_proportion
-from analysis.tables.words import label_of
+from analysis.tables.words import label_of, phrase_of
 
 __all__ = [
+    "Alternatives",
     "Characteristic",
     "count_percent",
+    "estimates_html",
     "fall",
     "interval",
+    "is_effect",
     "is_ratio",
     "label_of",
+    "list_alternatives",
+    "list_estimates",
     "name_analyses",
     "number",
     "p_text",
     "p_value",
     "percent",
+    "phrase_of",
     "proportion",
     "ratio",
+    "say_alternatives",
+    "say_choice",
     "say_main",
     "say_medians",
     "say_proportion",
+    "say_rule",
     "signed_percent",
     "tabulate_baseline",
     "tabulate_biomarkers",

@@ -8,11 +8,34 @@ from typing import Any
 import pandas as pd
 
 from analysis.tables.format import MISSING, fall, interval, number, p_value, ratio
+from analysis.tables.present import to_left
 from analysis.tables.words import ESTIMATORS, LANDMARKS, POPULATIONS, ROLES, label_of
 
 # What the number of a row is, by the method that made it (first match). Other methods print two decimals.
 RATIO, MONTHS, DIFFERENCE, PERCENT, PLAIN, TEST = "ratio", "months", "difference", "percent", "plain", "test"
 QUANTITIES = {
+    "cox_spline": (TEST, "Statistic"),
+    "ph_test": (TEST, "Statistic"),
+    "maxstat": (TEST, "Statistic"),
+    "cut_bootstrap": (PERCENT, "Share of resamples, %"),
+    "cut_selected": (PLAIN, "Selected cut"),
+    "km missing_pet": (MONTHS, "Median, months"),
+    "cut_sweep": (RATIO, "HR"),
+    "spline_curve": (RATIO, "HR"),
+    "weibull": (RATIO, "HR"),
+    "follow_up": (MONTHS, "Median follow-up, months"),
+    "assessment_timing": (DIFFERENCE, "Days between scans"),
+    "missing_pet": (PLAIN, "Standardised difference"),
+    "reader_kappa": (PLAIN, "Kappa"),
+    "reader_ac1": (PLAIN, "AC1"),
+    "reader_icc": (PLAIN, "ICC"),
+    "ppv": (PERCENT, "PPV, %"),
+    "npv": (PERCENT, "NPV, %"),
+    "sensitivity_": (PERCENT, "Sensitivity, %"),
+    "specificity_": (PERCENT, "Specificity, %"),
+    "uno_c": (PLAIN, "Uno C"),
+    "auc_": (PLAIN, "AUC"),
+    "brier_": (PLAIN, "Brier score"),
     "cox": (RATIO, "HR"),
     "hazard": (RATIO, "HR"),
     "odds": (RATIO, "OR"),
@@ -24,9 +47,9 @@ QUANTITIES = {
     "clopper": (PERCENT, "Proportion, %"),
     "wilson": (PERCENT, "Proportion, %"),
     "proportion": (PERCENT, "Proportion, %"),
-    "log_rank": (TEST, "Test"),
-    "log-rank": (TEST, "Test"),
-    "logrank": (TEST, "Test"),
+    "log_rank": (TEST, "Statistic"),
+    "log-rank": (TEST, "Statistic"),
+    "logrank": (TEST, "Statistic"),
     "concordance": (PLAIN, "C"),
     "power": (PERCENT, "Power, %"),
 }
@@ -44,6 +67,7 @@ _CHOICES = {
 _GENERIC = (
     *(
         "other rule, cut or day",
+        "other censoring rule",
         "other population",
         "other estimator",
         "main analysis",
@@ -52,7 +76,11 @@ _GENERIC = (
     ),
     "hazard ratio per doubling",
 )
+_FITTED = ("ML", "FIRTH", "firth", "ml")
+_OWN_CUT = ("maxstat_lausen92", "maxstat_lausen94", "maxstat_hothorn_lausen", "maxstat_permutation")
+_OWN_CUT += ("cut_selected",)  # their cut is a result, written with the number
 _UNTESTED = "estimated only, not tested"
+_CHECKS = ("ph_test", "assessment_timing", "missing_pet")  # of assumptions and data, not of the exposure
 
 
 def quantity_of(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -77,13 +105,26 @@ def quantity_of(row: Mapping[str, Any]) -> tuple[str, str]:
     return next((what for key, what in QUANTITIES.items() if key in text), (PLAIN, "Estimate"))
 
 
+# Methods whose number is the hazard ratio of the exposure itself: what a forest plot of alternatives shows.
+_EFFECTS = (
+    *("cox", "cox_adjusted", "cox_adjusted_one", "cox_stratified", "cox_leave_centre_out", "cox_prior"),
+    *("cox_time_dependent", "cox_ipw", "weibull_interval"),
+)
+
+
+def is_effect(estimates: pd.DataFrame) -> pd.Series:
+    """Tell which rows are hazard ratios of the exposure (not of a covariate, nor at one cut of a sweep)."""
+    of_exposure = estimates["REFERENCE"].notna() | estimates["RULE"].eq("per_doubling")
+    return estimates["METHOD"].isin(_EFFECTS) & of_exposure
+
+
 def is_ratio(estimates: pd.DataFrame) -> pd.Series:
     """Tell which rows are ratios (hazard, odds): those a forest plot can show."""
     kinds = [quantity_of(row)[0] for row in estimates.to_dict("records")]
     return pd.Series([kind == RATIO for kind in kinds], index=estimates.index, dtype=bool)
 
 
-def name_analyses(estimates: pd.DataFrame) -> pd.DataFrame:
+def name_analyses(estimates: pd.DataFrame, *, short: bool = False) -> pd.DataFrame:
     """Give every row a LABEL that tells it apart: endpoint, label, and how it differs from the main one.
 
     The main analysis is the first PRIMARY row, else the first row. Apply once, to the rows to be shown.
@@ -92,6 +133,8 @@ def name_analyses(estimates: pd.DataFrame) -> pd.DataFrame:
     ----------
     estimates : DataFrame
         Tidy estimates; columns that are absent are not compared.
+    short : bool
+        Keep the first words of a label, without its details: for a figure.
 
     Returns
     -------
@@ -104,7 +147,7 @@ def name_analyses(estimates: pd.DataFrame) -> pd.DataFrame:
     main = (primary if len(primary) else estimates).iloc[0]
     choices = [name for name in _CHOICES if name in estimates]
     several = len(set(estimates["ENDPOINT"])) > 1
-    labels = [_name(row, main, choices, several) for row in estimates.to_dict("records")]
+    labels = [_name(row, main, choices, several, short) for row in estimates.to_dict("records")]
     return estimates.assign(LABEL=labels)
 
 
@@ -116,7 +159,8 @@ def write_estimate(row: Mapping[str, Any]) -> str:
     kind, _ = quantity_of(row)
     value, low, high = row["ESTIMATE"], row["LOWER"], row["UPPER"]
     if kind == TEST:
-        return MISSING
+        at = f" at the cut {number(row['CUT'], 1)}" if row["METHOD"] in _OWN_CUT else ""
+        return MISSING if pd.isna(value) else f"{number(value, 2)}{at}"
     if kind == RATIO:
         return "not estimable" if pd.isna(value) else ratio(value, low, high)
     if kind == MONTHS:
@@ -165,6 +209,69 @@ def tabulate_estimates(estimates: pd.DataFrame, *, level: int = 95, with_role: b
         }
     )
     return table.assign(Role=[ROLES.get(row["ROLE"], row["ROLE"]) for row in rows]) if with_role else table
+
+
+def list_estimates(rows: pd.DataFrame, main: pd.DataFrame, *, level: int = 95) -> pd.DataFrame:
+    """List estimates for a reader of a notebook, each named by what it has that the main analysis has not.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Tidy estimates, any endpoints and methods.
+    main : DataFrame
+        The main estimates; the first row of an endpoint is what its names refer to.
+    level : int
+        Confidence level, percent.
+
+    Returns
+    -------
+    DataFrame
+        As `tabulate_estimates`, Endpoint as index; empty where `rows` is.
+    """
+    named = []
+    for endpoint, own in rows.groupby("ENDPOINT", sort=False):
+        first = main[main["ENDPOINT"].eq(endpoint)].head(1)
+        first = (main.head(1) if first.empty else first).assign(ROLE="PRIMARY", ENDPOINT=endpoint)
+        both = name_analyses(pd.concat([first, own], ignore_index=True)).iloc[1:]
+        # After an endpoint that is not significant the next is estimated only: no test of it is printed.
+        untested = first["LABEL"].str.contains(_UNTESTED).any() & ~own["METHOD"].isin(_CHECKS).to_numpy()
+        named.append(both.assign(ROLE=own["ROLE"].to_numpy(), P=both["P"].mask(untested)))
+    if not named:
+        return pd.DataFrame()
+    return tabulate_estimates(pd.concat(named), level=level).set_index("Endpoint")
+
+
+def estimates_html(rows: pd.DataFrame, main: pd.DataFrame) -> str:
+    """Write `list_estimates` as HTML for a notebook; a sentence where there is no row."""
+    listed = list_estimates(rows, main)
+    return to_left(listed.reset_index()) if len(listed) else "<p>No row: it does not apply to this study.</p>"
+
+
+def say_alternatives(rows: pd.DataFrame, main: pd.Series) -> str:
+    """State how far the main hazard ratio moves under its alternatives.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Estimates rows of the same endpoint and contrast.
+    main : Series
+        The main row.
+
+    Returns
+    -------
+    str
+        How many there are, the range, and how many lie on the other side of 1; empty without any.
+    """
+    known = rows[is_effect(rows) & rows["ESTIMATE"].notna()]
+    if known.empty or pd.isna(main["ESTIMATE"]):
+        return ""
+    values, side = known["ESTIMATE"], main["ESTIMATE"] > 1
+    other = int(((values > 1) != side).sum())
+    return (
+        f"{main['ENDPOINT']}: {len(known)} alternative hazard ratios lie between {number(values.min(), 2)} "
+        f"and {number(values.max(), 2)}; {other} of them on the other side of 1. They share patients and are "
+        "no independent evidence."
+    )
 
 
 def tabulate_biomarkers(estimates: pd.DataFrame, *, level: int = 95) -> pd.DataFrame:
@@ -246,14 +353,22 @@ def _write_value(name: str, value: Any) -> str:
     return number(value, 0 if value.is_integer() else 3)
 
 
-def _name(row: Mapping[str, Any], main: Mapping[str, Any], choices: list[str], several: bool) -> str:
-    is_main = all(_same(row[name], main[name]) for name in [*choices, "METHOD"])
+def _name(row: Mapping, main: Mapping, choices: list[str], several: bool, short: bool) -> str:
+    is_main = all(_same(row[name], main[name]) for name in [*choices, "METHOD", "ENDPOINT"])
     different = [name for name in choices if not pd.isna(row[name]) and not _same(row[name], main[name])]
+    # How a number was found is told apart among hazard ratios of one model; elsewhere the label says it.
+    if not str(row["METHOD"]).startswith("cox") or row.get("ESTIMATOR") not in (None, *_FITTED):
+        different = [name for name in different if name not in ("ESTIMATOR", "TIES")]
+    own_cut = row["METHOD"] in _OWN_CUT or row["RULE"] == "median_split"
+    different = [name for name in different if name != "CUT" or not own_cut]
     shown = [name for name in choices[:4] if not pd.isna(row[name])] if is_main else different
+    shown = [name for name in shown if name != "CUT" or not own_cut]
     details = [_CHOICES[name](row[name]) for name in shown]
     said = [text for text in str(row["LABEL"]).split("; ") if text not in _GENERIC]
     said = [text for text in said if not text.startswith(_UNTESTED)]  # the missing p says so, line by line
-    if pd.isna(row.get("REFERENCE")) and not pd.isna(row.get("CONTRAST")) and quantity_of(row)[0] != RATIO:
+    said = said[:1] if short else said
+    per_unit = row["RULE"] == "per_doubling" or row["METHOD"] == "cox_score"
+    if pd.isna(row.get("REFERENCE")) and not pd.isna(row.get("CONTRAST")) and not per_unit:
         said.insert(0, label_of(row["CONTRAST"]))
     text = ", ".join([*said, *details]) or str(row["LABEL"])
     return f"{row['ENDPOINT']}: {text}" if several else text[:1].upper() + text[1:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.tables.format import counted, number, p_text, proportion, ratio
-from analysis.tables.words import label_of
+from analysis.tables.words import phrase_of
 
 
 def say_main(estimates: pd.DataFrame, endpoint: str, *, alpha: float) -> str:
@@ -46,12 +46,35 @@ def say_medians(estimates: pd.DataFrame, endpoint: str) -> str:
     if main["RULE"] != "per_doubling":
         rows = rows[rows["RULE"].eq(main["RULE"]) & rows["TIMEPOINT"].eq(main["TIMEPOINT"])]
     rows = rows[rows["METRIC"].eq(main["METRIC"])].drop_duplicates("CONTRAST")
-    parts = [f"{label_of(row.CONTRAST).lower()} {_months(row)}" for row in rows.itertuples()]
+    parts = [f"{phrase_of(row.CONTRAST)} {_months(row)}" for row in rows.itertuples()]
     return f"Median {endpoint}, months (limits): " + "; ".join(parts) + "." if parts else ""
 
 
-def say_proportion(proportions: pd.DataFrame, *, timepoint: str, metric: str, rule: str, cut: float) -> str:
-    """State the proportion of non-responders with its exact limits and its bounds under missing scans."""
+def say_proportion(
+    proportions: pd.DataFrame,
+    *,
+    timepoint: str,
+    metric: str,
+    rule: str,
+    cut: float,
+    response: str = "response",
+) -> str:
+    """State the proportion of non-responders with its exact limits and its bounds under missing scans.
+
+    Parameters
+    ----------
+    proportions : DataFrame
+        Table proportions.
+    timepoint, metric, rule, cut : str, float
+        The analysis whose proportion is stated.
+    response : str
+        What the study calls the response, as ``"metabolic response"`` (``design.words``).
+
+    Returns
+    -------
+    str
+        One or two sentences; empty where the table has no such row.
+    """
     asked = (
         proportions["TIMEPOINT"].eq(timepoint)
         & proportions["METRIC"].eq(metric)
@@ -64,7 +87,8 @@ def say_proportion(proportions: pd.DataFrame, *, timepoint: str, metric: str, ru
         return ""
     seen = rows.loc["observed"]
     shown = proportion(int(seen["N_NONRESPONDER"]), int(seen["N"]), 100 * seen["LOWER"], 100 * seen["UPPER"])
-    text = f"Metabolic non-responders at {label_of(timepoint).lower()}: {shown}."
+    who = response.replace("response", "non-responders")
+    text = f"{who[:1].upper()}{who[1:]} at {phrase_of(timepoint)}: {shown}."
     text = " ".join(part for part in (text, _post_hoc(seen["LABEL"])) if part)
     if seen["N_MISSING"] > 0:
         low, high = (100 * rows.loc[case, "ESTIMATE"] for case in ("lowest", "highest"))
@@ -76,14 +100,20 @@ def say_proportion(proportions: pd.DataFrame, *, timepoint: str, metric: str, ru
 
 
 def _contrast(row: pd.Series) -> str:
-    day = label_of(row["TIMEPOINT"]).lower()
+    day = phrase_of(row["TIMEPOINT"])
     if row["RULE"] == "per_doubling":
-        return f"per doubling of {label_of(row['METRIC'])} at {day}"
-    return f"of {label_of(row['CONTRAST']).lower()} against {label_of(row['REFERENCE']).lower()} at {day}"
+        return f"per doubling of {phrase_of(row['METRIC'])} at {day}"
+    return f"of {phrase_of(row['CONTRAST'])} against {phrase_of(row['REFERENCE'])} at {day}"
 
 
 def _post_hoc(label: str | None) -> str:
-    return "The cut is post hoc: chosen after seeing outcomes." if "post hoc" in str(label) else ""
+    said = []
+    if "post hoc cut" in str(label):
+        said.append("The cut is post hoc: chosen after seeing outcomes.")
+    if "post hoc change of the plan" in str(label):
+        names = str(label).split("post hoc change of the plan: ")[-1].split(";")[0]
+        said.append(f"The plan was changed after outcomes were first analysed ({names}): post hoc.")
+    return " ".join(said)
 
 
 def _reported_test(rows: pd.DataFrame) -> pd.Series:

@@ -11,7 +11,7 @@ from analysis.contracts.codes import describe
 from analysis.tables.format import MISSING, count_percent
 from analysis.tables.lesion_quality import KINDS, split_codes
 from analysis.tables.scan_quality import name_check
-from analysis.tables.words import VENDORS, VISITS, label_of
+from analysis.tables.words import VENDORS, label_of, order_visits
 
 
 def tabulate_scanners(scan_qc: pd.DataFrame) -> pd.DataFrame:
@@ -29,7 +29,7 @@ def tabulate_scanners(scan_qc: pd.DataFrame) -> pd.DataFrame:
     """
     filled = scan_qc.assign(**{name: _column(scan_qc, name) for name in _SCANNER})
     filled["HARMON"] = filled["HARMON"].replace({MISSING: "UNKNOWN"})
-    visits = [visit for visit in VISITS if visit in set(scan_qc["AVISIT"])]
+    visits = order_visits(scan_qc["AVISIT"])
     rows = []
     for (site, vendor, model, state), scans in filled.groupby(["SITEID", "VENDOR", "MODEL", "HARMON"]):
         settings = scans[["SOFTWARE", "RECON"]].drop_duplicates().sort_values(["SOFTWARE", "RECON"])
@@ -85,7 +85,7 @@ def tabulate_checks(comparability: pd.DataFrame, unknown_is: Mapping[str, str] |
     DataFrame
         Ready text, one row a check, in the order of the table.
     """
-    visits = [visit for visit in VISITS if visit in set(comparability["AVISIT"])]
+    visits = order_visits(comparability["AVISIT"])
     rows = []
     for check, found in comparability.groupby("CHECK", sort=False):
         if found["RESULT"].eq("PASS").all():
@@ -159,7 +159,7 @@ def tabulate_boundaries(admr: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Ready text, one row a rule, metric and cut with at least one such class; empty where there is none.
     """
-    visits = [visit for visit in VISITS if visit in set(admr["AVISIT"])]
+    visits = order_visits(admr["AVISIT"])
     rows = []
     for (rule, metric, cut), found in admr.groupby(["RULE", "METRIC", "CUT"], sort=True):
         judged = found[found["MRESP"] != "NE"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 GROUPS = {
@@ -47,6 +48,8 @@ METRICS = {
     "TLG41": "TLG (41 %)",
     "MTVP": "MTV (PERCIST threshold)",
     "TLGP": "TLG (PERCIST threshold)",
+    "LONGDIAM": "Longest diameter of uptake",
+    "LDIAM": "Longest diameter",
     "TMTV": "Total MTV (as drawn)",
     "TTLG": "Total TLG (as drawn)",
     "TMTV41": "Total MTV (41 %)",
@@ -75,8 +78,21 @@ POPULATIONS = {
     "comparable": "comparable pairs of scans",
     "on_drug": "on the drug before the scan",
 }
-LANDMARKS = {"scan": "from the scan", "fixed": "fixed landmark", "none": "no landmark"}
-ESTIMATORS = {"ML": "maximum likelihood", "FIRTH": "Firth", "KM": "Kaplan-Meier"}
+LANDMARKS = {
+    "scan": "from the scan",
+    "fixed": "fixed landmark",
+    "none": "no landmark",
+    "time_dependent": "time-dependent",
+}
+ESTIMATORS = {
+    "ML": "maximum likelihood",
+    "FIRTH": "Firth",
+    "KM": "Kaplan-Meier",
+    "WEIBULL": "interval-censored Weibull",
+    "PRIOR": "normal prior",
+    "APPARENT": "apparent",
+    "CORRECTED": "optimism-corrected",
+}
 VENDORS = {"SIEMENS": "Siemens", "GE": "GE", "PHILIPS": "Philips", "UNKNOWN": "unknown maker"}
 ROLES = {
     "PRIMARY": "Primary",
@@ -103,6 +119,21 @@ REASONS = {
 _ALL = GROUPS | METRICS | VISITS | RULES | REASONS
 
 
+def order_visits(found: Iterable[Any]) -> list[str]:
+    """List the visits of `found` in their order; a study's own names stand before progression, by name.
+
+    Examples
+    --------
+    >>> order_visits(["PROG", "MRI2", "D0", "MRI1", "D0"])
+    ['D0', 'MRI1', 'MRI2', 'PROG']
+    """
+    there = {str(visit) for visit in found if isinstance(visit, str)}
+    known = list(VISITS)
+    last = known.index("PROG")
+    own = sorted(there - set(known))
+    return [visit for visit in [*known[:last], *own, *known[last:]] if visit in there]
+
+
 def label_of(code: Any) -> str:
     """Return the words a reader sees for a class, metric, visit or rule; unknown codes stay as they are.
 
@@ -112,3 +143,15 @@ def label_of(code: Any) -> str:
     ('SUVmax', 'Day 14', 'anything')
     """
     return _ALL.get(str(code), str(code))
+
+
+def phrase_of(code: Any) -> str:
+    """Return the words for a code as they stand inside a sentence; abbreviations and unknown codes stay.
+
+    Examples
+    --------
+    >>> phrase_of("D14"), phrase_of("MRI1"), phrase_of("LDIAM"), phrase_of("SUVMAX")
+    ('day 14', 'MRI1', 'longest diameter', 'SUVmax')
+    """
+    label = label_of(code)
+    return label if label == str(code) or label[1:2].isupper() else label[:1].lower() + label[1:]

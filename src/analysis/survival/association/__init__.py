@@ -18,6 +18,7 @@ from analysis.survival.association.families import (
     estimate_time_zeros,
     tabulate_time_dependent_curves,
 )
+from analysis.survival.association.readers import describe_readers, estimate_reader_agreement
 from analysis.survival.association.sets import (
     analysis_set,
     estimate_response_proportion,
@@ -42,6 +43,7 @@ __all__ = [
     "analysis_set",
     "caution",
     "choose_timepoint",
+    "describe_readers",
     "estimate_adjusted",
     "estimate_baseline",
     "estimate_cut_bootstrap",
@@ -52,6 +54,7 @@ __all__ = [
     "estimate_missing",
     "estimate_populations",
     "estimate_predictive_values",
+    "estimate_reader_agreement",
     "estimate_response_proportion",
     "estimate_scan_grid",
     "estimate_score_effect",

@@ -22,6 +22,7 @@ from analysis.survival.association.estimates import (
     Analysis,
     estimate_row,
     estimates_table,
+    is_firth_endpoint,
     main_estimator,
     stack,
 )
@@ -101,16 +102,20 @@ def estimate_adjusted(
     return stack(parts)
 
 
-def fit_adjusted(data: pd.DataFrame, covariates: Sequence[str], plan: Plan) -> AdjustedFit:
+def fit_adjusted(
+    data: pd.DataFrame, analysis: Analysis, covariates: Sequence[str], plan: Plan
+) -> AdjustedFit:
     """Fit exposure and covariates by maximum likelihood, or by Firth where the events do not carry them.
 
-    Firth is taken by the plan's switch, with fewer events a coefficient than a group must have
+    Firth is taken where `main_estimator` says so, with fewer events a coefficient than a group must have
     (``firth_min_group_events``), and where maximum likelihood has no finite estimate.
 
     Parameters
     ----------
     data : DataFrame
         time, event, exposed and the covariates, none missing.
+    analysis : Analysis
+        Names the endpoint.
     covariates : sequence of str
         Columns of `data`; may be empty.
     plan : Plan
@@ -128,7 +133,7 @@ def fit_adjusted(data: pd.DataFrame, covariates: Sequence[str], plan: Plan) -> A
     """
     columns, events = ["exposed", *covariates], int(data["event"].sum())
     crowded = events < len(columns) * plan.survival.firth_min_group_events
-    if main_estimator(data, plan) == "ML" and not crowded:
+    if main_estimator(data, analysis, plan) == "ML" and not crowded:
         try:
             return _fit(data, columns, "ML", "", plan)
         except NotEstimable as refusal:
@@ -138,11 +143,9 @@ def fit_adjusted(data: pd.DataFrame, covariates: Sequence[str], plan: Plan) -> A
                 )
             except NotEstimable:
                 raise refusal from None
-    note = (
-        f"Firth, as {events} events carry {len(columns)} coefficients"
-        if crowded
-        else "Firth, as events are few"
-    )
+    by_plan = is_firth_endpoint(analysis, plan)
+    note = f"Firth, as the plan has {analysis.endpoint}" if by_plan else "Firth, as events are few"
+    note = f"Firth, as {events} events carry {len(columns)} coefficients" if crowded else note
     return _fit(data, columns, "FIRTH", note, plan)
 
 
@@ -177,7 +180,7 @@ def estimate_adjusted_model(
         _refuse_own_baseline(analysis, covariates)
         kept, lost = known_rows(data, covariates)
         label += f"; {lost} without a covariate left out" if lost else ""
-        fit = fit_adjusted(kept, covariates, plan)
+        fit = fit_adjusted(kept, analysis, covariates, plan)
     except NotEstimable as refusal:
         return estimates_table([_refused(kept, analysis, "cox_adjusted", label, refusal)])
     label += f"; {fit.note}" if fit.note else ""
@@ -259,8 +262,10 @@ def caution(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> str:
     text += f" {100 * plan.survival.power_aim:.0f} % power is reached at a hazard ratio of {least:.1f}."
     reached = f"{1 / reach:.2f} to {reach:.1f}"
     text += f" Without any effect the {100 * (1 - alpha):g} % interval would reach from {reached}."
-    few = main_estimator(data, plan) == "FIRTH"
-    return f"{text} Events are few by the plan: Firth is the main estimator." if few else text
+    if main_estimator(data, analysis, plan) == "ML":
+        return text
+    reason = "By the plan" if is_firth_endpoint(analysis, plan) else "Events are few by the plan:"
+    return f"{text} {reason} Firth is the main estimator."
 
 
 def _fit(data: pd.DataFrame, columns: list[str], estimator: str, note: str, plan: Plan) -> AdjustedFit:

@@ -17,6 +17,7 @@ from analysis.survival.association.estimates import (
     estimate_hazard_ratio,
     estimate_row,
     estimates_table,
+    main_estimator,
     stack,
 )
 from analysis.survival.landmark import LEDGER, ledger_rows
@@ -59,7 +60,7 @@ def baseline_set(
     adpet, adtte : DataFrame
         Measurements; time to event.
     plan : Plan
-        Section design.
+        Section design; ``response.comparison_tolerance``, relative: this near the median is not above it.
     metric, endpoint, timepoint : str
         METRIC, PARAMCD and AVISIT.
 
@@ -80,7 +81,10 @@ def baseline_set(
     ]
     data = outcome.assign(value=value)[measured & followed]
     data = data.assign(time=data["time"] / plan.design.days_per_month, log2=np.log2(data["value"]))
-    data = data.assign(exposed=data["value"] > data["value"].median())
+    # A volume is a sum over lesions: equal sums differ in their last bits, and the median between them splits
+    # nobody by that.
+    level = data["value"].median() * (1 + plan.response.comparison_tolerance)
+    data = data.assign(exposed=data["value"] > level)
     data["group"] = np.where(data["exposed"], HIGH, LOW)
     data["LANDMARKDT"] = data["STARTDT"]
     columns = ["STUDYID", "USUBJID", "LANDMARKDT", "time", "event", "value", "log2", "group", "exposed"]
@@ -153,7 +157,7 @@ def _per_doubling(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.Data
     tested = "PRIMARY" if analysis.endpoint == primary.endpoint else "SECONDARY"
     role = ("SENSITIVITY" if plan.overrides else tested) if first else "EXPLORATORY"
     ties = {"ML": plan.survival.ties_ml, "FIRTH": plan.survival.ties_firth}
-    few = int(data["event"].sum()) < plan.survival.firth_max_events
+    few = main_estimator(data, analysis, plan, groups=False) == "FIRTH"
     rows = []
     for number, estimator in enumerate(("FIRTH", "ML") if few else ("ML", "FIRTH")):
         fit = cox_of(data, "log2", estimator, ties[estimator], plan)
@@ -172,7 +176,7 @@ def _median_split(
         estimate_hazard_ratio(data, split, plan, role="EXPLORATORY", label="median split, data-driven").iloc[
             :1
         ],
-        compare_curves(data, split, plan, rng),
+        compare_curves(data, split, plan, rng, reported=False),
         describe_groups(data, split, plan),
     ]
     return stack(parts).assign(ROLE="EXPLORATORY")

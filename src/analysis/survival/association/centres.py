@@ -69,8 +69,9 @@ def estimate_stratified(
     fits = (ratio, lambda: test("asymptotic"), lambda: test("permutation", **draws))
     label = "stratified by centre" + _describe_centres(kept, centre)
     label += f"; {lost} of unknown centre left out" if lost else ""
-    few = "; maximum likelihood, as Firth has no strata" if main_estimator(kept, plan) == "FIRTH" else ""
-    labels = (label + few, f"log-rank, {label}", f"log-rank, permutation within centres, {label}")
+    firth = main_estimator(kept, analysis, plan) == "FIRTH"
+    lacking = "; maximum likelihood, as Firth has no strata" if firth else ""
+    labels = (label + lacking, f"log-rank, {label}", f"log-rank, permutation within centres, {label}")
     rows = [
         estimate_row(kept, analysis, method, fit, "SENSITIVITY", text)
         for method, fit, text in zip(methods, fits, labels, strict=True)
@@ -89,9 +90,8 @@ def estimate_without_centres(data: pd.DataFrame, analysis: Analysis, plan: Plan)
     Returns
     -------
     DataFrame
-        Estimates rows ``cox_leave_centre_out``, SENSITIVITY, one a centre, named in LABEL; each by the
-        estimator that the plan's switch gives the patients left. One row that says why if the study has a
-        single centre.
+        Estimates rows ``cox_leave_centre_out``, SENSITIVITY, one a centre, named in LABEL; each by Firth, as
+        the patients left are a subgroup. One row that says why if the study has a single centre.
     """
     centre, method = plan.survival.centre, "cox_leave_centre_out"
     try:
@@ -103,7 +103,7 @@ def estimate_without_centres(data: pd.DataFrame, analysis: Analysis, plan: Plan)
     rows = []
     for name in sorted(data[centre].dropna().unique()):
         kept = data[data[centre].ne(name)]
-        estimator = main_estimator(kept, plan)
+        estimator = main_estimator(kept, analysis, plan, subgroup=True)
         ties = plan.survival.ties_firth if estimator == "FIRTH" else plan.survival.ties_ml
         fit = cox_of(kept, "exposed", estimator, ties, plan)
         row = estimate_row(kept, analysis, method, fit, "SENSITIVITY", f"without centre {name}")

@@ -25,6 +25,7 @@ COVARIATES = {
 UNITS = {"LNLESION": "per unit", "LNBASE": "per unit", "ECOG": "per grade", "AGE": "per year"}
 FLAGS = ("VISCFL", "BONEONLY", "ENDOSENS", "PRIORCHM")
 NUMBERS = ("ECOG", "AGE")
+NOT_KNOWN = "not known in this study"  # of a covariate no patient has: in the reason of a refusal
 _CODES = {"Y": 1.0, "N": 0.0, "U": np.nan, "": np.nan}
 
 
@@ -125,7 +126,7 @@ def check_known(data: pd.DataFrame, names: Iterable[str]) -> None:
     unknown = [name for name in names if data[name].isna().all()] if len(data) else []
     if unknown:
         verb = "is" if len(unknown) == 1 else "are"
-        raise NotEstimable(f"{', '.join(unknown)} {verb} not known in this study")
+        raise NotEstimable(f"{', '.join(unknown)} {verb} {NOT_KNOWN}")
 
 
 def known_rows(data: pd.DataFrame, names: Iterable[str]) -> tuple[pd.DataFrame, int]:

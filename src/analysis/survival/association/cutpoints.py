@@ -125,7 +125,7 @@ def estimate_sweep(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.Dat
         chosen = analysis.scale == "change" and np.isclose(plan.primary.cut_post_hoc, cut).any()
         at = replace(analysis, cut=float(cut), post_hoc=bool(chosen))
         cell = scored.assign(exposed=exposed_at(scored["SCORE"], cut, analysis, plan))
-        estimator = main_estimator(cell, plan)
+        estimator = main_estimator(cell, at, plan)
         ties = plan.survival.ties_firth if estimator == "FIRTH" else plan.survival.ties_ml
         text = f"cut {cut:.4g}{unit}, {_standing(at, analysis)}; p of the log-rank{remark}"
         fit = _sweep_fit(cell, estimator, ties, plan)

@@ -88,7 +88,7 @@ def tabulate_diagnostics(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> 
         events = schoenfeld_residuals(*arrays, ties=ties)
         table.loc[events["row"], "SCHOENFELD"] = events["scaled"].to_numpy()
     with suppress(NotEstimable):
-        table["HR_WITHOUT"] = _without(data, plan)["estimate"].to_numpy()
+        table["HR_WITHOUT"] = _without(data, analysis, plan)["estimate"].to_numpy()
     return table[DIAGNOSTICS]
 
 
@@ -120,13 +120,13 @@ def _test_rows(data: pd.DataFrame, analysis: Analysis, plan: Plan, covariates: l
 
 
 def _influence_row(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> dict:
-    estimator, without = main_estimator(data, plan), {}
+    estimator, without = main_estimator(data, analysis, plan), {}
     ties = plan.survival.ties_firth if estimator == "FIRTH" else plan.survival.ties_ml
 
     def fit() -> dict:
         """Fit everybody, then everybody but one."""
         whole = cox_of(data, "exposed", estimator, ties, plan)()["ESTIMATE"]
-        ratios = _without(data, plan)["estimate"]
+        ratios = _without(data, analysis, plan)["estimate"]
         without["lost"] = int(ratios.isna().sum())
         # Where events are few, leaving anybody out may move the estimate the same way.
         return {"ESTIMATE": whole, "LOWER": min(whole, ratios.min()), "UPPER": max(whole, ratios.max())}
@@ -139,8 +139,8 @@ def _influence_row(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> dict:
     return {**row, "ESTIMATOR": estimator, "TIES": ties}
 
 
-def _without(data: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    firth = main_estimator(data, plan) == "FIRTH"
+def _without(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.DataFrame:
+    firth = main_estimator(data, analysis, plan) == "FIRTH"
     options = {
         "penalty": "firth" if firth else None,
         "ties": plan.survival.ties_firth if firth else plan.survival.ties_ml,

@@ -140,7 +140,7 @@ def estimate_predictive_values(data: pd.DataFrame, analysis: Analysis, plan: Pla
             ).to_dict("records")
         except NotEstimable as refusal:
             found = [{"quantity": name, "method": None, "note": str(refusal)} for name in _READS]
-        rows += [_predictive_row(data, analysis, row, weeks) for row in found]
+        rows += [_predictive_row(data, analysis, plan, row, weeks) for row in found]
     return estimates_table(rows)
 
 
@@ -203,11 +203,17 @@ def _moved(found: Optimism, by: float) -> dict:
     return {"ESTIMATE": found.apparent + by, "LOWER": lower, "UPPER": upper}
 
 
-def _predictive_row(data: pd.DataFrame, analysis: Analysis, found: dict, weeks: float) -> dict:
+def _describe_schedule(plan: Plan) -> str:
+    """Say when assessments are planned: a horizon between two of them sees progressions of the one before."""
+    every, window = plan.clinical.interval_weeks, plan.clinical.window_days
+    return f"; assessments planned every {every:g} weeks, {window:g} days sooner or later"
+
+
+def _predictive_row(data: pd.DataFrame, analysis: Analysis, plan: Plan, found: dict, weeks: float) -> dict:
     """Make the row of one quantity and interval; what is missing says why."""
     quantity = found["quantity"]
     text = f"{_READS[quantity]} of {analysis.endpoint} by {weeks:g} weeks from its time zero"
-    text += f"; positive: {analysis.contrast}"
+    text += f"; positive: {analysis.contrast}{_describe_schedule(plan)}"
     estimator, interval = _INTERVALS.get(found["method"], (None, None))
     text += f"; {interval}" if interval else ""
 

@@ -118,7 +118,13 @@ def describe_groups(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.Da
 
 
 def compare_curves(
-    data: pd.DataFrame, analysis: Analysis, plan: Plan, rng: np.random.Generator, *, role: str = "SECONDARY"
+    data: pd.DataFrame,
+    analysis: Analysis,
+    plan: Plan,
+    rng: np.random.Generator,
+    *,
+    role: str = "SECONDARY",
+    reported: bool = True,
 ) -> pd.DataFrame:
     """Test equality of the two curves: asymptotic and permutation log-rank, and the RMST difference.
 
@@ -130,6 +136,8 @@ def compare_curves(
         For the permutations.
     role : str
         Role of the log-rank the plan reports (the permutation one below the plan's number of events).
+    reported : bool
+        Its p is the endpoint's: LABEL says so. Not of an exploratory exposure.
 
     Returns
     -------
@@ -162,13 +170,13 @@ def compare_curves(
         return {"ESTIMATE": last["estimate"], "LOWER": last["lower"], "UPPER": last["upper"], "P": last["p"]}
 
     tau = f"difference in mean event-free months within {plan.survival.rmst_tau_months:g}"
-    reported, other = (role, "SENSITIVITY") if few else ("SENSITIVITY", role)
-    labels = ["log-rank, permutation", "log-rank, asymptotic"]
-    labels[0 if few else 1] += f"; {REPORTED}"
+    roles = (role, "SENSITIVITY") if few else ("SENSITIVITY", role)
+    labels = ["log-rank, permutation of the scores' sum O - E", "log-rank, asymptotic"]
+    labels[0 if few else 1] += f"; {REPORTED}" if reported else ""
     return estimates_table(
         [
-            estimate_row(data, analysis, "logrank_permutation", test("permutation"), reported, labels[0]),
-            estimate_row(data, analysis, "logrank", test("asymptotic"), other, labels[1]),
+            estimate_row(data, analysis, "logrank_permutation", test("permutation"), roles[0], labels[0]),
+            estimate_row(data, analysis, "logrank", test("asymptotic"), roles[1], labels[1]),
             estimate_row(data, analysis, "rmst_difference", difference, "SENSITIVITY", tau),
         ]
     )
@@ -182,6 +190,7 @@ def estimate_hazard_ratio(
     role: str,
     label: str = "hazard ratio",
     main_only: bool = False,
+    subgroup: bool = False,
 ) -> pd.DataFrame:
     """Estimate the hazard ratio by maximum likelihood and by Firth; the plan's switch says which is main.
 
@@ -195,6 +204,8 @@ def estimate_hazard_ratio(
         Text of the main row.
     main_only : bool
         Fit the main estimator alone.
+    subgroup : bool
+        `data` are a part of the main analysis set: Firth is the main estimator.
 
     Returns
     -------
@@ -203,7 +214,7 @@ def estimate_hazard_ratio(
         and Breslow maximum likelihood (what Firth, which has Breslow ties, is to be compared with). Profile
         limits.
     """
-    main = main_estimator(data, plan)
+    main = main_estimator(data, analysis, plan, subgroup=subgroup)
     kinds = [
         ("ML", plan.survival.ties_ml),
         ("FIRTH", plan.survival.ties_firth),
@@ -214,6 +225,8 @@ def estimate_hazard_ratio(
     rows = []
     for position, (estimator, ties) in enumerate(kinds):
         text = label if position == 0 else f"{label}; other estimator"
+        # Beside Firth the two fits by maximum likelihood would read alike: this one has the ties of Firth.
+        text += f"; {ties.capitalize()} ties" if position and ties == kinds[0][1] else ""
         fit = cox_of(data, "exposed", estimator, ties, plan)
         row = estimate_row(data, analysis, "cox", fit, role if position == 0 else "SENSITIVITY", text)
         rows.append({**row, "ESTIMATOR": estimator, "TIES": ties})
@@ -236,32 +249,48 @@ def estimate_score_effect(data: pd.DataFrame, analysis: Analysis, plan: Plan) ->
     scored = data[np.isfinite(data["SCORE"].astype(float))]
     unit = "per ln unit of the ratio to baseline" if analysis.scale == "change" else "per doubling"
     analysis = replace(analysis, contrast=unit, reference=None)
-    estimator = "FIRTH" if int(scored["event"].sum()) < plan.survival.firth_max_events else "ML"
+    estimator = main_estimator(scored, analysis, plan, groups=False)
     ties = plan.survival.ties_firth if estimator == "FIRTH" else plan.survival.ties_ml
     fit = cox_of(scored, "SCORE", estimator, ties, plan)
     effect = estimate_row(scored, analysis, "cox_score", fit, "EXPLORATORY", f"hazard ratio {unit}")
     return estimates_table([{**effect, "ESTIMATOR": estimator, "TIES": ties}])
 
 
-def main_estimator(data: pd.DataFrame, plan: Plan) -> str:
-    """Choose the main estimator by the plan: Firth with few events in all or in a group.
+def main_estimator(
+    data: pd.DataFrame, analysis: Analysis, plan: Plan, *, subgroup: bool = False, groups: bool = True
+) -> str:
+    """Choose the main estimator by the plan: Firth for its endpoints, for subgroups and with few events.
 
     Parameters
     ----------
     data : DataFrame
         ``event`` and ``exposed``.
+    analysis : Analysis
+        Names the endpoint.
     plan : Plan
-        Section survival: firth_max_events, firth_min_group_events.
+        Section survival: firth_endpoints, firth_max_events (in all), firth_min_group_events (in a group).
+    subgroup : bool
+        The patients are a part of the main analysis set.
+    groups : bool
+        The exposure is two groups, whose events count each; not a number.
 
     Returns
     -------
     str
         ``"FIRTH"`` or ``"ML"``.
     """
+    if subgroup or is_firth_endpoint(analysis, plan):
+        return "FIRTH"
     events, exposed = data["event"].astype(bool), data["exposed"].astype(bool)
     smaller = min(int((events & exposed).sum()), int((events & ~exposed).sum()))
-    few = int(events.sum()) < plan.survival.firth_max_events or smaller < plan.survival.firth_min_group_events
+    few = int(events.sum()) < plan.survival.firth_max_events
+    few |= groups and smaller < plan.survival.firth_min_group_events
     return "FIRTH" if few else "ML"
+
+
+def is_firth_endpoint(analysis: Analysis, plan: Plan) -> bool:
+    """Tell whether the plan has the endpoint by Firth, whatever its events; OSALL and the like are OS."""
+    return analysis.endpoint.startswith(tuple(plan.survival.firth_endpoints))
 
 
 def cox_of(data: pd.DataFrame, column: str, estimator: str, ties: str, plan: Plan) -> Callable[[], dict]:

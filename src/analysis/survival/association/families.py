@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.plan import Plan
 from analysis.survival.association.baseline import estimate_baseline_effect
+from analysis.survival.association.covariates import NOT_KNOWN
 from analysis.survival.association.estimates import Analysis, estimate_hazard_ratio, stack
 from analysis.survival.association.missing_pet import compare_missing, estimate_weighted, everyone_at_landmark
 from analysis.survival.association.population import apply_population
@@ -17,10 +18,13 @@ from analysis.survival.association.sets import (
     analysis_set,
     estimate_censoring_sensitivity,
     estimate_grid,
-    estimate_time_zero,
 )
 from analysis.survival.association.study import AnalysisSets
-from analysis.survival.association.time_zero import estimate_time_dependent, tabulate_simon_makuch
+from analysis.survival.association.time_zero import (
+    estimate_time_dependent,
+    estimate_time_zero,
+    tabulate_simon_makuch,
+)
 
 
 def estimate_time_zeros(sets: AnalysisSets, plan: Plan) -> pd.DataFrame:
@@ -101,8 +105,10 @@ def estimate_missing(sets: AnalysisSets, plan: Plan) -> pd.DataFrame:
     for analysis in sets.analyses.values():
         everyone = everyone_at_landmark(analysis, *_tables(sets), sets.cohort.adpet, plan)
         compared = compare_missing(everyone, analysis, plan)
-        # A covariate the study does not have says so once, in the adjusted model.
-        parts += [compared[compared["ESTIMATE"].notna()], estimate_weighted(everyone, analysis, plan)]
+        # A covariate the study does not have says so once, in the adjusted model; whatever else is missing
+        # here is a result (a median not reached) or has its reason.
+        unknown = compared["LABEL"].str.contains(NOT_KNOWN, regex=False)
+        parts += [compared[~unknown], estimate_weighted(everyone, analysis, plan)]
     return stack(parts)
 
 
@@ -137,7 +143,7 @@ def estimate_populations(sets: AnalysisSets, plan: Plan) -> pd.DataFrame:
     -------
     DataFrame
         Estimates rows ``cox``, SENSITIVITY; a population of which the study does not know who belongs to it
-        has no row.
+        has no row, and one that leaves out patients of the main analysis is a subgroup: by Firth.
     """
     if plan.primary.exposure == "baseline_metric":
         return stack([])
@@ -180,7 +186,8 @@ def _estimate_in(name: str, analysis: Analysis, sets: AnalysisSets, plan: Plan) 
         return stack([])  # who belongs to it is not known in this study
     other = replace(analysis, population=name)
     data, _ = analysis_set(other, kept, cohort.adtte, cohort.adsl, plan)
-    say = {"role": "SENSITIVITY", "label": "other population", "main_only": True}
+    subgroup = not set(sets.data[analysis.endpoint]["USUBJID"]) <= set(data["USUBJID"])
+    say = {"role": "SENSITIVITY", "label": "other population", "main_only": True, "subgroup": subgroup}
     return estimate_hazard_ratio(data, other, plan, **say)
 
 

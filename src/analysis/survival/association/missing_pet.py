@@ -1,4 +1,4 @@
-"""Patients without an evaluable early PET: who they are, how they fare, and weights that stand for them.
+"""Patients without an evaluable early scan: who they are, how they fare, and weights that stand for them.
 
 Who is "without" needs a time zero: a patient who progressed before the scan could take place is not missing a
 scan. Everything here is counted from the fixed landmark day of the plan, on all who are then event-free and
@@ -27,6 +27,7 @@ from analysis.survival.association.estimates import (
     Analysis,
     estimate_row,
     estimates_table,
+    main_estimator,
 )
 from analysis.survival.cox import cox
 from analysis.survival.inverse_probability import evaluable_probability
@@ -45,7 +46,7 @@ def everyone_at_landmark(
     adpet: pd.DataFrame | None,
     plan: Plan,
 ) -> pd.DataFrame:
-    """List who is event-free and followed at the fixed landmark, with an evaluable early PET or without.
+    """List who is event-free and followed at the fixed landmark, with an evaluable early scan or without.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def everyone_at_landmark(
 
 
 def compare_missing(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.DataFrame:
-    """Compare patients with and without an evaluable early PET: baseline covariates, and outcome.
+    """Compare patients with and without an evaluable early scan: baseline covariates, and outcome.
 
     Parameters
     ----------
@@ -118,7 +119,7 @@ def compare_missing(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.Da
     analysis = replace(analysis, landmark="fixed", reference=None)
     data = data.assign(exposed=data["evaluable"].astype(bool))
     if data["exposed"].all():
-        label = "patients with and without an evaluable early PET"
+        label = "patients with and without an evaluable early scan"
         row = estimate_row(
             data, analysis, "missing_pet", lambda: _refuse_none(data, plan), "DESCRIPTIVE", label
         )
@@ -130,9 +131,9 @@ def compare_missing(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.Da
 
 
 def estimate_weighted(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.DataFrame:
-    """Estimate the hazard ratio with patients weighted for those like them who have no evaluable early PET.
+    """Estimate the hazard ratio with patients weighted for those like them who have no evaluable early scan.
 
-    Every patient under follow-up at the landmark has a probability of having an evaluable early PET, from a
+    Every patient under follow-up at the landmark has a probability of having an evaluable early scan, from a
     logistic model on the plan's baseline covariates; those who have it are weighted by the overall share over
     this probability (stabilised), at most the plan's largest weight. It corrects for what the covariates
     explain, and for nothing else. The robust error takes the weights as known.
@@ -174,10 +175,12 @@ def estimate_weighted(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.
         weights = np.minimum(len(seen) / len(kept) / probability, plan.survival.ipw_max_weight)
         label += [note, f"largest weight {weights.max():.2f}", f"unweighted {_ratio(seen, None, plan)[1]}"]
         numbers = _ratio(seen, weights, plan)[0]
+        if main_estimator(seen, analysis, plan) == "FIRTH":
+            label.append("maximum likelihood, as Firth has no weights")
     except NotEstimable as refusal:
         label.append(f"not estimable: {refusal}")
         numbers = {}
-    text = "; ".join(["weighted by the inverse probability of an evaluable early PET", *label])
+    text = "; ".join(["weighted by the inverse probability of an evaluable early scan", *label])
     row = estimate_row(seen, analysis, "cox_ipw", lambda: numbers, "SENSITIVITY", text)
     return estimates_table([{**row, "ESTIMATOR": "ML", "TIES": plan.survival.ties_ml}])
 
@@ -188,7 +191,8 @@ def _probability(kept: pd.DataFrame, names, plan: Plan) -> tuple[np.ndarray, str
     if missing == 0:
         _refuse_none(kept, plan)
     if missing < (least := plan.survival.ipw_min_missing):
-        raise NotEstimable(f"{missing} patients are too few to model why a PET is missing (at least {least})")
+        text = f"{missing} patients are too few to model why a scan is missing (at least {least})"
+        raise NotEstimable(text)
     few = min(missing, len(kept) - missing) < plan.survival.firth_max_events
     found, penalised = evaluable_probability(evaluable, kept[list(names)], penalised=few)
     return found[evaluable], "logistic model by " + ("Firth" if penalised else "maximum likelihood")
@@ -204,7 +208,7 @@ def _ratio(data: pd.DataFrame, weights: np.ndarray | None, plan: Plan) -> tuple[
 
 def _refuse_none(data: pd.DataFrame, plan: Plan) -> dict:
     day = plan.survival.fixed_landmark_day
-    raise NotEstimable(f"each of the {len(data)} patients followed at day {day} has an evaluable early PET")
+    raise NotEstimable(f"each of the {len(data)} patients followed at day {day} has an evaluable early scan")
 
 
 def _difference_row(data: pd.DataFrame, analysis: Analysis, name: str) -> dict:

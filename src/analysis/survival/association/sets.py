@@ -22,6 +22,7 @@ from analysis.survival.proportion import proportion_bounds
 
 # Checks of assumptions and of data: no tests of the exposure.
 _CHECKS = ("ph_test", "assessment_timing", "missing_pet")
+_UNTESTED = "estimated only, not tested"
 
 
 def main_analysis(admr: pd.DataFrame, plan: Plan, *, timepoint: str, endpoint: str | None = None) -> Analysis:
@@ -112,38 +113,6 @@ def analysis_set(
     return data[columns].sort_values("USUBJID", ignore_index=True), pd.concat(ledger, ignore_index=True)
 
 
-def estimate_time_zero(
-    analysis: Analysis, admr: pd.DataFrame, adtte: pd.DataFrame, adsl: pd.DataFrame, plan: Plan
-) -> pd.DataFrame:
-    """Estimate the hazard ratio from other time zeros: a fixed landmark, and, only to be compared, the start.
-
-    Parameters
-    ----------
-    analysis, admr, adtte, adsl, plan
-        As in `analysis_set`.
-
-    Returns
-    -------
-    DataFrame
-        Estimates rows ``cox`` with LANDMARK ``fixed`` (SENSITIVITY) and ``none`` (DESCRIPTIVE: immortal
-        time).
-    """
-    labels = {
-        "scan": ("SENSITIVITY", "landmark at the scan"),
-        "fixed": ("SENSITIVITY", "fixed landmark"),
-        "none": ("DESCRIPTIVE", "naive, from the start of treatment: shown only to be compared"),
-    }
-    parts = []
-    if adtte["ADT"].isna().all():
-        del labels["scan"]  # a table of days has no dates of scans
-    for name, (role, label) in labels.items():
-        if name != analysis.landmark:
-            other = replace(analysis, landmark=name)
-            data, _ = analysis_set(other, admr, adtte, adsl, plan)
-            parts.append(estimate_hazard_ratio(data, other, plan, role=role, label=label, main_only=True))
-    return stack(parts)
-
-
 def estimate_grid(
     analysis: Analysis, admr: pd.DataFrame, adtte: pd.DataFrame, adsl: pd.DataFrame, plan: Plan
 ) -> pd.DataFrame:
@@ -191,7 +160,7 @@ def gate(estimates: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A copy with P missing and LABEL completed where an endpoint is not tested.
+        A copy with P missing and LABEL completed where an endpoint is not tested (of ``cox_prior`` too).
     """
     table, open_, closed_by = estimates.copy(), True, ""
     for endpoint in plan.primary.endpoints:
@@ -202,8 +171,11 @@ def gate(estimates: pd.DataFrame, plan: Plan) -> pd.DataFrame:
             continue
         if not open_:
             tests = rows & table["P"].notna() & ~table["METHOD"].isin(_CHECKS)
+            # A posterior has no p, but its probability would be read as one.
+            said = table["LABEL"].str.contains(f"not estimable|{_UNTESTED}")
+            tests |= rows & table["METHOD"].eq("cox_prior") & ~said
             table.loc[tests, "P"] = np.nan
-            table.loc[tests, "LABEL"] += f"; estimated only, not tested: {closed_by} is not significant"
+            table.loc[tests, "LABEL"] += f"; {_UNTESTED}: {closed_by} is not significant"
             continue
         p = reported_test(table[own])["P"]
         if not p <= plan.primary.alpha:

@@ -1,4 +1,4 @@
-"""Time zero at the start of treatment without immortal time: response as a time-dependent covariate."""
+"""Other time zeros: a fixed landmark, the start, and response as a time-dependent covariate."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from analysis.survival.association.estimates import (
     EXPOSED,
     REFERENCE,
     Analysis,
+    estimate_hazard_ratio,
     estimate_row,
     estimates_table,
+    main_estimator,
+    stack,
 )
+from analysis.survival.association.sets import analysis_set
 from analysis.survival.cox import cox
 from analysis.survival.landmark import study_day_date
 from analysis.survival.outcome import NotEstimable, select_response, to_time_event
@@ -25,6 +29,40 @@ _SETUPS = {
     EXPOSED: "response as a time-dependent covariate (Mantel-Byar): everybody a non-responder until the scan",
     None: "delayed entry at the own scan: time from the start of treatment, nobody at risk before the scan",
 }
+
+
+def estimate_time_zero(
+    analysis: Analysis, admr: pd.DataFrame, adtte: pd.DataFrame, adsl: pd.DataFrame, plan: Plan
+) -> pd.DataFrame:
+    """Estimate the hazard ratio from other time zeros: a fixed landmark, and, only to be compared, the start.
+
+    Parameters
+    ----------
+    analysis, admr, adtte, adsl, plan
+        As in `analysis_set`.
+
+    Returns
+    -------
+    DataFrame
+        Estimates rows ``cox`` with LANDMARK ``fixed`` (SENSITIVITY) and ``none`` (DESCRIPTIVE: immortal
+        time; LABEL counts the events before the scan, without which there is none).
+    """
+    labels = {
+        "scan": ("SENSITIVITY", "landmark at the scan"),
+        "fixed": ("SENSITIVITY", "fixed landmark"),
+        "none": ("DESCRIPTIVE", "naive, from the start of treatment: shown only to be compared"),
+    }
+    parts = []
+    if adtte["ADT"].isna().all():
+        del labels["scan"]  # a table of days has no dates of scans
+    for name, (role, label) in labels.items():
+        if name != analysis.landmark:
+            other = replace(analysis, landmark=name)
+            data, _ = analysis_set(other, admr, adtte, adsl, plan)
+            if name == "none":
+                label += f"; {_describe_bias(analysis, admr, adtte, adsl, plan)}"
+            parts.append(estimate_hazard_ratio(data, other, plan, role=role, label=label, main_only=True))
+    return stack(parts)
 
 
 def time_dependent_set(
@@ -101,6 +139,8 @@ def estimate_time_dependent(
         periods = _periods(data, before)
         fit = _cox_of(periods, plan)
         last = periods[periods["last"]]
+        if main_estimator(last, analysis, plan) == "FIRTH":
+            label += "; maximum likelihood, as Firth has no time-dependent covariates"
         row = estimate_row(last, analysis, "cox_time_dependent", fit, "SENSITIVITY", label)
         rows.append({**row, "ESTIMATOR": "ML", "TIES": plan.survival.ties_ml})
     periods = _periods(data, EXPOSED)
@@ -147,6 +187,22 @@ def tabulate_simon_makuch(
     table = table.assign(time=table["time"] / plan.design.days_per_month).rename(columns=names)
     table = table.rename(columns=str.upper)
     return table.assign(CURVE="simon_makuch", ENDPOINT=analysis.endpoint)[columns]
+
+
+def _describe_bias(analysis: Analysis, admr, adtte, adsl, plan: Plan) -> str:
+    """Count events before the own scan, which a landmark leaves out; else those before others had theirs."""
+    dated = adtte["ADT"].notna().any()
+    own, any_ = ("the own scan", "a scan") if dated else (f"day {plan.survival.fixed_landmark_day}",) * 2
+    place = replace(analysis, landmark="scan" if dated else "fixed")
+    data, ledger = analysis_set(place, admr, adtte, adsl, plan)
+    before = int(ledger["CODE"].eq("EVENT_BEFORE_LANDMARK").sum())
+    if before:
+        return f"{before} {'event lies' if before == 1 else 'events lie'} before {own} or on its day"
+    # Whoever is at risk at an event before her own scan is there because she lived to be scanned.
+    shared = data["event"] & (data["time"] + data["STARTDELAY"] <= data["STARTDELAY"].max())
+    if count := int(shared.sum()):
+        return f"no event lies before {own}, {count} before the last patient's"
+    return f"no event lies before {any_} here, so nothing is biased"
 
 
 def _arrays(data: pd.DataFrame) -> tuple:

@@ -26,6 +26,7 @@ from analysis.survival.pilot.batches import (
     batch_kappa,
     draw_batch_counts,
 )
+from analysis.survival.pilot.rules import exceeds, reaches
 
 MATURE, AT_DECISION = "MATURE", "DECISION"
 PLAN_RULE = "PLAN"
@@ -48,17 +49,16 @@ class _World:
 
 
 def simulate_behaviour(
-    plan: Plan,
-    rng: np.random.Generator,
-    n: int | None = None,
+    plan: Plan, rng: np.random.Generator, n_pilot: int | None = None, n_both: int | None = None
 ) -> pd.DataFrame:
     """Simulate pilots of known truth and count how often each decision rule takes the later day.
 
     MATURE: every event is seen and nobody is left out before a landmark, as in the plan's reference.
     DECISION: accrual is uniform; the decision date is the plan's offset after the last patient's landmark
     day (the end of the later scan's window); only who is event-free and followed after the landmark is
-    compared. No scan is missing: the fallback, which decides under the plan's minimum of events known, takes
-    the earlier day.
+    compared. Of `n_pilot` patients `n_both` have both scans, whatever their outcome: they are compared; the
+    events known are counted in all, as in the decision. The fallback, which decides under the plan's minimum
+    of events known, takes the earlier day.
 
     Parameters
     ----------
@@ -66,8 +66,10 @@ def simulate_behaviour(
         Sections design and pilot.
     rng : numpy.random.Generator
         Source of randomness.
-    n : int, optional
-        Patients a pilot; None takes the plan's pilot. For a pilot that has been, those with both scans.
+    n_pilot : int, optional
+        Patients a pilot; None takes the plan's pilot.
+    n_both : int, optional
+        Those of them with both scans evaluable; None: all.
 
     Returns
     -------
@@ -75,33 +77,39 @@ def simulate_behaviour(
         Contract ``pilot_behaviour``. RULE holds the five rules and PLAN, the plan's rule with its fallback;
         COST is the mean cost of the rule's errors in that truth: the plan's cost ratio for taking a later day
         that is not better, 1 for missing one that is. EVENTS counts all events known, also those before the
-        landmark, as the plan's minimum does.
+        landmark and those of patients without both scans, as the plan's minimum does. FALLBACK, in the rows
+        of PLAN, is the share of pilots that the fallback decides.
 
     Raises
     ------
     NotEstimable
-        With fewer than two patients.
+        With fewer than two patients to compare.
     ValueError
-        For a true C that no score can have under the plan's spread of log hazards.
+        If `n_both` exceeds `n_pilot`; for a true C no score can have under the plan's spread of log hazards.
     """
     rules = plan.pilot
-    n = int(plan.design.pilot_n if n is None else n)
-    if n < 2:
-        raise NotEstimable(f"a pilot of {n} patients compares nobody: two are needed")
+    n = int(plan.design.pilot_n if n_pilot is None else n_pilot)
+    compared = n if n_both is None else int(n_both)
+    if compared > n:
+        raise ValueError(f"{compared} patients with both scans of a pilot of {n}: n_both is at most n_pilot")
+    if compared < 2:
+        raise NotEstimable(f"a pilot of {compared} patients compares nobody: two are needed")
     rows = []
     for truth, (first, second) in rules.behaviour_truths.items():
         loadings = [loading_of(value, rules.behaviour_log_hazard_sd) for value in (first, second)]
         world = _simulate(plan, rng, n, loadings)
         for data in (MATURE, AT_DECISION):
-            pilots, known = _observe(world, plan, data)
+            pilots, known = _observe(world, plan, data, np.arange(n) < compared)
             fixed = {"TRUTH": truth, "C_EARLIER": float(first), "C_LATER": float(second), "DATA": data}
             size = {"N": float(n), "EVENTS": known.mean(), "TRIALS": float(len(known))}
-            for rule, later in _choices(world, pilots, known, plan, rng).items():
+            choices, enough = _choices(world, pilots, known, plan, rng)
+            for rule, later in choices.items():
                 share = float(later.mean())
                 error = np.sqrt(share * (1 - share) / len(later))
                 cost = _cost(share, second > first, rules.cost_ratio)
                 rows.append({**fixed, "RULE": rule, "SHARE_LATER": share, "SE": error, "COST": cost, **size})
-    return pd.DataFrame(rows, columns=COLUMNS)
+            rows[-1]["FALLBACK"] = float(1 - enough.mean())  # the last row is PLAN
+    return pd.DataFrame(rows, columns=[*COLUMNS, "FALLBACK"])
 
 
 def tabulate_costs(behaviour: pd.DataFrame, plan: Plan) -> pd.DataFrame:
@@ -147,13 +155,18 @@ def describe_behaviour(behaviour: pd.DataFrame) -> dict:
     Returns
     -------
     dict
-        n, trials, and by DATA and truth the true C of each day and the share of pilots that take the later.
+        n, trials, and by DATA and truth the true C of each day, the share of pilots that take the later and
+        the share that the fallback decides.
         Ready for JSON.
     """
     rows = behaviour[behaviour["RULE"].eq(PLAN_RULE)]
     found = {
         data: {
-            row.TRUTH: {"c": [row.C_EARLIER, row.C_LATER], "share_later": row.SHARE_LATER}
+            row.TRUTH: {
+                "c": [row.C_EARLIER, row.C_LATER],
+                "share_later": row.SHARE_LATER,
+                "fallback": row.FALLBACK,
+            }
             for row in part.itertuples()
         }
         for data, part in rows.groupby("DATA")
@@ -243,22 +256,22 @@ def _baseline_rate(median: float, sd: float) -> float:
     return float(np.exp(brentq(excess, -np.log(median) - 20, -np.log(median) + 20)))
 
 
-def _observe(world: _World, plan: Plan, data: str) -> tuple[Pilots, np.ndarray]:
-    """Return what is compared, and the events known of each pilot."""
+def _observe(world: _World, plan: Plan, data: str, scanned: np.ndarray) -> tuple[Pilots, np.ndarray]:
+    """Return what is compared (of the scanned), and the events known of each pilot (of all)."""
     if data == MATURE:
         seen = np.ones(world.time.shape, dtype=bool)
-        return Pilots(world.time, seen, seen), seen.sum(axis=1)
+        return Pilots(world.time, seen, seen & scanned), seen.sum(axis=1)
     month = plan.design.days_per_month
     landmark, offset = plan.pilot.landmark_day / month, plan.pilot.decision_offset_days / month
     follow_up = world.entry.max(axis=1, keepdims=True) + landmark + offset - world.entry
     time, event = np.minimum(world.time, follow_up), world.time <= follow_up
-    return Pilots(time, event, time > landmark), event.sum(axis=1)
+    return Pilots(time, event, (time > landmark) & scanned), event.sum(axis=1)
 
 
 def _choices(
     world: _World, pilots: Pilots, known: np.ndarray, plan: Plan, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """Return, for each rule, whether each pilot takes the later day; with a number missing it does not."""
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return, for each rule, whether each pilot takes the later day; and which pilots need no fallback."""
     rules, pairs = plan.pilot, pilots.ordered_pairs()
     gain = np.subtract(*(batch_concordance(pairs, score) for score in world.scores[::-1]))
     counts = draw_batch_counts(pilots.kept, rules.behaviour_bootstrap, rng)
@@ -270,14 +283,14 @@ def _choices(
     of_class = np.subtract(*(batch_gain(pilots, part) for part in classes[::-1]))
     agreement = batch_kappa(*world.resistant, pilots.kept)
     later = {
-        "margin": gain > rules.margin,
-        "max_concordance": gain > 0,
-        "max_partial_likelihood": of_score > 0,
-        "bootstrap_support": support >= rules.bootstrap_support,
-        "agreement_first": (agreement < rules.kappa_min) & (of_class > 0),
+        "margin": exceeds(gain, rules.margin),
+        "max_concordance": exceeds(gain, 0),
+        "max_partial_likelihood": exceeds(of_score, 0),
+        "bootstrap_support": reaches(support, rules.bootstrap_support),
+        "agreement_first": exceeds(rules.kappa_min, agreement) & exceeds(of_class, 0),
     }
     enough = (known >= rules.min_pilot_events) & np.isfinite(gain)
-    return {**later, PLAN_RULE: later[rules.rule] & enough}
+    return {**later, PLAN_RULE: later[rules.rule] & enough}, enough
 
 
 def _cost(share_later: float, later_is_better: bool, ratio: float) -> float:

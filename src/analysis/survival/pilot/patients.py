@@ -14,6 +14,8 @@ from analysis.survival.outcome import select_response, to_time_event
 CLASSES = ("RESPONDER", "NON-RESPONDER")
 # Reason in ADMR that says there was no scan: all the others are scans that cannot be evaluated.
 _NO_SCAN = "NO_FOLLOWUP_SCAN"
+# Date in the rows of `clinical.tte_rules` that makes an endpoint one that is seen on assessments.
+_PROGRESSION_DATE = "progression"
 
 
 def pilot_subjects(adsl: pd.DataFrame) -> list[str]:
@@ -60,16 +62,39 @@ def rows_by_day(admr: pd.DataFrame, subjects: Sequence[str], plan: Plan) -> dict
     Raises
     ------
     ValueError
-        If nobody at all has a row on one of the days.
+        If nobody at all has a row on either of the days.
     """
     primary, listed = plan.primary, pd.DataFrame({"USUBJID": list(subjects)})
     chosen = {"metric": primary.metric, "rule": primary.response_rule, "cut": primary.cut_percent}
-    return {
-        day: listed.merge(
-            select_response(admr, timepoint=day, **chosen), on="USUBJID", how="left", validate="one_to_one"
+    asked = admr["METRIC"].eq(primary.metric) & admr["RULE"].eq(primary.response_rule)
+    days, there = plan.design.followup_visits, set(admr.loc[asked, "AVISIT"])
+    tables = {}
+    for day in days:
+        # A day on which nobody was scanned is lacking for everybody; only without both is nothing to compare.
+        absent = day not in there and not there.isdisjoint(days)
+        rows = admr.iloc[:0] if absent else select_response(admr, timepoint=day, **chosen)
+        tables[day] = listed.merge(rows, on="USUBJID", how="left", validate="one_to_one")
+    return tables
+
+
+def check_scanned(rows: dict[str, pd.DataFrame]) -> None:
+    """Refuse a pilot in which nobody was scanned on either day: even the fallback has nothing to read.
+
+    Parameters
+    ----------
+    rows : dict
+        From `rows_by_day`.
+
+    Raises
+    ------
+    ValueError
+        If no subject has a scan on either day.
+    """
+    if not any(_scanned(table).any() for table in rows.values()):
+        raise ValueError(
+            f"no pilot patient has a scan on {' or '.join(rows)}: there is no day to choose; "
+            "set primary.timepoint, or check PILOTFL and the visits"
         )
-        for day in plan.design.followup_visits
-    }
 
 
 def pair_visits(admr: pd.DataFrame, subjects: Sequence[str], plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -119,27 +144,67 @@ def decision_date(admr: pd.DataFrame, adsl: pd.DataFrame, plan: Plan) -> pd.Time
     return None if pd.isna(last) else last + pd.Timedelta(days=plan.pilot.decision_offset_days)
 
 
-def known_at(adtte: pd.DataFrame, date: pd.Timestamp | None) -> pd.DataFrame:
-    """Censor follow-up administratively at a date: what was known on that day.
+def adequate_assessments(adrs: pd.DataFrame | None, plan: Plan) -> pd.DataFrame | None:
+    """Select the assessments to which the primary endpoint is known to be free of progression.
+
+    Parameters
+    ----------
+    adrs : DataFrame or None
+        Tumour assessments: USUBJID, PARAMCD, ADT, AVALC.
+    plan : Plan
+        Sections clinical (the table of the endpoint, the source of the responses, whether one that is not
+        evaluable is adequate) and primary.
+
+    Returns
+    -------
+    DataFrame or None
+        USUBJID and ADT; None where the endpoint is not seen on assessments (no row of its table dates a
+        progression, as for OS) or the study has no table of them.
+    """
+    rules = plan.clinical
+    rule_set = rules.tte_rules[rules.endpoint_rules]
+    variants = rules.tte_sensitivity.get(rules.endpoint_rules, {})
+    endpoint = variants.get(plan.primary.endpoint, {}).get("endpoint", plan.primary.endpoint)
+    rows = rule_set["endpoints"].get(endpoint, {}).get("rows", [])
+    if adrs is None or not any(row["date"] == _PROGRESSION_DATE for row in rows):
+        return None
+    read = adrs[adrs["PARAMCD"].eq(rule_set["responses"][rules.response_source]) & adrs["ADT"].notna()]
+    if read.empty:
+        return None
+    adequate = read["AVALC"].notna() & (read["AVALC"].ne("NE") | (rules.not_evaluable == "adequate"))
+    return read.loc[adequate, ["USUBJID", "ADT"]]
+
+
+def known_at(
+    adtte: pd.DataFrame, date: pd.Timestamp | None, assessments: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Censor follow-up at a date: what was known on that day.
 
     Parameters
     ----------
     adtte : DataFrame
-        STARTDT, ADT, AVAL and CNSR.
+        USUBJID, STARTDT, ADT, AVAL and CNSR.
     date : Timestamp or None
         None, or a table without dates, leaves the rows as they are.
+    assessments : DataFrame, optional
+        USUBJID and ADT of the adequate assessments, for an endpoint seen on them (`adequate_assessments`).
 
     Returns
     -------
     DataFrame
-        A copy; rows that end later end on `date`, censored (CNSR 1); rows that start later are left out.
+        A copy; rows that end later are censored (CNSR 1): on `date`, or, with `assessments`, at the last of
+        them up to that date (at time zero without one), for that is as far as the patient was known to be
+        event-free. Rows that start later are left out.
     """
     if date is None or adtte["ADT"].isna().all():
         return adtte.copy()
     begun = adtte[~(pd.to_datetime(adtte["STARTDT"]) > date)].copy()
     later = pd.to_datetime(begun["ADT"]) > date
-    begun.loc[later, "AVAL"] -= (pd.to_datetime(begun.loc[later, "ADT"]) - date).dt.days
-    begun.loc[later, "ADT"] = date
+    end = pd.Series(date, index=begun.index)
+    if assessments is not None:
+        end = _last_assessed(begun, assessments, date)
+    begun.loc[later, "AVAL"] -= (pd.to_datetime(begun["ADT"]) - end).dt.days[later]
+    begun.loc[later, "ADT"] = end[later]
     begun.loc[later, "CNSR"] = 1
     return begun
 
@@ -198,11 +263,30 @@ def follow_from(
     return followed, excluded.assign(AVISIT=visit)
 
 
-def _unpaired(rows: pd.DataFrame, day: str, *, dated: bool) -> pd.DataFrame:
-    why = rows["NEREAS"] if "NEREAS" in rows else pd.Series(None, index=rows.index, dtype=object)
+def _last_assessed(adtte: pd.DataFrame, assessments: pd.DataFrame, date: pd.Timestamp) -> pd.Series:
+    """Return the date of each row's last assessment after time zero and up to a date, else time zero."""
+    start = pd.to_datetime(adtte["STARTDT"])
+    dated = assessments.assign(ADT=pd.to_datetime(assessments["ADT"]))
+    last = dated[dated["ADT"].le(date)].groupby("USUBJID")["ADT"].max()
+    seen = pd.to_datetime(adtte["USUBJID"].map(last))
+    return seen.where(seen > start, start)
+
+
+def _reasons(rows: pd.DataFrame) -> pd.Series:
+    return rows["NEREAS"] if "NEREAS" in rows else pd.Series(None, index=rows.index, dtype=object)
+
+
+def _scanned(rows: pd.DataFrame, *, dated: bool | None = None) -> pd.Series:
+    """Mark who was scanned: by the date, or, in a study without dates, by the score or the reason given."""
+    why = _reasons(rows)
+    if rows["PETDT"].notna().any() if dated is None else dated:
+        return rows["PETDT"].notna()
     # A study without dates tells a scan that was made by its score, or by a reason other than "no scan".
-    told = rows["SCORE"].notna() | (why.notna() & why.ne(_NO_SCAN))
-    scanned = rows["PETDT"].notna() if dated else told
+    return rows["SCORE"].notna() | (why.notna() & why.ne(_NO_SCAN))
+
+
+def _unpaired(rows: pd.DataFrame, day: str, *, dated: bool) -> pd.DataFrame:
+    why, scanned = _reasons(rows), _scanned(rows, dated=dated)
     ledger = pd.DataFrame({"USUBJID": rows["USUBJID"], "AVISIT": day, "ITEM": "scan"})
     ledger["CODE"] = np.where(scanned, "PILOT_SCAN_NE", "PILOT_SCAN_MISSING")
     instead = np.where(scanned, "no continuous response at this day", "no scan in the window of this day")

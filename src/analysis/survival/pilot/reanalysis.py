@@ -11,6 +11,27 @@ from analysis.survival.pilot.evidence import EVERYONE, FINAL, agreement_evidence
 from analysis.survival.pilot.patients import common_landmark, follow_from, pair_visits, pilot_subjects
 
 
+def repeats_pilot(evidence: pd.DataFrame) -> bool:
+    """Tell whether the set EVERYONE repeats the set FINAL: nobody but pilot patients has both scans.
+
+    Parameters
+    ----------
+    evidence : DataFrame
+        Contract ``pilot_evidence``, with both sets.
+
+    Returns
+    -------
+    bool
+        True where all measures of discrimination are the same.
+    """
+    measured = evidence[evidence["ITEM"].isin(evidence.loc[evidence["SET"].eq(FINAL), "ITEM"])]
+    first, second = (
+        measured[measured["SET"].eq(name)].drop(columns="SET").reset_index(drop=True)
+        for name in (FINAL, EVERYONE)
+    )
+    return len(first) > 0 and first.equals(second)
+
+
 def reanalyse(
     admr: pd.DataFrame, adtte: pd.DataFrame, adsl: pd.DataFrame, plan: Plan, rng: np.random.Generator
 ) -> pd.DataFrame:

@@ -8,6 +8,50 @@ import pandas as pd
 from analysis.plan import Plan
 from analysis.survival.pilot.evidence import DECISION, contrast_of
 
+# Rounding of floating point never decides: 12/30 exceeds 9/30 by ten points, not by more than ten.
+_TOLERANCE = 1e-9
+
+
+def exceeds(value, bound: float):
+    """Tell whether a number is more than a bound, rounding apart; a missing number is not.
+
+    Parameters
+    ----------
+    value : float or ndarray
+        The number.
+    bound : float
+        The bound, in the same unit.
+
+    Returns
+    -------
+    bool or ndarray of bool
+        True where it is more.
+
+    Examples
+    --------
+    >>> bool(exceeds(100 * (12 / 30 - 9 / 30), 10.0)), bool(exceeds(10.1, 10.0))
+    (False, True)
+    """
+    return value > bound + _TOLERANCE
+
+
+def reaches(value, bound: float):
+    """Tell whether a number is at least a bound, rounding apart; a missing number is not.
+
+    Parameters
+    ----------
+    value : float or ndarray
+        The number.
+    bound : float
+        The bound, in the same unit.
+
+    Returns
+    -------
+    bool or ndarray of bool
+        True where it is as much or more.
+    """
+    return value >= bound - _TOLERANCE
+
 
 def rule_choices(evidence: pd.DataFrame, plan: Plan) -> dict[str, str]:
     """Apply each decision rule of the plan; where a number is missing the earlier day stands.
@@ -29,11 +73,12 @@ def rule_choices(evidence: pd.DataFrame, plan: Plan) -> dict[str, str]:
     gain, agreement = value_of(evidence, "concordance", contrast), value_of(evidence, "kappa", contrast)
     # Comparisons with a missing number are false: the later day is never chosen without evidence.
     later_wins = {
-        "margin": gain > rules.margin,
-        "max_concordance": gain > 0,
-        "max_partial_likelihood": value_of(evidence, "gain_score", contrast) > 0,
-        "bootstrap_support": value_of(evidence, "bootstrap_support", later) >= rules.bootstrap_support,
-        "agreement_first": agreement < rules.kappa_min and value_of(evidence, "gain_class", contrast) > 0,
+        "margin": exceeds(gain, rules.margin),
+        "max_concordance": exceeds(gain, 0),
+        "max_partial_likelihood": exceeds(value_of(evidence, "gain_score", contrast), 0),
+        "bootstrap_support": reaches(value_of(evidence, "bootstrap_support", later), rules.bootstrap_support),
+        "agreement_first": exceeds(rules.kappa_min, agreement)
+        and exceeds(value_of(evidence, "gain_class", contrast), 0),
     }
     return {rule: later if won else earlier for rule, won in later_wins.items()}
 
@@ -55,7 +100,7 @@ def fallback_choice(evidence: pd.DataFrame, plan: Plan) -> str:
     """
     earlier, later = plan.design.followup_visits
     excess = 100 * (value_of(evidence, "missing_share", earlier) - value_of(evidence, "missing_share", later))
-    return later if excess > plan.pilot.missing_points else earlier
+    return later if exceeds(excess, plan.pilot.missing_points) else earlier
 
 
 def tabulate_choices(evidence: pd.DataFrame, plan: Plan) -> pd.DataFrame:
@@ -101,7 +146,7 @@ def choice_by_margin(evidence: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     earlier, later = plan.design.followup_visits
     gain = value_of(evidence, "concordance", contrast_of(plan))
     margins = sorted({*(float(margin) for margin in plan.pilot.margins_shown), float(plan.pilot.margin)})
-    days = [later if gain > margin else earlier for margin in margins]
+    days = [later if exceeds(gain, margin) else earlier for margin in margins]
     table = pd.DataFrame({"MARGIN": margins, "TIMEPOINT": days})
     return table.assign(PLAN=np.where(table["MARGIN"].eq(plan.pilot.margin), "Y", "N"))
 

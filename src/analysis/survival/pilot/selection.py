@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,8 @@ from analysis.survival.pilot.evidence import (
     missing_evidence,
 )
 from analysis.survival.pilot.patients import (
+    adequate_assessments,
+    check_scanned,
     common_landmark,
     decision_date,
     follow_from,
@@ -55,7 +59,13 @@ class PilotComparison:
 
 
 def compare_days(
-    admr: pd.DataFrame, adtte: pd.DataFrame, adsl: pd.DataFrame, plan: Plan, rng: np.random.Generator
+    admr: pd.DataFrame,
+    adtte: pd.DataFrame,
+    adsl: pd.DataFrame,
+    plan: Plan,
+    rng: np.random.Generator,
+    *,
+    adrs: pd.DataFrame | None = None,
 ) -> PilotComparison:
     """Compare the two early PET days in the pilot, apply all decision rules, let the plan's one decide.
 
@@ -68,9 +78,12 @@ def compare_days(
     adsl : DataFrame
         Subjects: USUBJID, PILOTFL, TRTSDT.
     plan : Plan
-        Sections design, primary, pilot and survival.
+        Sections design, clinical, primary, pilot and survival.
     rng : numpy.random.Generator
         For the paired bootstrap.
+    adrs : DataFrame, optional
+        Tumour assessments: an endpoint seen on them is known, on the decision date, only to the last adequate
+        one. Without them follow-up ends on the decision date itself.
 
     Returns
     -------
@@ -80,14 +93,16 @@ def compare_days(
     Raises
     ------
     ValueError
-        If the study has no pilot patients.
+        If the study has no pilot patients, or none of them has a scan on either day.
     """
     subjects = pilot_subjects(adsl)
     rows = rows_by_day(admr, subjects, plan)
+    check_scanned(rows)
     paired, unpaired = pair_visits(admr, subjects, plan)
     decided_on = decision_date(admr, adsl, plan)
     endpoint = adtte[adtte["PARAMCD"].eq(plan.primary.endpoint)]
-    known = known_at(endpoint[endpoint["USUBJID"].isin(subjects)], decided_on)
+    own = endpoint[endpoint["USUBJID"].isin(subjects)]
+    known = known_at(own, decided_on, adequate_assessments(adrs, plan))
     zero = common_landmark(known, adsl, plan)
     compared, left_out = follow_from(paired, known, zero)
     evidence = label_set(
@@ -160,6 +175,30 @@ def decide(
         "fallback": bool(fallback),
         "reason": _reason(evidence, plan, chosen, fallback, events_known),
     }
+
+
+def note_deviations(decision: dict, changed: Sequence[Any]) -> dict:
+    """Say in a decision that the plan behind it was changed after outcomes had first been analysed.
+
+    Parameters
+    ----------
+    decision : dict
+        From `decide`.
+    changed : sequence
+        The changed values of the plan, each with name, first and now (`Run.deviations`).
+
+    Returns
+    -------
+    dict
+        `decision` where nothing was changed; else a copy with the key post_hoc (one text a value) and the
+        names at the end of its reason.
+    """
+    if not changed:
+        return decision
+    names = ", ".join(one.name for one in changed)
+    said = [f"{one.name} {one.first} -> {one.now}" for one in changed]
+    reason = f"{decision['reason']}; after a post hoc change of the plan: {names}"
+    return {**decision, "post_hoc": said, "reason": reason}
 
 
 def _plain(number: float) -> float | None:
