@@ -45,7 +45,7 @@ lab: $(READY)        ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks $(LABFLAGS)
 
 test: $(READY)       ## everything that must hold: unit, reference and property tests, the DAG on the tiny trial, golden notebooks
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not dag"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not dag"
 	$(BIN)/python -m pytest -m dag
 	@rm -rf build/golden
 	PEARL_PROGRESS=/dev/null $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg tests/notebooks

@@ -167,7 +167,7 @@ def caption_sweep(
         ]
         text += (
             f" The cut that separates the curves most is {number(best['CUT'].iloc[0], 1)}; corrected for the "
-            f"search, {style.join_words(tests)}."
+            f"search, {style.join_words(tests)}. The number of Hothorn and Lausen is an upper bound."
         )
     bars = _bars(chosen)
     if len(bars):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ def max_selected_log_rank(
     *,
     min_share: float | None = None,
     max_share: float | None = None,
-    methods: tuple[str, ...] = METHODS,
+    methods: str | Sequence[str] | None = None,
     permutations: int | None = None,
     rng: np.random.Generator | None = None,
 ) -> pd.DataFrame:
@@ -44,8 +45,9 @@ def max_selected_log_rank(
         Smallest and largest share of patients at or below a cut; the default plan's
         ``survival.maxstat_range`` by default. As R's minprop and maxprop, rounded down to a number of
         patients.
-    methods : tuple of str
-        How p is found, one row each. ``"lausen92"``, ``"lausen94"``: approximations for large samples.
+    methods : str or sequence of str, optional
+        How p is found, one row each; by default the two of Lausen, Hothorn-Lausen and, where a generator is
+        given, the permutation. ``"lausen92"``, ``"lausen94"``: approximations for large samples.
         ``"hothorn_lausen"``: an upper bound of the conditional p. ``"permutation"``: Monte Carlo, (1 + b) /
         (1 + B). Also ``"exact"`` (all allocations, at most 20 patients) and ``"hothorn_lausen_maxstat"``
         (the number R's maxstat prints, see Notes).
@@ -97,8 +99,10 @@ def max_selected_log_rank(
     """
     time, event, score = _check(time, event, score)
     shares = _shares(min_share, max_share)
+    if methods is None:
+        methods = [name for name in METHODS if name != "permutation" or rng is not None]
     rows = []
-    for method in methods:
+    for method in [methods] if isinstance(methods, str) else methods:
         search = _Search.build(time, event, score, shares, whole=method in _WHOLE)
         found = {"method": method, "statistic": search.statistic, "cut": search.cut}
         p = _p_value(method, search, shares, permutations, rng)

@@ -49,6 +49,9 @@ def landmark(adtte: pd.DataFrame, landmark_dates) -> tuple[pd.DataFrame, pd.Data
         If a patient has two rows: pass one endpoint at a time; or if dates are needed and ADT is absent;
         for a landmark that is neither dates by patient nor one finite number of days.
     """
+    lacking = [name for name in ("USUBJID", "AVAL", "CNSR") if name not in adtte]
+    if lacking:
+        raise ValueError(f"a landmark needs the columns USUBJID, AVAL and CNSR; missing: {lacking}")
     if adtte["USUBJID"].duplicated().any():
         raise ValueError("a landmark takes one endpoint at a time: USUBJID occurs twice")
     # A span of time counts as a number to numpy.

@@ -28,7 +28,7 @@ from analysis.tables.format import (
     ratio,
     signed_percent,
 )
-from analysis.tables.pilot_sentences import say_choice, say_rule
+from analysis.tables.pilot_sentences import say_choice, say_later, say_rule
 from analysis.tables.present import to_great_table, to_html, to_left
 from analysis.tables.rates import tabulate_rates
 from analysis.tables.sentences import say_main, say_medians, say_proportion
@@ -56,6 +56,7 @@ __all__ = [
     "ratio",
     "say_alternatives",
     "say_choice",
+    "say_later",
     "say_main",
     "say_medians",
     "say_proportion",

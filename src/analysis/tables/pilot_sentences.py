@@ -74,7 +74,7 @@ def say_choice(
         f"taking the later day at {cost_ratio:g} times the other, the mean cost is {own['PLAN']:.2f} (least: "
         f"{own.idxmin()}, {own.min():.2f}). The choice is a decision under these odds, not a finding about "
         "the days."
-        f"{_say_later(evidence, days)}"
+        f"\n\n{say_later(evidence, days)}"
     )
 
 
@@ -109,8 +109,21 @@ def _in_words(text: str, day_words: Mapping[str, str]) -> str:
     return text
 
 
-def _say_later(evidence: pd.DataFrame, days: tuple[str, str]) -> str:
-    """State what all follow-up shows, in the pilot and in everybody with both scans."""
+def say_later(evidence: pd.DataFrame, days: tuple[str, str]) -> str:
+    """State what all follow-up shows, in the pilot and in everybody with both scans; empty without numbers.
+
+    Parameters
+    ----------
+    evidence : DataFrame
+        Table pilot_evidence.
+    days : tuple of str
+        The earlier and the later day.
+
+    Returns
+    -------
+    str
+        One sentence or two.
+    """
     rows = evidence[evidence["ITEM"].eq("concordance") & evidence["METHOD"].eq("paired_bootstrap")]
     rows = rows[rows["TIMEPOINT"].eq(f"{days[1]} - {days[0]}")].set_index("SET")
     names = {"FINAL": "the pilot", "EVERYONE": "everybody with both scans"}
@@ -129,7 +142,7 @@ def _say_later(evidence: pd.DataFrame, days: tuple[str, str]) -> str:
     if not said:
         return ""
     return (
-        f"\n\nDescriptive, with all follow-up, the difference in C is: {'; '.join(said)}.{alone} "
+        f"Descriptive, with all follow-up, the difference in C is: {'; '.join(said)}.{alone} "
         "It re-decides nothing."
     )
 

@@ -132,9 +132,13 @@ def _verdict(row: pd.Series, p: float, alpha: float) -> str:
         )
     if pd.isna(p):
         return "Estimated only, not tested: the endpoint before it is not significant."
+    edge = ""
+    outside = not row["LOWER"] <= 1 <= row["UPPER"] if pd.notna(row["LOWER"]) else False
+    if outside != (p <= alpha):
+        edge = " Interval (likelihood of the Cox model) and log-rank are two methods: at the edge they part."
     if p <= alpha:
-        return f"Significant at {alpha:g}, two-sided."
-    return f"Not significant at {alpha:g}, which is no evidence of no effect: see the interval."
+        return f"Significant at {alpha:g}, two-sided.{edge}"
+    return f"Not significant at {alpha:g}, which is no evidence of no effect: see the interval.{edge}"
 
 
 def _power(estimates: pd.DataFrame, endpoint: str) -> str:

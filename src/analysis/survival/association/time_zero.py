@@ -141,6 +141,8 @@ def estimate_time_dependent(
         last = periods[periods["last"]]
         if main_estimator(last, analysis, plan) == "FIRTH":
             label += "; maximum likelihood, as Firth has no time-dependent covariates"
+        if before is not None and (unclassed := _count_unclassed(data, admr, analysis)):
+            label += f"; {unclassed} without a class count until their scan or the fixed landmark, not after"
         row = estimate_row(last, analysis, "cox_time_dependent", fit, "SENSITIVITY", label)
         rows.append({**row, "ESTIMATOR": "ML", "TIES": plan.survival.ties_ml})
     periods = _periods(data, EXPOSED)
@@ -187,6 +189,15 @@ def tabulate_simon_makuch(
     table = table.assign(time=table["time"] / plan.design.days_per_month).rename(columns=names)
     table = table.rename(columns=str.upper)
     return table.assign(CURVE="simon_makuch", ENDPOINT=analysis.endpoint)[columns]
+
+
+def _count_unclassed(data: pd.DataFrame, admr: pd.DataFrame, analysis: Analysis) -> int:
+    """Count the patients of the time-dependent set whose scan gave no class."""
+    rows = select_response(
+        admr, timepoint=analysis.timepoint, metric=analysis.metric, rule=analysis.rule, cut=analysis.cut
+    )
+    known = rows.loc[rows["MRESP"].isin([EXPOSED, REFERENCE]), "USUBJID"]
+    return int((~data["USUBJID"].isin(known)).sum())
 
 
 def _describe_bias(analysis: Analysis, admr, adtte, adsl, plan: Plan) -> str:
