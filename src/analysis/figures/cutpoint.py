@@ -14,7 +14,6 @@ from analysis.tables.format import counted, number, p_text, percent, ratio, sign
 
 LEFT_MM, FOOT_MM, TOP_MM, SIDE_MM = 15.0, 10.0, 9.0, 3.0
 RATIO_MM, BARS_MM, GAP_MM = 46.0, 16.0, 4.0
-_TICKS = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 
 
 @style.drawn
@@ -263,7 +262,5 @@ def _draw_ratio(axes, shown: pd.DataFrame, along: str, rules: Any) -> None:
     axes.set_yscale("log")
     bottom, top = (float(f(bounds.to_numpy())) for f in (np.min, np.max))
     axes.set_ylim(min(bottom, 0.8) / 1.1, max(top, 1.25) * 1.1)
-    ticks = [tick for tick in _TICKS if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
+    style.tick_ratios(axes)
     axes.set_ylabel("Hazard ratio (log scale)")

@@ -14,7 +14,6 @@ from analysis.tables.words import label_of
 
 CHOICES = {"TIMEPOINT": "Day", "METRIC": "Metric", "RULE": "Rule", "CUT": "Cut", "LANDMARK": "Landmark"}
 CURVE_MM, ROW_MM, FOOT_MM, HEAD_MM = 52.0, 3.6, 2.0, 5.0
-_TICKS = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 
 
 @style.drawn
@@ -129,9 +128,7 @@ def _draw_curve(axes, shown: pd.DataFrame, rules: Any, title: str) -> None:
     axes.set_yscale("log")
     reach = bounds.to_numpy()
     axes.set(ylim=(reach.min() / 1.1, reach.max() * 1.1), xlim=(-1, len(shown)), ylabel=title)
-    ticks = [tick for tick in _TICKS if reach.min() / 1.1 <= tick <= reach.max() * 1.1]
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
+    style.tick_ratios(axes)
     axes.tick_params(axis="x", bottom=False, labelbottom=False)
     axes.spines["bottom"].set_visible(False)
 

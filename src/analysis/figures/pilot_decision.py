@@ -47,7 +47,7 @@ def plot_choice(
     evidence : DataFrame
         Contract ``pilot_evidence``: the rows concordance by paired bootstrap, one a SET, are drawn.
     choices : DataFrame
-        MARGIN, TIMEPOINT, PLAN (Y at the plan's), from `survival.pilot_rules.choice_by_margin`.
+        MARGIN, TIMEPOINT, PLAN (Y at the plan's), from `survival.pilot.choice_by_margin`.
     days : tuple of str
         The earlier and the later day.
     dated : bool

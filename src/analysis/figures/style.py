@@ -22,6 +22,7 @@ from analysis.tables.words import label_of as label_of
 MM_PER_INCH = 25.4
 MM_PER_POINT = MM_PER_INCH / 72
 LINE_SPACING = 1.3
+RATIO_TICKS = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 INK, MUTED, GRID, SHADE = "#1A1A1A", "#595959", "#D9D9D9", "#F2F2F2"
 LINE_STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 
@@ -118,6 +119,14 @@ def axes_mm(figure: Figure, left: float, bottom: float, width: float, height: fl
     """Add axes at a place given in mm from the lower left corner."""
     across, up = (inches * MM_PER_INCH for inches in figure.get_size_inches())
     return figure.add_axes((left / across, bottom / up, width / across, height / up), **kwargs)
+
+
+def tick_ratios(axes) -> None:
+    """Mark halvings and doublings on a logarithmic vertical axis whose limits are set, nothing between."""
+    low, high = axes.get_ylim()
+    ticks = [tick for tick in RATIO_TICKS if low <= tick <= high]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
 
 
 def canvas_mm(figure: Figure):

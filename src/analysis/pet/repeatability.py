@@ -49,6 +49,24 @@ def limits(cv_percent: float) -> tuple[float, float]:
     return 100 * math.expm1(-reach), 100 * math.expm1(reach)
 
 
+def limits_of(metric: str, rules: plans.Section) -> tuple[float, float] | None:
+    """Return the limits of a metric whose repeatability the plan knows, else None.
+
+    Parameters
+    ----------
+    metric : str
+        What changed.
+    rules : Section
+        Plan section ``response`` (`repeatability_*`).
+
+    Returns
+    -------
+    tuple of float or None
+        As `limits`.
+    """
+    return limits(rules.repeatability_cv_percent) if metric in rules.repeatability_metrics else None
+
+
 def judge_change(change: pd.Series, metric: str, rules: plans.Section) -> pd.Series:
     """Tell whether a lesion's change lies within the limits of repeatability; the limits are within.
 
@@ -66,9 +84,9 @@ def judge_change(change: pd.Series, metric: str, rules: plans.Section) -> pd.Ser
     Series of str
         WITHIN, FALL or RISE; None where the change or its limits are unknown.
     """
-    if metric not in rules.repeatability_metrics:
+    if (band := limits_of(metric, rules)) is None:
         return pd.Series([None] * len(change), index=change.index, dtype=object)
-    low, high = limits(rules.repeatability_cv_percent)
+    low, high = band
     eps = rules.comparison_tolerance
     held = [change.isna(), change < low - eps, change > high + eps]
     return pd.Series(np.select(held, [None, "FALL", "RISE"], "WITHIN"), index=change.index, dtype=object)

@@ -43,11 +43,8 @@ def estimate_time_zeros(sets: AnalysisSets, plan: Plan) -> pd.DataFrame:
         Rows of `estimate_time_zero` and ``cox_time_dependent``; none where the exposure is the baseline scan,
         which lies before time zero.
     """
-    if plan.primary.exposure == "baseline_metric":
-        return stack([])
-    tables = _tables(sets)
     families = (estimate_time_zero, estimate_time_dependent)
-    return stack([f(analysis, *tables, plan) for analysis in sets.analyses.values() for f in families])
+    return stack([f(one, *_tables(sets), plan) for one in _of_response(sets, plan) for f in families])
 
 
 def tabulate_time_dependent_curves(sets: AnalysisSets, plan: Plan) -> pd.DataFrame:
@@ -63,8 +60,7 @@ def tabulate_time_dependent_curves(sets: AnalysisSets, plan: Plan) -> pd.DataFra
     DataFrame
         Rows with CURVE ``simon_makuch``; none where the exposure is the baseline scan.
     """
-    analyses = [] if plan.primary.exposure == "baseline_metric" else sets.analyses.values()
-    parts = [tabulate_simon_makuch(analysis, *_tables(sets), plan) for analysis in analyses]
+    parts = [tabulate_simon_makuch(one, *_tables(sets), plan) for one in _of_response(sets, plan)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["CURVE", "ENDPOINT"])
 
 
@@ -99,10 +95,8 @@ def estimate_missing(sets: AnalysisSets, plan: Plan) -> pd.DataFrame:
     DataFrame
         Rows ``missing_pet``, ``km_median`` of those without, and ``cox_ipw``.
     """
-    if plan.primary.exposure == "baseline_metric":
-        return stack([])
     parts = []
-    for analysis in sets.analyses.values():
+    for analysis in _of_response(sets, plan):
         everyone = everyone_at_landmark(analysis, *_tables(sets), sets.cohort.adpet, plan)
         compared = compare_missing(everyone, analysis, plan)
         # A covariate the study does not have says so once, in the adjusted model; whatever else is missing
@@ -125,8 +119,7 @@ def estimate_grids(sets: AnalysisSets, plan: Plan) -> pd.DataFrame:
     DataFrame
         Rows of `estimate_grid`.
     """
-    analyses = [] if plan.primary.exposure == "baseline_metric" else sets.analyses.values()
-    return stack([estimate_grid(analysis, *_tables(sets), plan) for analysis in analyses])
+    return stack([estimate_grid(one, *_tables(sets), plan) for one in _of_response(sets, plan)])
 
 
 def estimate_populations(sets: AnalysisSets, plan: Plan) -> pd.DataFrame:
@@ -189,6 +182,11 @@ def _estimate_in(name: str, analysis: Analysis, sets: AnalysisSets, plan: Plan) 
     subgroup = not set(sets.data[analysis.endpoint]["USUBJID"]) <= set(data["USUBJID"])
     say = {"role": "SENSITIVITY", "label": "other population", "main_only": True, "subgroup": subgroup}
     return estimate_hazard_ratio(data, other, plan, **say)
+
+
+def _of_response(sets: AnalysisSets, plan: Plan) -> list[Analysis]:
+    """Return the analyses of response; none where the exposure is the baseline scan."""
+    return [] if plan.primary.exposure == "baseline_metric" else list(sets.analyses.values())
 
 
 def _tables(sets: AnalysisSets) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
