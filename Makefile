@@ -5,6 +5,7 @@ DATA      ?=
 WORKERS   ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 PYTHON    ?= python3
 LABFLAGS  ?=
+TRIALS    ?= 10000
 
 BIN       := .venv/bin
 READY     := .venv/.ready
@@ -20,7 +21,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/.cache/ipython
 export JUPYTER_PLATFORM_DIRS := 1
 
-.PHONY: help reproduce scenarios figures lab privacy test golden recovery response-truth fuzz real lint lock environment clean benchmark-pet benchmark-clinical benchmark-survival \
+.PHONY: help reproduce scenarios figures lab privacy operating test golden recovery response-truth fuzz real lint lock environment clean benchmark-pet benchmark-clinical benchmark-survival benchmark-operating \
         oracle validate-exports
 
 help:            ## what can be done here
@@ -43,6 +44,9 @@ privacy: $(READY)    ## search the results of STUDY once more for what must not 
 
 lab: $(READY)        ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks $(LABFLAGS)
+
+operating: $(READY)  ## notebook 07 with TRIALS virtual trials a cell (10,000 by default: 9 minutes on two cores); an interrupted run goes on where it was
+	$(BIN)/pearl-run notebooks/07_operating_characteristics.ipynb reports/$(STUDY)/operating_$(TRIALS).ipynb -p study $(STUDY) -p trials $(TRIALS) -p workers $(WORKERS)
 
 test: $(READY)       ## everything that must hold: unit, reference and property tests, the DAG on the tiny trial, golden notebooks
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not dag"
@@ -74,8 +78,11 @@ benchmark-pet: $(READY) $(PEERS)  ## time, memory and agreement of the PET chain
 benchmark-clinical: $(READY)  ## time and memory of the clinical derivations at 2,000 and 20,000 subjects (2 minutes, a quiet machine)
 	$(BIN)/python benchmarks/clinical/run.py
 
-benchmark-survival: $(READY)  ## batched Cox, permutation and exact log-rank, selected cut beside loops over lifelines and R (1 minute, a quiet machine)
+benchmark-survival: $(READY)  ## batched Cox, permutation and exact log-rank, selected cut, specification curve beside loops over lifelines and R (1 minute, a quiet machine)
 	$(BIN)/python benchmarks/survival/run.py
+
+benchmark-operating: $(READY)  ## virtual trials simulated and analysed, beside plain loops (2 minutes, a quiet machine)
+	$(BIN)/python benchmarks/operating/run.py
 
 oracle: $(READY) $(PEERS)  ## compare every value with MIRP's on scans of STUDY, and with DATA=folder on real series (2 minutes)
 	$(BIN)/python benchmarks/pet/oracle.py --trial data/raw/$(STUDY)/dicom $(if $(DATA),--data '$(DATA)')

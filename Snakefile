@@ -158,6 +158,24 @@ rule publication:
         RUN
 
 
+# What the design can tell: many virtual trials, once for a study, whatever the scenario.
+rule operating_characteristics:
+    input:
+        graph.reads("07"),
+        identifiers=graph.identifiers(),
+        notebook="notebooks/07_operating_characteristics.ipynb",
+    output:
+        graph.writes("07"),
+    params:
+        depends=graph.depends("07"),
+        raw="",
+    log:
+        NOTEBOOK + "07_operating_characteristics.ipynb",
+    threads: workflow.cores
+    shell:
+        RUN
+
+
 # Last: everything of a scenario is searched once more, file by file; without this record nothing may leave.
 rule privacy_gate:
     input:

@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "pet": TOP | {"survival"},
     "biomarkers": TOP | {"survival"},
     "virtual_trial": BASE | {"progress", "fanout"},
+    "operating": TOP | {"survival", "pet", "virtual_trial"},
     "figures": BASE | {"tables"},
     "tables": BASE,
     "report": BASE | {"tables"},

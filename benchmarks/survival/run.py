@@ -2,7 +2,8 @@
 
     make benchmark-survival       (or: .venv/bin/python benchmarks/survival/run.py [--turns 5])
 
-One simulated trial of 66 patients with 44 events and tied times. The contenders take turns, one thread each;
+One simulated trial of 66 patients with 44 events and tied times; for the specification curve one of 45 with
+40 specifications that share scans and outcomes. The contenders take turns, one thread each;
 the median of a turn counts. Slow peers do a part of the work, and their time is scaled to all of it. Ours is
 timed from arrays to the finished table, a peer in its fits alone: the resampled rows are made beforehand. R
 is timed if it is there. Writes build/benchmark-survival/result.json and result.md and prints the latter.
@@ -41,6 +42,10 @@ PATIENTS, EVENTS, RESAMPLES, PERMUTATIONS, ENUMERATED = 66, 44, 10_000, 10_000, 
 # A turn of a slow peer: so many fits, tests or R fits.
 LIFELINES_FITS, LIFELINES_TESTS, R_FITS = 60, 100, 2_000
 COMPARED = 200
+# The curve: patients, specifications, and sizes at which it is timed; R fits all specifications of so many.
+CURVE_PATIENTS, CELLS = 45, 40
+CELLS_TIMED, PERMUTATIONS_TIMED = (20, 40, 80), (2_500, 5_000, 10_000)
+R_PERMUTATIONS = 50
 SEED = 6
 NO_R = "R is not installed: apt-get install r-base-core r-cran-survival r-cran-maxstat"
 FIRST_CALL = """
@@ -67,6 +72,21 @@ def simulate() -> tuple[pd.DataFrame, np.ndarray]:
     data.to_csv(DATA, index=False, float_format="%.17g")
     pd.DataFrame(counts[:R_FITS]).to_csv(COUNTS, index=False, header=False)
     return data, counts
+
+
+def simulate_curve(cells: int) -> tuple[np.ndarray, ...]:
+    """Return outcomes and exposures (patients by specifications) and strata of a curve of related cells."""
+    rng = np.random.default_rng(SEED)
+    score, place = rng.normal(size=CURVE_PATIENTS), np.linspace(-0.5, 0.5, cells)
+    days = np.ceil(rng.exponential(120 * np.exp(0.4 * score)))
+    # Every other specification starts from a later landmark.
+    time = days[:, None] - 14.0 * (np.arange(cells) % 2)
+    event = np.repeat((rng.random(CURVE_PATIENTS) < 0.85)[:, None], cells, axis=1).astype(float)
+    noise = rng.normal(0, 0.5, (CURVE_PATIENTS, CELLS_TIMED[-1]))[:, :cells]
+    exposed = (score[:, None] + noise < place).astype(float)
+    one_day = np.arange(CURVE_PATIENTS) >= 30
+    exposed[one_day, cells // 2 :] = np.nan
+    return np.where(time > 0, time, np.nan), event, exposed, one_day
 
 
 def clock(work: Callable[[], Any]) -> float:
@@ -200,9 +220,68 @@ def measure_maxstat(data: pd.DataFrame, turns: int, with_r: bool) -> dict[str, A
     return result | {name: statistics.median(values) for name, values in seconds.items() if values}
 
 
+def measure_curve(turns: int, with_r: bool) -> dict[str, Any]:
+    """Time the joint permutation test of a specification curve, and how its cost grows."""
+    import lifelines
+
+    from analysis.survival.multiverse import joint_permutation_test
+    from analysis.survival.permuted import permute_within
+
+    curves = {cells: simulate_curve(cells) for cells in CELLS_TIMED}
+    time_, event, exposed, strata = curves[CELLS]
+    moved = permute_within(strata, R_PERMUTATIONS, np.random.default_rng(SEED))
+    files = [FOLDER / f"curve_{name}.csv" for name in ("time", "event", "exposed", "moved")]
+    for file, table in zip(files, (time_, event, exposed, moved), strict=True):
+        pd.DataFrame(table).to_csv(file, index=False, header=False)
+
+    def ours(cells: int = CELLS, permutations: int = PERMUTATIONS) -> pd.DataFrame:
+        return joint_permutation_test(*curves[cells], permutations, np.random.default_rng(SEED)).tests
+
+    def peer(fit: int) -> float:
+        row, k = moved[fit // CELLS], fit % CELLS
+        frame = pd.DataFrame({"time": time_[:, k], "event": event[:, k], "x": exposed[row, k]}).dropna()
+        return lifelines.CoxPHFitter().fit(frame, "time", "event").params_.iloc[0]
+
+    few = ours(permutations=R_PERMUTATIONS).set_index("statistic")["expected"]  # compiled here
+    sizes = [(cells, PERMUTATIONS) for cells in CELLS_TIMED] + [(CELLS, b) for b in PERMUTATIONS_TIMED[:-1]]
+    seconds: dict[Any, list[float]] = {size: [] for size in sizes} | {"lifelines": [], "R": []}
+    result: dict[str, Any] = {}
+    for turn in range(turns):
+        for size in sizes:
+            seconds[size].append(clock(lambda size=size: ours(*size)))
+        fits = [turn * LIFELINES_FITS + k for k in range(LIFELINES_FITS)]
+        part = clock(lambda fits=fits: [peer(fit % (R_PERMUTATIONS * CELLS)) for fit in fits])
+        seconds["lifelines"].append(part * CELLS * PERMUTATIONS / LIFELINES_FITS)
+        if with_r:
+            lines = run_r("curve.R", *files, R_PERMUTATIONS)
+            seconds["R"].append(float(lines[0]) * CELLS * PERMUTATIONS)
+            theirs = np.array(lines[1].split(), dtype=float)
+            result["difference R"] = float(
+                np.abs(few[["median_abs_log_hr", "stouffer_z"]].to_numpy() - theirs).max()
+            )
+            result["version"] = lines[2]
+    medians = {name: statistics.median(values) for name, values in seconds.items() if values}
+    result["sizes"] = [[*size, medians.pop(size)] for size in sizes]
+    return result | medians
+
+
+def seconds_of(curve: dict[str, Any], cells: int, permutations: int) -> float:
+    """Return the seconds of a curve of this size."""
+    return next(value for *size, value in curve["sizes"] if size == [cells, permutations])
+
+
 def targets(found: dict[str, Any]) -> list[tuple[str, float | None, str, float]]:
     """Return what is asked: words, the value (None: not measured), at least or at most, the target."""
-    cox, ranks, cut = found["cox"], found["log_rank"], found["maxstat"]
+    cox, ranks, cut, curve = found["cox"], found["log_rank"], found["maxstat"], found["curve"]
+    whole = seconds_of(curve, CELLS, PERMUTATIONS)
+    wider, longer = CELLS_TIMED[-1] / CELLS_TIMED[0], PERMUTATIONS_TIMED[-1] / PERMUTATIONS_TIMED[0]
+    cost_wider, cost_longer = (
+        seconds_of(curve, *large) / seconds_of(curve, *small)
+        for large, small in (
+            ((CELLS_TIMED[-1], PERMUTATIONS), (CELLS_TIMED[0], PERMUTATIONS)),
+            ((CELLS, PERMUTATIONS), (CELLS, PERMUTATIONS_TIMED[0])),
+        )
+    )
 
     def times(table: dict[str, Any], slow: str, fast: str) -> float | None:
         return table[slow] / table[fast] if slow in table else None
@@ -220,6 +299,16 @@ def targets(found: dict[str, Any]) -> list[tuple[str, float | None, str, float]]
         ),
         ("permuted maxstat, times faster than R's condMC", times(cut, "R", "max_selected_log_rank"), ">=", 1),
         (f"exact log-rank of {ENUMERATED}, seconds", ranks["exact"], "<=", 2),
+        (f"joint permutation of a curve of {CELLS}, seconds", whole, "<=", 5),
+        ("and times faster than R's coxph.fit", curve["R"] / whole if "R" in curve else None, ">=", 20),
+        (
+            f"largest difference to R in means of {R_PERMUTATIONS} permutations",
+            curve.get("difference R"),
+            "<=",
+            1e-8,
+        ),
+        (f"cost of {wider:g} times as many specifications, times", cost_wider, "<=", 1.25 * wider),
+        (f"cost of {longer:g} times as many permutations, times", cost_longer, "<=", 1.25 * longer),
     ]
 
 
@@ -232,7 +321,7 @@ def verdict(value: float | None, kind: str, target: float) -> str:
 
 def report(found: dict[str, Any]) -> str:
     """Return the report."""
-    cox, ranks, cut = found["cox"], found["log_rank"], found["maxstat"]
+    cox, ranks, cut, curve = found["cox"], found["log_rank"], found["maxstat"], found["curve"]
     lines = ["| target | measured | asked | |", "|---|---:|---:|---|"]
     for words, value, kind, target in targets(found):
         shown = "" if value is None else f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
@@ -246,11 +335,17 @@ def report(found: dict[str, Any]) -> str:
     row(f"{PERMUTATIONS:,} permutations, log-rank", ranks["log_rank"], ranks["lifelines"], None)
     row(f"{PERMUTATIONS:,} permutations, maxstat", cut["max_selected_log_rank"], None, cut.get("R"))
     row(f"exact log-rank of {ENUMERATED}", ranks["exact"], None, None)
+    for cells, permutations, seconds in curve["sizes"]:
+        asked = (cells, permutations) == (CELLS, PERMUTATIONS)
+        peers = (curve["lifelines"], curve.get("R")) if asked else (None, None)
+        row(f"{permutations:,} permutations, curve of {cells}", seconds, *peers)
     first, later = found["first call"]
     lines += [
         "",
         f"- {PATIENTS} patients, {EVENTS} events, tied times; one thread. Scaled to the whole from a part:"
         f" {LIFELINES_FITS} fits and {LIFELINES_TESTS} tests of lifelines, {R_FITS:,} fits of R in a turn.",
+        f"- Curve: {CURVE_PATIENTS} patients; of {CELLS * PERMUTATIONS:,} fits {LIFELINES_FITS} of lifelines"
+        f" and {R_PERMUTATIONS * CELLS:,} of R in a turn.",
         f"- First call of cox_batch in a process, not counted above: {first:.1f} s where it is compiled,"
         f" {later:.1f} s with the machine code on disk.",
         f"- Resamples without a finite estimate: {cox['left out']}.",
@@ -277,9 +372,10 @@ def main() -> int:
         "cox": measure_cox(data, counts, turns, with_r),
         "log_rank": measure_log_rank(data, turns),
         "maxstat": measure_maxstat(data, turns, with_r),
+        "curve": measure_curve(turns, with_r),
     }
     packages = {name: version(name) for name in ("numba", "numpy", "lifelines")}
-    words = [found[part].pop("version") for part in ("cox", "maxstat") if "version" in found[part]]
+    words = [found[part].pop("version") for part in ("cox", "maxstat", "curve") if "version" in found[part]]
     r_versions = dict(word.split(" ") for word in ", ".join(words).split(", ") if word)
     found["versions"] = {"Python": platform.python_version(), **packages, **r_versions}
     text = report(found)

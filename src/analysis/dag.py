@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analysis import plan
 from analysis.steps import STEPS, writer_of
-from analysis.storage import JSON_TABLES, PRIMARY, check_simulated_folder, load_study_plan
+from analysis.storage import JSON_TABLES, PRIMARY, check_simulated_folder, code_digest, load_study_plan
 
 # Parts of the package each step computes with; a change there, or in a part every step uses, runs it again.
 EVERY_STEP = ("plan.py", "contracts", "storage.py", "deviations.py", "exchange", "steps.py", "provenance.py")
@@ -44,6 +44,7 @@ CODE = {
         "report.py",
         "report_template.html",
     ),
+    "07": ("operating", "virtual_trial", "survival", "pet", "fanout.py", "progress.py", "figures", "tables"),
 }
 
 
@@ -114,9 +115,9 @@ class Graph:
             """List the tables of one study and scenario."""
             tables = [*STEPS[step].reads, *STEPS[step].optional]
             if step == "06":
-                tables += [
-                    f"{family}_{name}" for family in ("exclusions", "queries") for name in self.steps()
-                ]
+                ledgers = ("exclusions", "queries")
+                written = [table for name in self.steps() for table in STEPS[name].writes]
+                tables += [table for table in written if table.startswith(ledgers)]
             files = [self._path(table, wildcards.scenario) for table in tables if self._is_derived(table)]
             if STEPS[step].raw and self.simulated:
                 files.append(self.simulated_files()[0])  # lists the hash of every raw file
@@ -139,7 +140,7 @@ class Graph:
         def digest(wildcards):
             """Hash plan, code and raw listing of one scenario."""
             whole = self._plan_of(getattr(wildcards, "scenario", PRIMARY))
-            parts = [whole.digest(STEPS[step].sections), _code_digest((*EVERY_STEP, *CODE[step]))]
+            parts = [whole.digest(STEPS[step].sections), code_digest((*EVERY_STEP, *CODE[step]))]
             if STEPS[step].raw and not self.simulated and step != "00":
                 parts.append(_listing_digest(str(self.raw_dir)))
             return "-".join(parts)
@@ -152,11 +153,11 @@ class Graph:
         Not the plan: every step waits for what is collected, and one more word that may pass (`gate_allow`)
         measures nothing anew. What the plan says of collecting, the collected values know themselves.
         """
-        return "-".join([_code_digest(_AUDIT), *self._raw_digest()])
+        return "-".join([code_digest(_AUDIT), *self._raw_digest()])
 
     def gate_depends(self, wildcards) -> str:
         """Hash what the gate depends on besides files: rules, code and, of a real study, the raw listing."""
-        return "-".join([self.plan.digest(["privacy"]), _code_digest(GATE), *self._raw_digest()])
+        return "-".join([self.plan.digest(["privacy"]), code_digest(GATE), *self._raw_digest()])
 
     def _raw_digest(self) -> list[str]:
         return [] if self.simulated else [_listing_digest(str(self.raw_dir))]
@@ -182,19 +183,16 @@ class Graph:
         if scenario == PRIMARY:
             return set(self.steps())
         sections = {key.split(".")[0] for key in self._plan_of(scenario).overrides}
-        again = {step for step in self.steps() if sections & set(STEPS[step].sections)} | {"06"}
-        for step in self.steps():
+        steps = [step for step in self.steps() if not STEPS[step].of_design]
+        again = {step for step in steps if sections & set(STEPS[step].sections)} | {"06"}
+        for step in steps:
             needed = {writer_of(table) for table in (*STEPS[step].reads, *STEPS[step].optional)}
             if needed & again:
                 again.add(step)
         return again
 
     def _is_derived(self, table: str) -> bool:
-        return (
-            writer_of(table) in self.steps()
-            if not table.startswith(("exclusions_06", "queries_06"))
-            else False
-        )
+        return writer_of(table) in self.steps()
 
     def _path(self, table: str, scenario: str) -> str:
         where = scenario if writer_of(table) in self._rerun_in(scenario) else PRIMARY
@@ -203,17 +201,6 @@ class Graph:
 
 def _file(table: str) -> str:
     return f"{table}.json" if table in JSON_TABLES else f"{table}.parquet"
-
-
-@lru_cache
-def _code_digest(names: tuple[str, ...]) -> str:
-    package = Path(__file__).parent
-    parts = [package / name for name in names]
-    files = [file for part in parts for file in ([part] if part.is_file() else part.rglob("*"))]
-    hasher = hashlib.sha256()
-    for file in sorted(name for name in files if name.suffix in {".py", ".html", ".css", ".yaml"}):
-        hasher.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
-    return hasher.hexdigest()[:8]
 
 
 @lru_cache

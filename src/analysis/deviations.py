@@ -19,7 +19,10 @@ from analysis.plan import Plan
 FILE = "plan_at_first_analysis.json"
 OUTCOME_STEPS = ("03", "04", "05")
 # Sections that say how things look, or what is simulated, decide nothing about a result.
-_SCIENCE = ("design", "visits", "clinical", "pet", "response", "primary", "pilot", "survival", "biomarkers")
+_SCIENCE = (
+    *("design", "visits", "clinical", "pet", "response", "primary", "pilot", "survival"),
+    *("specification", "misclassification", "biomarkers"),
+)
 MARK = "post hoc change of the plan"
 
 

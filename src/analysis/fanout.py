@@ -45,6 +45,7 @@ def fan_out(
     *,
     what: str = "units",
     report: Callable[[str, int, int], None] | None = None,
+    keep: Callable[[int, Any], None] | None = None,
 ) -> list[Any]:
     """Apply `function` to every task.
 
@@ -62,6 +63,9 @@ def fan_out(
         What the units are called while progress is shown.
     report : callable, optional
         Called with `what`, units done and units in all; default ``analysis.progress.report``.
+    keep : callable, optional
+        Called in this process with the position of a task and its result (or `Failure`) as each one finishes,
+        in whatever order: what it has saved outlives a run that is killed.
 
     Returns
     -------
@@ -75,6 +79,8 @@ def fan_out(
         finished = _run_on_dask(tasks, function, workers, dask_scheduler)
     for done, (position, result) in enumerate(finished, start=1):
         results[position] = result
+        if keep is not None:
+            keep(position, result)
         report(what, done, len(tasks))
     return results
 

@@ -44,6 +44,28 @@ class Portfolio:
         self.figures.append((_identifier(name), title, caption, alt, path.read_bytes()))
         return figure
 
+    def draw(self, name: str, title: str, figures, what: str, *drawn, **choices):
+        """Add a figure whose picture, caption and description take the same arguments.
+
+        Parameters
+        ----------
+        name, title : str
+            As `add_figure`.
+        figures : module
+            One of ``analysis.figures`` with ``plot_<what>``, ``caption_<what>`` and ``alt_<what>``.
+        what : str
+            Which of its figures.
+        *drawn, **choices
+            Their arguments.
+
+        Returns
+        -------
+        Figure
+            To be shown.
+        """
+        made = [getattr(figures, f"{part}_{what}")(*drawn, **choices) for part in ("plot", "caption", "alt")]
+        return self.add_figure(name, title, *made)
+
     def add_table(
         self, name: str, title: str, table: pd.DataFrame, *, group_column: str | None = None, notes=()
     ):

@@ -35,6 +35,8 @@ class Step:
         Tables by name; `optional` ones are read where the study has them.
     parameters : dict
         Scientific parameters of the notebook and the plan value each overrides.
+    of_design : bool
+        It tells of the design, not of the data: the plan's scenarios do not run it again.
     """
 
     notebook: str
@@ -45,6 +47,7 @@ class Step:
     writes: tuple[str, ...] = ()
     raw: tuple[str, ...] = ()
     parameters: dict[str, str] = field(default_factory=dict)
+    of_design: bool = False
 
 
 STEPS = {
@@ -103,12 +106,15 @@ STEPS = {
     "04": Step(
         "04_survival_association",
         "Does early metabolic response go with progression-free and overall survival?",
-        ("design", "clinical", "primary", "survival", "response", "pet"),
+        (
+            *("design", "clinical", "primary", "pilot", "survival", "response", "pet"),
+            *("specification", "misclassification"),
+        ),
         reads=("adsl", "adpet", "scan_qc", "reader_decisions", "admr", "adtte", "adtte_sensitivity"),
-        optional=("decision", "adrs", "reads"),
+        optional=("decision", "adrs", "reads", "operating_characteristics"),
         writes=(
-            *("estimates", "proportions", "curves", "analysis_set", "diagnostics"),
-            *("exclusions_04", "queries_04"),
+            *("estimates", "proportions", "curves", "analysis_set", "diagnostics", "specifications"),
+            *("misclassification", "exclusions_04", "queries_04"),
         ),
         parameters={
             "metric": "primary.metric",
@@ -161,8 +167,30 @@ STEPS = {
             "pilot_behaviour",
             "adbm",
             "estimates_biomarkers",
+            "specifications",
+            "misclassification",
+            "operating_characteristics",
+            "planning",
         ),
         writes=("values", "populations"),
+    ),
+    "07": Step(
+        "07_operating_characteristics",
+        "What can a trial of this design and size tell?",
+        (
+            *("design", "primary", "pilot", "survival", "response", "pet"),
+            *("virtual", "operating", "planning"),
+        ),
+        writes=("operating_characteristics", "planning"),
+        parameters={
+            "trials": "operating.trials",
+            "hazard_ratio": "planning.hazard_ratio",
+            "nonresponse_share": "planning.nonresponse_share",
+            "median_months": "planning.median_months",
+            "accrual_months": "planning.accrual_months",
+            "follow_up_months": "planning.follow_up_months",
+        },
+        of_design=True,
     ),
 }
 

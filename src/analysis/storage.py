@@ -11,8 +11,9 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,51 @@ def project_root(start: Path | None = None) -> Path:
             if (folder / "pyproject.toml").is_file():
                 return folder
     raise RunError("no pyproject.toml here or above: start the run inside the project")
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Finished pieces of a long computation, in a folder: a run that was killed goes on after the last one.
+
+    A piece is found by everything it depends on, its key: values of the plan, its place in the work, a digest
+    of the code (`code_digest`). Where one of them changes, it is another piece.
+
+    Attributes
+    ----------
+    folder : Path
+        Where pieces are written, and looked for first.
+    others : tuple of Path
+        Where they are looked for too.
+    """
+
+    folder: Path
+    others: tuple[Path, ...] = ()
+
+    def find(self, key: Mapping[str, Any]) -> pd.DataFrame | None:
+        """Return the piece of `key`, or None if there is none, or none that can be read."""
+        for folder in (self.folder, *self.others):
+            try:
+                return pd.read_parquet(folder / self._name(key))
+            except (OSError, ValueError):  # pyarrow's errors of a broken file are among these
+                continue
+        return None
+
+    def put(self, key: Mapping[str, Any], frame: pd.DataFrame) -> None:
+        """Write the piece of `key`; a run that is killed meanwhile leaves the whole of it, or nothing."""
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, index=False)
+        write_bytes(self.folder / self._name(key), buffer.getvalue())
+
+    def discard_others(self, keys: Iterable[Mapping[str, Any]]) -> None:
+        """Remove every piece but those of `keys`: made under another plan or by other code."""
+        kept = {self._name(key) for key in keys}
+        for path in self.folder.glob("*.parquet"):
+            if path.name not in kept:
+                path.unlink()
+
+    def _name(self, key: Mapping[str, Any]) -> str:
+        text = json.dumps(key, sort_keys=True, default=_plain)
+        return f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.parquet"
 
 
 @dataclass(frozen=True)
@@ -233,6 +279,13 @@ class Run:
     def keep(self, name: str, text: str) -> Path:
         """Write a text that may name subjects into the restricted zone, beside the tables."""
         return write_bytes(self.derived_dir / name, text.encode())
+
+    def pieces(self, name: str) -> Pieces:
+        """Return the finished pieces of a long computation, kept in the folder `name` beside the tables.
+
+        A sensitivity analysis takes those of the primary one where they are the same.
+        """
+        return Pieces(self.derived_dir / name, (self.upstream_dir / name,))
 
     # ---- reports
     def save_figure(self, figure, name: str, formats: tuple[str, ...] = ("svg", "png", "pdf")) -> Path:
@@ -490,6 +543,18 @@ def recorded_overrides(folder: Path) -> dict[str, Any]:
         return {}
     remedy = "take the folder away and run this scenario again"
     return _read_json(path, f"{folder.name}/{path.name}", remedy)
+
+
+@lru_cache
+def code_digest(names: tuple[str, ...]) -> str:
+    """Hash parts of this package (files or folders in it): the same code gives the same eight hex digits."""
+    package = Path(__file__).parent
+    parts = [package / name for name in names]
+    files = [file for part in parts for file in ([part] if part.is_file() else part.rglob("*"))]
+    hasher = hashlib.sha256()
+    for file in sorted(name for name in files if name.suffix in {".py", ".html", ".css", ".yaml"}):
+        hasher.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
+    return hasher.hexdigest()[:8]
 
 
 def write_bytes(path: Path, content: bytes) -> Path:

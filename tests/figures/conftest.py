@@ -130,11 +130,16 @@ def demo_grid():
     frame = pd.DataFrame(cells, columns=["TIMEPOINT", "METRIC", "RULE", "CUT"])
     log_hr = 0.35 + 0.5 * np.sin(2.1 * np.arange(len(frame)))
     frame = frame.assign(ESTIMATE=np.exp(log_hr), LOWER=np.exp(log_hr - 0.66), UPPER=np.exp(log_hr + 0.66))
-    frame["LABEL"] = np.where(frame["CUT"] == 15, "other rule; post hoc cut", "other rule")
+    frame["POSTHOC"] = np.where(frame["CUT"] == 15, "Y", "N")
     frame["ROLE"] = [
         "PRIMARY" if cell == ("D14", "SUVMAX", "any_resistant", 25.0) else "SENSITIVITY" for cell in cells
     ]
-    return frame
+    frame["RANK"] = frame["ESTIMATE"].rank(method="first")
+    middle = (frame["RANK"] - 18.5) / 40
+    frame = frame.assign(NULL_LOWER=np.exp(middle - 0.6), NULL_UPPER=np.exp(middle + 0.6))
+    same = {"POPULATION": "all_scans", "LANDMARK": "scan", "CENSORING": "PFS", "STATUS": "ESTIMATED"}
+    number = np.arange(1.0, len(frame) + 1)
+    return frame.assign(ENDPOINT="PFS", **same, SPECIFICATION=number, NULL_MEDIAN=np.exp(middle))
 
 
 def demo_flow():

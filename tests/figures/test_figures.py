@@ -195,16 +195,6 @@ def test_the_forest_groups_rows_by_role_with_the_primary_first(demo):
     assert headings[-4:] == ["Primary", "Secondary", "Sensitivity", "Exploratory"]
 
 
-def test_the_specification_curve_rises_and_counts_what_it_shows(demo):
-    grid = demo["grid"]()
-    text = multiverse.caption_specification_curve(grid)
-    # 2 days x 2 metrics x 3 rules x 3 cuts; a third of them at the post hoc cut.
-    assert "36 sets of choices" in text
-    assert "(n = 12)" in text
-    heights = [line.get_ydata() for line in multiverse.plot_specification_curve(grid).axes[0].lines[1:3]]
-    assert all((np.diff(values) >= 0).all() for values in heights)
-
-
 # ---- flow
 
 
@@ -273,7 +263,6 @@ def test_boxes_of_the_flow_do_not_touch(demo):
             lambda demo: forest.plot_forest(demo["estimates"]().assign(METHOD="km_median")),
             r"\['km_median'\] are none",
         ),
-        (lambda demo: multiverse.plot_specification_curve(demo["grid"]().iloc[:0]), "no estimate to draw"),
         (lambda demo: forest.plot_forest(demo["estimates"](), width="column"), "too narrow"),
         (
             lambda demo: waterfall.plot_waterfall(demo["changes"]().assign(CHANGE=np.nan), cut_percent=25),

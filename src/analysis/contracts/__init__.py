@@ -162,6 +162,115 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
         },
         None,
     ),
+    "specifications": _table(
+        "a specification of the main comparison: one set of choices a reviewer would accept",
+        {
+            "SPECIFICATION": _number("number, in the order of the plan", nullable=False),
+            **{
+                name: _text(words, nullable=False)
+                for name, words in {
+                    "ENDPOINT": "endpoint",
+                    "TIMEPOINT": "day of the scan",
+                    "METRIC": "quantity the rule reads",
+                    "RULE": "rule of the plan",
+                    "POPULATION": "who belongs to it",
+                    "LANDMARK": "time zero: scan, fixed or none",
+                    "CENSORING": "endpoint under its censoring rule (PARAMCD of adtte or adtte_sensitivity)",
+                }.items()
+            },
+            "CUT": _number("cut, percent fall; missing where it is not known"),
+            "ROLE": _text("PRIMARY (the primary analysis) or SENSITIVITY", nullable=False),
+            "POSTHOC": _text("a choice made after seeing outcomes", nullable=False, isin=YN),
+            "STATUS": _text(
+                "ESTIMATED, SAME (means what another specification means), NOT_APPLICABLE or NOT_ESTIMABLE",
+                nullable=False,
+                isin=["ESTIMATED", "SAME", "NOT_APPLICABLE", "NOT_ESTIMABLE"],
+            ),
+            "REASON": _text("why it is not estimated, or with which specification it is the same"),
+            "ESTIMATOR": _text("ML or FIRTH"),
+            "ESTIMATE": _number("hazard ratio, non-responder against responder"),
+            "LOWER": _number("lower limit"),
+            "UPPER": _number("upper limit"),
+            "P": _number("two-sided p-value, not corrected for the other specifications"),
+            "N": _number("subjects"),
+            "EVENTS": _number("events"),
+            "N_EXPOSED": _number("non-responders"),
+            "EVENTS_EXPOSED": _number("events in non-responders"),
+            "RANK": _number("place in the curve, 1 for the smallest estimate"),
+            "NULL_LOWER": _number(
+                "hazard ratio at this place of the curve without any effect: 2.5th percentile"
+            ),
+            "NULL_MEDIAN": _number("the same, median"),
+            "NULL_UPPER": _number("the same, 97.5th percentile"),
+        },
+        ["SPECIFICATION"],
+    ),
+    "misclassification": _table(
+        "what measurement error does to the classes and to the hazard ratio",
+        {
+            "QUANTITY": _text(
+                "class_change, not_evaluable, nonresponse (shares of patients), hazard_ratio, attenuation "
+                "(share of the ln hazard ratio, negative where error adds), simex (without error), "
+                "simex_curve, nonresponse_true (chance of the class given a true change)",
+                nullable=False,
+            ),
+            "ENDPOINT": _text("endpoint, where it is a hazard ratio"),
+            "CV": _number("within-subject CV of one lesion, percent", nullable=False),
+            "CORRELATION": _number("correlation of the errors of two lesions of a scan", nullable=False),
+            "LEVEL": _number("variance of the error added, times that of one scan; -1: none left"),
+            "LESIONS": _number("lesions of a patient, or the first count of a stratum of them"),
+            "FALL": _number("true change, percent fall"),
+            "ESTIMATE": _number("share or hazard ratio"),
+            "LOWER": _number("lower limit"),
+            "UPPER": _number("upper limit"),
+            "N": _number("subjects"),
+            "DRAWS": _number("redrawn studies"),
+        },
+        None,
+    ),
+    "operating_characteristics": _table(
+        "how one analysis behaves in one simulated truth",
+        {
+            "TRUTH": _text("what is planted", nullable=False),
+            "SIZE": _text("size and follow-up of the trial", nullable=False),
+            "ENDPOINT": _text("endpoint", nullable=False),
+            "QUANTITY": _text(
+                "rejection (type I error where nothing is planted, else power), coverage, bias (of the ln "
+                "hazard ratio), estimate (median hazard ratio), not_finite (share without a finite "
+                "estimate), later_day (share of pilots that take it), better_day (share that take the better), "
+                "fallback, events, patients, nonresponse, truth (hazard ratio)",
+                nullable=False,
+            ),
+            "METHOD": _text("analysis, day or rule", nullable=False),
+            "ESTIMATE": _number("value"),
+            "SE": _number("Monte Carlo standard error"),
+            "TARGET": _number("value where theory promises one"),
+            "TRIALS": _number("virtual trials behind it", nullable=False),
+            "LABEL": _text("in words", nullable=False),
+        },
+        ["TRUTH", "SIZE", "ENDPOINT", "QUANTITY", "METHOD"],
+    ),
+    "planning": _table(
+        "the size a trial needs, by one method",
+        {
+            "HR": _number("expected hazard ratio", nullable=False),
+            "SHARE": _number("share of non-responders", nullable=False),
+            "ACCRUAL": _number("accrual, months", nullable=False),
+            "FOLLOWUP": _number("follow-up of the last patient, months", nullable=False),
+            "MEDIAN": _number("median event-free time of all patients, months", nullable=False),
+            "METHOD": _text(
+                "schoenfeld; simulation (events when they occur); simulation_grid (seen on scans)",
+                nullable=False,
+            ),
+            "POWER": _number("power asked for", nullable=False),
+            "EVENTS": _number("events needed"),
+            "PATIENTS": _number("patients needed"),
+            "FOUND": _number("simulated power at the size Schoenfeld gives"),
+            "SE": _number("its Monte Carlo standard error"),
+            "TRIALS": _number("simulated trials"),
+        },
+        ["HR", "METHOD"],
+    ),
     "proportions": _table(
         "a proportion of metabolic non-responders",
         {

@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import style
-from analysis.tables.format import number
-from analysis.tables.words import label_of
+from analysis.tables.format import counted, number, p_text, percent
+from analysis.tables.words import LANDMARKS, POPULATIONS, label_of, phrase_of
 
-CHOICES = {"TIMEPOINT": "Day", "METRIC": "Metric", "RULE": "Rule", "CUT": "Cut", "LANDMARK": "Landmark"}
-CURVE_MM, ROW_MM, FOOT_MM, HEAD_MM = 52.0, 3.6, 2.0, 5.0
+CHOICES = {
+    "TIMEPOINT": "Scan",
+    "METRIC": "Metric",
+    "RULE": "Rule",
+    "CUT": "Cut",
+    "POPULATION": "Patients",
+    "LANDMARK": "Time zero",
+    "CENSORING": "Endpoint",
+}
+CURVE_MM, ROW_MM, LINE_MM, FOOT_MM, HEAD_MM, GAP_MM = 58.0, 3.6, 2.9, 2.0, 8.0, 2.0
+_HEADING_MM, _WIDEST_MM, _EDGE_MM, _NARROWEST_MM = 17.0, 52.0, 3.0, 50.0
+_INTERVAL, _BAND = "#A6A6A6", "#E8E3D3"
+
+
+class _Line(NamedTuple):
+    """One value of one choice, and what stands beside it."""
+
+    column: str
+    value: Any
+    text: str
+    top: float
+    height: float
+
+    @property
+    def middle(self) -> float:
+        """Return the place of its marks, mm from the top of the grid."""
+        return self.top + self.height / 2
 
 
 @style.drawn
 def plot_specification_curve(
-    estimates: pd.DataFrame,
+    table: pd.DataFrame,
     *,
     measure: str = "Hazard ratio",
+    names: Mapping[str, str] | None = None,
     width: str | float = "page",
     rules: Any = None,
 ) -> Figure:
@@ -28,12 +55,13 @@ def plot_specification_curve(
 
     Parameters
     ----------
-    estimates : DataFrame
-        ESTIMATE LOWER UPPER ROLE LABEL and any of TIMEPOINT METRIC RULE CUT LANDMARK: rows of one endpoint
-        and one method. Rows without an estimate are not drawn; the caption counts them. A choice in which
-        no two rows differ is not listed.
+    table : DataFrame
+        Table ``specifications``; rows whose STATUS is ESTIMATED are drawn, the caption counts the others. A
+        choice in which no two of them differ is not listed.
     measure : str
         What the ratio is.
+    names : mapping, optional
+        PARAMCD of a censoring rule -> what it changes, in words.
     width : {"column", "page"} or float
         Width, or mm.
     rules : Section, optional
@@ -42,107 +70,206 @@ def plot_specification_curve(
     Returns
     -------
     Figure
-        Curve above (diamond: primary; hollow: cut chosen after seeing outcomes), choices beneath.
+        Curve above (diamond: primary; hollow: at a cut chosen after seeing outcomes; band: the curve without
+        any effect), choices beneath.
+
+    Raises
+    ------
+    ValueError
+        If nothing was estimated, or the width leaves no room beside the words.
     """
-    shown = _sorted(estimates)
+    shown = _drawn(table)
     if shown.empty:
         raise ValueError("no estimate to draw: leave the figure out and say why it does not apply")
-    lines = _lines(shown)
-    size, across = rules.small_size_pt, style.width_mm(width, rules)
-    widest = max((style.text_width_mm(text, size, rules.font_family) for _, _, text in lines), default=0)
-    left, table = max(widest + 3, 14.0), ROW_MM * len(lines)
-    figure = style.new_figure(width, FOOT_MM + table + 2 + CURVE_MM + HEAD_MM, rules)
-    axes = style.axes_mm(figure, left, FOOT_MM + table + 2, across - left - 3, CURVE_MM)
+    lines = _lines(shown, names or {}, rules)
+    across = style.width_mm(width, rules)
+    size, grid = rules.small_size_pt, sum(line.height for line in lines)
+    widest = max((style.text_width_mm(one.text, size, rules.font_family) for one in lines), default=0)
+    left = _HEADING_MM + widest + _EDGE_MM if lines else _HEADING_MM
+    if across - left - _EDGE_MM < _NARROWEST_MM:
+        raise ValueError(f"{across:.0f} mm is too narrow for the choices; use the page width")
+    bottom = FOOT_MM + grid + (GAP_MM if lines else 0)
+    figure = style.new_figure(width, bottom + CURVE_MM + HEAD_MM, rules)
+    axes = style.axes_mm(figure, left, bottom, across - left - _EDGE_MM, CURVE_MM)
     _draw_curve(axes, shown, rules, f"{measure} (log scale)")
     if lines:
-        below = style.axes_mm(figure, left, FOOT_MM, across - left - 3, table, sharex=axes)
-        _draw_choices(below, shown, lines, size)
+        below = style.axes_mm(figure, left, FOOT_MM, across - left - _EDGE_MM, grid, sharex=axes)
+        _draw_choices(below, shown, lines, left, rules)
     return figure
 
 
 def caption_specification_curve(
-    estimates: pd.DataFrame, *, measure: str = "Hazard ratio", level: int = 95
+    table: pd.DataFrame,
+    tests: pd.DataFrame | None = None,
+    *,
+    measure: str = "Hazard ratio",
+    level: int = 95,
 ) -> str:
-    """Write the caption of a specification curve from its rows."""
-    shown = _sorted(estimates)
+    """Write the caption of a specification curve from table ``specifications`` and its joint tests."""
+    shown = _drawn(table)
     above = int((shown["ESTIMATE"] > 1).sum())
     clear = int(((shown["LOWER"] > 1) | (shown["UPPER"] < 1)).sum())
-    gone, post = len(estimates) - len(shown), int(_post_hoc(shown).sum())
+    post = int(shown["POSTHOC"].eq("Y").sum())
     text = (
-        f"{measure}s of {len(shown)} sets of choices in rising order, with {level} % confidence intervals; "
-        f"median {number(shown['ESTIMATE'].median(), 2)}, {above} above 1, {clear} with an interval that "
-        "excludes 1. Marks beneath: the choices of each. The sets share patients: their intervals are no "
-        "independent evidence."
+        f"{measure}s of {counted(len(shown), 'specification')} of the main comparison in rising order, with "
+        f"{level} % confidence intervals; median {number(shown['ESTIMATE'].median(), 2)}, {above} above 1, "
+        f"{clear} with an interval that excludes 1. Marks beneath: the choices of each. The specifications "
+        "share patients: their intervals are no independent evidence."
     )
-    text += " Diamond: primary analysis." if (shown["ROLE"] == "PRIMARY").any() else ""
-    text += f" Hollow: cut chosen after seeing outcomes (n = {post})." if post else ""
-    return text + (f" {gone} could not be estimated." if gone else "")
+    text += " Diamond and line: primary analysis." if shown["ROLE"].eq("PRIMARY").any() else ""
+    text += (
+        f" Hollow: a cut that was chosen after seeing outcomes, in whatever rule (n = {post})."
+        if post
+        else ""
+    )
+    if shown["NULL_LOWER"].notna().any():
+        text += f" Band: where {level} of 100 such curves lie at each place without any effect, line: median."
+    said = _say_tests(tests, level)
+    return text + (f" Joint permutation tests: {said}." if said else "") + _say_left_out(table)
 
 
-def alt_specification_curve(estimates: pd.DataFrame, *, measure: str = "Hazard ratio") -> str:
+def alt_specification_curve(table: pd.DataFrame, *, measure: str = "Hazard ratio") -> str:
     """Describe a specification curve for a reader who cannot see it."""
-    values = _sorted(estimates)["ESTIMATE"]
+    shown = _drawn(table)
+    values, main = shown["ESTIMATE"], shown[shown["ROLE"].eq("PRIMARY")]
+    place = ""
+    if len(main):
+        first = main.iloc[0]
+        place = f" The primary analysis, {number(first['ESTIMATE'], 2)}, is at place {first['RANK']:.0f}."
+    outside = int(((values > shown["NULL_UPPER"]) | (values < shown["NULL_LOWER"])).sum())
     return (
         f"{len(values)} {measure.lower()}s in rising order, from {number(values.min(), 2)} to "
-        f"{number(values.max(), 2)}, median {number(values.median(), 2)}; a grid beneath marks the choices."
+        f"{number(values.max(), 2)}, median {number(values.median(), 2)}; {outside} outside the band "
+        f"expected without effect.{place} A grid beneath marks the choices."
     )
 
 
-def _sorted(estimates: pd.DataFrame) -> pd.DataFrame:
-    known = estimates[estimates["ESTIMATE"].notna()]
-    return known.sort_values("ESTIMATE", kind="stable").reset_index(drop=True)
+def _drawn(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["STATUS"].eq("ESTIMATED")].sort_values("RANK").reset_index(drop=True)
 
 
-def _post_hoc(shown: pd.DataFrame) -> pd.Series:
-    return shown["LABEL"].fillna("").str.contains("post hoc")
+def _say_tests(tests: pd.DataFrame | None, level: int) -> str:
+    if tests is None or tests.empty:
+        return ""
+    rows = tests.set_index("METHOD")
+    share = f"share with p < {1 - level / 100:g}"
+    words = {"curve_median": "median |ln HR|", "curve_share": share, "curve_stouffer": "Stouffer Z"}
+    said = []
+    for method, name in words.items():
+        if method in rows.index:
+            value = rows.loc[method, "ESTIMATE"]
+            shown = percent(100 * value) if method == "curve_share" else number(value, 2)
+            said.append(f"{name} {shown}, {p_text(rows.loc[method, 'P'])}")
+    return "; ".join(said)
 
 
-def _lines(shown: pd.DataFrame) -> list[tuple[str, Any, str]]:
-    lines = []
-    for column, name in CHOICES.items():
-        values = sorted(shown[column].dropna().unique()) if column in shown else []
-        if len(values) > 1:
-            lines += [(column, value, f"{name}: {_word(column, value)}") for value in values]
+def _say_left_out(table: pd.DataFrame) -> str:
+    words = {
+        "SAME": "means what another one means",
+        "NOT_APPLICABLE": "does not apply here",
+        "NOT_ESTIMABLE": "could not be estimated",
+    }
+    many = {"SAME": "mean what others mean", "NOT_APPLICABLE": "do not apply here"}
+    counts = table["STATUS"].value_counts()
+    said = [
+        f"{counts[status]} {text if counts[status] == 1 else many.get(status, text)}"
+        for status, text in words.items()
+        if status in counts
+    ]
+    return f" Not drawn: {style.join_words(said)}." if said else ""
+
+
+def _lines(shown: pd.DataFrame, names: Mapping[str, str], rules: Any) -> list[_Line]:
+    lines: list[_Line] = []
+    top = 0.0
+    for column in CHOICES:
+        values = list(dict.fromkeys(shown.sort_values("SPECIFICATION")[column]))
+        values = sorted(values) if column in ("TIMEPOINT", "CUT") else values
+        for value in values if len(values) > 1 else []:
+            text = _word(column, value, shown, names)
+            text = style.wrap(text, _WIDEST_MM, rules.small_size_pt, rules.font_family)
+            height = ROW_MM + LINE_MM * text.count("\n")
+            lines.append(_Line(column, value, text, top, height))
+            top += height
     return lines
 
 
-def _word(column: str, value: Any) -> str:
-    return f"{value:g} %" if column == "CUT" else label_of(value).replace("Day ", "")
+def _word(column: str, value: Any, shown: pd.DataFrame, names: Mapping[str, str]) -> str:
+    if column == "CUT":
+        return f"fall ≥ {value:g} %"
+    if column == "CENSORING":
+        return "as planned" if value == shown["ENDPOINT"].iloc[0] else names.get(value, value)
+    known = {"POPULATION": POPULATIONS, "LANDMARK": LANDMARKS}.get(column)
+    if known is not None:
+        return known.get(value, value)
+    return phrase_of(value) if column == "TIMEPOINT" else label_of(value)
 
 
 def _draw_curve(axes, shown: pd.DataFrame, rules: Any, title: str) -> None:
     low, high = rules.forest_range
     place = np.arange(len(shown))
-    bounds = shown[["LOWER", "UPPER"]].astype(float).fillna({"LOWER": 0, "UPPER": np.inf}).clip(low, high)
-    axes.vlines(place, bounds["LOWER"], bounds["UPPER"], color="#A6A6A6", lw=0.8)
+    band = shown[["NULL_LOWER", "NULL_MEDIAN", "NULL_UPPER"]].astype(float).clip(low, high)
+    given = shown[["LOWER", "UPPER"]].astype(float).fillna({"LOWER": 0, "UPPER": np.inf})
+    bounds, values = given.clip(low, high), shown["ESTIMATE"].clip(low, high).to_numpy(float)
+    around = np.concatenate([[-0.5], (place[1:] + place[:-1]) / 2, [len(shown) - 0.5]])
+    axes.stairs(band["NULL_UPPER"], around, baseline=band["NULL_LOWER"], fill=True, color=_BAND, lw=0)
+    axes.stairs(band["NULL_MEDIAN"], around, baseline=None, color=style.MUTED, lw=0.6, ls=(0, (4, 2)))
     axes.axhline(1, color=style.MUTED, lw=0.7)
-    primary, post = (shown["ROLE"] == "PRIMARY").to_numpy(), _post_hoc(shown).to_numpy()
-    values = shown["ESTIMATE"].clip(low, high).to_numpy(float)
-    for keep, mark, fill, size in (
-        (~primary & ~post, "o", style.INK, 3.0),
-        (~primary & post, "o", "white", 3.4),
-        (primary, "D", rules.cycle[0], 6.0),
-    ):
-        edge = rules.cycle[0] if mark == "D" else style.INK
-        axes.plot(place[keep], values[keep], mark, ms=size, mfc=fill, mec=edge, mew=0.7, zorder=3 + size)
+    axes.vlines(place, bounds["LOWER"], bounds["UPPER"], color=_INTERVAL, lw=0.8)
+    _draw_points(axes, place, values, shown, rules)
+    reach = np.concatenate([bounds.to_numpy().ravel(), band.to_numpy().ravel(), values])
     axes.set_yscale("log")
-    reach = bounds.to_numpy()
-    axes.set(ylim=(reach.min() / 1.1, reach.max() * 1.1), xlim=(-1, len(shown)), ylabel=title)
+    axes.set(ylim=(np.nanmin(reach) / 1.1, np.nanmax(reach) * 1.1), xlim=(-1, len(shown)), ylabel=title)
+    for beyond, edge, mark in ((given["UPPER"] > high, high, "^"), (given["LOWER"] < low, low, "v")):
+        axes.plot(place[beyond], np.full(beyond.sum(), edge), mark, color=_INTERVAL, ms=2.4, zorder=3)
     style.tick_ratios(axes)
     axes.tick_params(axis="x", bottom=False, labelbottom=False)
     axes.spines["bottom"].set_visible(False)
+    where = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.1}
+    columns = len(axes.get_legend_handles_labels()[0])
+    axes.legend(**where, ncol=columns, handlelength=1.0, handletextpad=0.5, columnspacing=1.2)
 
 
-def _draw_choices(axes, shown: pd.DataFrame, lines: list[tuple[str, Any, str]], size: float) -> None:
-    columns = [column for column, _, _ in lines]
-    for line, (column, value, _) in enumerate(lines):
+def _draw_points(axes, place: np.ndarray, values: np.ndarray, shown: pd.DataFrame, rules: Any) -> None:
+    primary, post = shown["ROLE"].eq("PRIMARY").to_numpy(), shown["POSTHOC"].eq("Y").to_numpy()
+    if shown["NULL_LOWER"].notna().any():
+        axes.fill_between([], [], color=_BAND, label="expected without any effect")
+    for keep, mark, fill, size, text in (
+        (~primary & ~post, "o", style.INK, 2.6, "specification"),
+        (~primary & post, "o", "white", 3.0, "at a post hoc cut"),
+        (primary, "D", "white" if post[primary].any() else rules.cycle[0], 5.6, "primary analysis"),
+    ):
+        edge = rules.cycle[0] if mark == "D" else style.INK
+        if keep.any():
+            marks = {"ms": size, "mfc": fill, "mec": edge, "mew": 0.7, "label": text}
+            axes.plot(place[keep], values[keep], mark, zorder=3 + size, ls="none", **marks)
+
+
+def _draw_choices(axes, shown: pd.DataFrame, lines: list[_Line], left: float, rules: Any) -> None:
+    blocks = list(dict.fromkeys(line.column for line in lines))
+    size = rules.small_size_pt
+    for line in lines:
         # Every other block is shaded, so that the eye finds the block of a choice.
-        if list(dict.fromkeys(columns)).index(column) % 2 == 0:
-            axes.axhspan(line - 0.5, line + 0.5, color=style.SHADE, lw=0, zorder=0)
-        chosen = np.flatnonzero(shown[column].to_numpy() == value)
-        axes.plot(chosen, np.full(len(chosen), line), "|", color=style.INK, ms=5, mew=1.0)
-    axes.set_ylim(len(lines) - 0.5, -0.5)
-    axes.set_yticks(range(len(lines)), [text for _, _, text in lines], size=size)
+        if blocks.index(line.column) % 2 == 0:
+            axes.axhspan(line.top, line.top + line.height, color=style.SHADE, lw=0, zorder=0)
+        chosen = np.flatnonzero(shown[line.column].to_numpy() == line.value)
+        axes.plot(chosen, np.full(len(chosen), line.middle), "|", color=style.INK, ms=5, mew=1.0)
+    for place in np.flatnonzero(shown["ROLE"].eq("PRIMARY")):
+        axes.axvline(place, color=rules.cycle[0], lw=0.6, zorder=1)
+    axes.set_ylim(lines[-1].top + lines[-1].height, 0)
+    axes.set_yticks([line.middle for line in lines], [line.text for line in lines], size=size)
+    for block in blocks:
+        first = next(line for line in lines if line.column == block)
+        axes.annotate(
+            CHOICES[block],
+            (0, first.middle),
+            xycoords=("axes fraction", "data"),
+            xytext=(-(left - 1) / style.MM_PER_POINT, 0),
+            textcoords="offset points",
+            va="center",
+            size=size,
+            weight="bold",
+        )
     axes.tick_params(axis="both", length=0, labelbottom=False)
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -16,7 +16,7 @@
 - numbers of a reading centre: `measurements_in`, `measurement_records`, `measurement_scans`,
   `measurement_decisions`, `measurement_flags`; beside the scans `conditions`, `corrected`
 - response: `response` (``classify``), `response_rules`, `response_flags`, `lesion_pairs`, `lesion_changes`,
-  `lesion_background`, `comparability`, `pair_limits`, `repeatability`
+  `lesion_background`, `comparability`, `pair_limits`, `repeatability`, `misclassification`, `lesion_count`
 - exchange: `export` (DICOM SEG, SR, real world value maps; its own map)
 
 Every refusal, adaptation and flag is a code (`codes`). The names below are imported on first use, so that

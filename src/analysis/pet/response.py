@@ -32,6 +32,7 @@ __all__ = [
     "in_force",
     "tabulate_by_lesion_count",
     "with_asked",
+    "with_cells",
 ]
 
 ADMR_COLUMNS = ["STUDYID", "USUBJID", "AVISIT", "METRIC", "RULE", "CUT", "AVALC", "MRESP", "SCORE", "NLESION"]
@@ -158,13 +159,47 @@ def with_asked(
     DataFrame
         `admr`, longer by one metric, rule and cut where it lacked them.
     """
-    (metric, rule, cut) = _asked(plan)[0]
-    metric, cut = _metric_in_force(plan, rule, metric), cut_in_force(plan, rule, cut)
-    held = admr["METRIC"].eq(metric) & admr["RULE"].eq(rule) & np.isclose(admr["CUT"].astype(float), cut)
-    if held.any() or not plan.design.followup_visits:
-        return admr
-    asked = classify(adpet, plan, rule=rule, cut_percent=cut, metric=metric, **known)
-    return pd.concat([admr, asked], ignore_index=True)
+    return _with(admr, adpet, plan, _asked(plan), known)
+
+
+def with_cells(
+    admr: pd.DataFrame,
+    adpet: pd.DataFrame,
+    plan: plans.Plan,
+    cells: Sequence[tuple[str, str, float]],
+    **known: pd.DataFrame | None,
+) -> pd.DataFrame:
+    """Return `admr` with the rows of each metric, rule and cut asked for, where the metric was measured.
+
+    Parameters
+    ----------
+    admr, adpet : DataFrame
+        Tables of these names.
+    plan : Plan
+        Sections ``primary``, ``response``, ``pet`` and ``design``.
+    cells : sequence of (metric, rule, cut)
+        For example those a specification curve needs; a rule with a metric or cut of its own takes that.
+    **known
+        ``subjects``, ``scans`` and ``decisions``, as in `classify`.
+
+    Returns
+    -------
+    DataFrame
+        `admr`, longer by what it lacked; a metric of which `adpet` has no lesion is left out.
+    """
+    measured = set(adpet.loc[adpet["ROLE"].eq("LESION"), "METRIC"])
+    asked = [one for one in cells if _metric_in_force(plan, one[1], one[0]) in measured]
+    return _with(admr, adpet, plan, asked, known)
+
+
+def _with(admr, adpet, plan: plans.Plan, cells, known: dict) -> pd.DataFrame:
+    parts = [admr]
+    asked = [(_metric_in_force(plan, r, m), r, cut_in_force(plan, r, c)) for m, r, c in cells]
+    for metric, rule, cut in dict.fromkeys(asked) if plan.design.followup_visits else ():
+        held = admr["METRIC"].eq(metric) & admr["RULE"].eq(rule) & np.isclose(admr["CUT"].astype(float), cut)
+        if not held.any():
+            parts.append(classify(adpet, plan, rule=rule, cut_percent=cut, metric=metric, **known))
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else admr
 
 
 def tabulate_caps(adpet: pd.DataFrame, plan: plans.Plan, **known: pd.DataFrame | None) -> pd.DataFrame:

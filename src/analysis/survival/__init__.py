@@ -21,18 +21,24 @@ from analysis.survival.kaplan_meier import (
 )
 from analysis.survival.landmark import landmark
 from analysis.survival.log_rank import log_rank, stratified_log_rank
+from analysis.survival.multiverse import joint_permutation_test
 from analysis.survival.outcome import NotEstimable, to_time_event
+from analysis.survival.permuted import permute_within
 from analysis.survival.ph_test import ph_test
 from analysis.survival.predictive_values import predictive_values
 from analysis.survival.proportion import proportion, proportion_bounds
 from analysis.survival.rmst import rmst
+from analysis.survival.simex import simex
 from analysis.survival.simon_makuch import counting_process, mantel_byar, simon_makuch
 from analysis.survival.spline import fit_spline, restricted_cubic_spline
 from analysis.survival.time_dependent import brier, time_dependent_auc, time_dependent_auc_difference
+from analysis.survival.two_group import fit_two_groups
+from analysis.survival.two_stage import Stage, two_stage_test
 from analysis.survival.uno import uno_concordance, uno_difference
 
 __all__ = [
     "NotEstimable",
+    "Stage",
     "bland_altman",
     "brier",
     "concordance",
@@ -42,8 +48,10 @@ __all__ = [
     "cox_batch",
     "cox_prior",
     "fit_spline",
+    "fit_two_groups",
     "gwet_ac1",
     "icc",
+    "joint_permutation_test",
     "kaplan_meier",
     "kappa",
     "landmark",
@@ -57,6 +65,7 @@ __all__ = [
     "median_survival",
     "numbers_at_risk",
     "partial_log_likelihood",
+    "permute_within",
     "ph_test",
     "predictive_values",
     "proportion",
@@ -65,12 +74,14 @@ __all__ = [
     "rmst",
     "schoenfeld_residuals",
     "select_cut",
+    "simex",
     "simon_makuch",
     "stratified_log_rank",
     "survival_at",
     "time_dependent_auc",
     "time_dependent_auc_difference",
     "to_time_event",
+    "two_stage_test",
     "uno_concordance",
     "uno_difference",
     "weibull_interval",

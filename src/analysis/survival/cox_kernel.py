@@ -19,6 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from analysis.survival.compiled import compiled
+
 _ITERATIONS = 60
 _HALVINGS = 40
 # The error that is left is near the square of the last step.
@@ -85,15 +87,6 @@ class _Space(NamedTuple):
     step: np.ndarray
     following: np.ndarray
     known: np.ndarray
-
-
-def _compiled(function):
-    """Compile on first use and keep the result on disk; where no folder can be written, in memory."""
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:
-        return njit(**options)(function)
 
 
 # A call costs as much as the work: what follows becomes part of `fit_resamples`.
@@ -319,7 +312,7 @@ def _maximise(several, count, terms, space):
     return null, best, arrived
 
 
-@_compiled
+@compiled
 def fit_resamples(counts, data, several, coef, step, spread, loglik, null, events, arrived, known):
     """Fit every resample into the arrays that follow the data.
 
@@ -365,7 +358,7 @@ def fit_resamples(counts, data, several, coef, step, spread, loglik, null, event
         coef[b], step[b], known[b] = space.beta, space.step, space.known
 
 
-@_compiled
+@compiled
 def far_likelihoods(counts, data, step, slack):
     """Compute the limit of the likelihood far in the direction of a step, or find that it has none.
 

@@ -5,6 +5,7 @@ A table is a frame of ready text: what stands in the report, the notebook and th
 
 from analysis.tables.alternatives import Alternatives, list_alternatives
 from analysis.tables.baseline import Characteristic, tabulate_baseline
+from analysis.tables.choice_sentences import say_choice_correction
 from analysis.tables.estimates import (
     estimates_html,
     is_effect,
@@ -28,9 +29,12 @@ from analysis.tables.format import (
     ratio,
     signed_percent,
 )
+from analysis.tables.operating_sentences import say_operating, say_planning
+from analysis.tables.operating_table import tabulate_operating, tabulate_planning
 from analysis.tables.pilot_sentences import say_choice, say_later, say_rule
 from analysis.tables.present import to_great_table, to_html, to_left
 from analysis.tables.rates import tabulate_rates
+from analysis.tables.robustness_sentences import say_misclassification, say_specifications
 from analysis.tables.sentences import say_main, say_medians, say_proportion
 from analysis.tables.words import label_of, phrase_of
 
@@ -56,15 +60,22 @@ __all__ = [
     "ratio",
     "say_alternatives",
     "say_choice",
+    "say_choice_correction",
     "say_later",
     "say_main",
     "say_medians",
+    "say_misclassification",
+    "say_operating",
+    "say_planning",
     "say_proportion",
     "say_rule",
+    "say_specifications",
     "signed_percent",
     "tabulate_baseline",
     "tabulate_biomarkers",
     "tabulate_estimates",
+    "tabulate_operating",
+    "tabulate_planning",
     "tabulate_rates",
     "tabulate_values",
     "to_great_table",

@@ -14,6 +14,11 @@ from analysis.tables.words import ESTIMATORS, LANDMARKS, POPULATIONS, ROLES, lab
 # What the number of a row is, by the method that made it (first match). Other methods print two decimals.
 RATIO, MONTHS, DIFFERENCE, PERCENT, PLAIN, TEST = "ratio", "months", "difference", "percent", "plain", "test"
 QUANTITIES = {
+    "curve_median": (PLAIN, "Median |ln HR|"),
+    "curve_share": (PERCENT, "Specifications, %"),
+    "curve_stouffer": (TEST, "Stouffer Z"),
+    "two_stage": (TEST, "z"),
+    "selection_bias": (RATIO, "Factor of the HR"),
     "cox_spline": (TEST, "Statistic"),
     "ph_test": (TEST, "Statistic"),
     "maxstat": (TEST, "Statistic"),
@@ -52,6 +57,7 @@ QUANTITIES = {
     "logrank": (TEST, "Statistic"),
     "concordance": (PLAIN, "C"),
     "power": (PERCENT, "Power, %"),
+    "simex": (RATIO, "HR"),
 }
 # Columns in which a row may differ from the main analysis, and their words.
 _CHOICES = {

@@ -7,6 +7,13 @@ import pandas as pd
 from analysis.tables.format import counted, number, p_text, proportion, ratio
 from analysis.tables.words import phrase_of
 
+_NOT_CORRECTED = "not corrected for the pilot's choice of the day"
+_TESTS = {
+    "two_stage": "two-stage test, corrected for the pilot's choice of the day, ",
+    "logrank_permutation": "log-rank by permutation ",
+    "logrank": "log-rank ",
+}
+
 
 def say_main(estimates: pd.DataFrame, endpoint: str, *, alpha: float) -> str:
     """State the main hazard ratio of one endpoint, its interval, p, patients and events.
@@ -31,11 +38,11 @@ def say_main(estimates: pd.DataFrame, endpoint: str, *, alpha: float) -> str:
         return f"{endpoint}: the hazard ratio cannot be estimated ({row['LABEL']})."
     shown = ratio(row["ESTIMATE"], row["LOWER"], row["UPPER"])
     test = _reported_test(estimates[estimates["ENDPOINT"].eq(endpoint)])
-    how = {"logrank_permutation": "log-rank by permutation ", "logrank": "log-rank "}.get(test["METHOD"], "")
-    p = f"; {how}{p_text(test['P'])}" if pd.notna(test["P"]) else ""
+    p = f"; {_TESTS.get(test['METHOD'], '')}{p_text(test['P'])}" if pd.notna(test["P"]) else ""
+    p += f", {_NOT_CORRECTED}" if p and _NOT_CORRECTED in test["LABEL"] else ""
     size = f"{counted(row['N'], 'patient')}, {counted(row['EVENTS'], 'event')}"
     text = f"{endpoint}: hazard ratio {shown} {_contrast(row)} ({level} interval{p}; {size})."
-    parts = [text, _post_hoc(row["LABEL"]), _verdict(row, test["P"], alpha), _power(estimates, endpoint)]
+    parts = [text, _post_hoc(row["LABEL"]), _verdict(row, test, alpha), _power(estimates, endpoint)]
     return " ".join(part for part in parts if part)
 
 
@@ -123,19 +130,24 @@ def _reported_test(rows: pd.DataFrame) -> pd.Series:
     return main if tests.empty else tests.iloc[0]
 
 
-def _verdict(row: pd.Series, p: float, alpha: float) -> str:
+def _verdict(row: pd.Series, test: pd.Series, alpha: float) -> str:
+    p = test["P"]
     if row["ROLE"] not in ("PRIMARY", "SECONDARY"):
         return (
             "Exploratory, not a test."
             if row["ROLE"] == "EXPLORATORY"
             else "A sensitivity analysis, not a test."
         )
+    if pd.isna(p) and test["METHOD"] == "two_stage" and "not estimable" in test["LABEL"]:
+        return "Not tested: neither pilot nor extension tells anything about the day the pilot chose."
     if pd.isna(p):
         return "Estimated only, not tested: the endpoint before it is not significant."
     edge = ""
     outside = not row["LOWER"] <= 1 <= row["UPPER"] if pd.notna(row["LOWER"]) else False
     if outside != (p <= alpha):
         edge = " Interval (likelihood of the Cox model) and log-rank are two methods: at the edge they part."
+        if test["METHOD"] == "two_stage":
+            edge = " The interval (Cox model of all patients) is not corrected for the pilot's choice."
     if p <= alpha:
         return f"Significant at {alpha:g}, two-sided.{edge}"
     return f"Not significant at {alpha:g}, which is no evidence of no effect: see the interval.{edge}"

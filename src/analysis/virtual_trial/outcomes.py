@@ -1,28 +1,53 @@
 """Outcomes of the virtual trial: who responds, who progresses, and when. No images, no tables.
 
-The data-generating model, in the order in which it is drawn (every number is a value of the plan's section
-``virtual``):
+The data-generating model, in the order in which it is drawn. Every number is a value of the plan's section
+``virtual`` (``config`` or ``plan.defaults().override``), days are whole days since first dose, a month has
+``days_per_month`` days, and z, e, u are independent standard normal, normal and uniform draws:
 
-1. *Gene.* ``G`` ~ Bernoulli(planted_prevalence): the planted gene is mutated. All other genes are independent
-   of everything below.
+1. *Gene.* ``G`` ~ Bernoulli(p), p = planted_prevalence: the planted gene is mutated. All other genes are
+   independent of everything below.
 2. *Latent sensitivity.* ``S`` has mean 0 and variance 1; a mutation lowers it by ``gene_shift`` standard
    deviations: ``S = -gene_shift (G - p) + sqrt(1 - gene_shift^2 p (1 - p)) z``.
 3. *Early metabolic change.* The patient's mean ln ratio of SUVmax at day t in {14, 28} is
    ``m_t = change_mean_t + change_sd (-loading_t S + sqrt(1 - loading_t^2) e_t)`` with corr(e_14, e_28) =
-   error_correlation. Lesion j deviates from it by N(0, lesion_sd), with lesion_correlation between the days.
-   Day-to-day biology of uptake is inside these terms; the image adds its noise on top (`add_image_noise`).
-4. *ctDNA at D14* is detected with probability expit(ctdna_logit - ctdna_slope S).
-5. *Progression.* Latent time T is Weibull(pfs_shape) with median pfs_median_months at average covariates and
-   hazard proportional to ``hr_score^(-S) * hr_ctdna^D * hr_gene^G``: the metabolic score acts through the
-   sensitivity it measures, so a day with the larger loading is the truly better day. A share
-   ``death_first_share`` of first events are deaths. Any other progression is documented at the first visit on
-   or after T (every visit_interval_days, with a jitter), never between visits.
-6. *Death* follows progression after an exponential time with median post_progression_months, and the same
-   covariate effects to the power ``os_attenuation``.
-7. *Calendar.* Registrations spread over accrual_months; administrative censoring at first patient in + the
-   plan's cut-off; loss to follow-up is exponential and independent.
+   error_correlation: loading_t is the correlation of the change with -S, and the changes of the two days have
+   the correlation ``l_14 l_28 + error_correlation sqrt((1 - l_14^2)(1 - l_28^2))``.
+   *Lesions.* A patient has 1, 2, ... lesions with the chances lesion_count_share. Baseline SUVmax is
+   log-normal around suv_median (suv_sd, half of its variance between patients), cut off at suv_range. The ln
+   ratio of lesion j is m_t plus N(0, lesion_sd), with lesion_correlation between the days. Day-to-day biology
+   of uptake is inside these terms; the image adds its noise on top (`add_image_noise`, ratio_noise_cv).
+4. *ctDNA at D14* is detected (``D`` = 1) with probability expit(ctdna_logit - ctdna_slope S).
+5. *Progression.* With the linear predictor ``eta = -S ln hr_score + D ln hr_ctdna + G ln hr_gene`` and its
+   value at average covariates ``a = expit(ctdna_logit) ln hr_ctdna + p ln hr_gene``, the latent time is
+   ``T = M (-log2(u) / exp(eta - a))^(1 / pfs_shape)``, M = pfs_median_months: Weibull with baseline hazard
+   ``h0(t) = ln 2 pfs_shape t^(pfs_shape - 1) / M^pfs_shape``, hazards proportional, median M where eta =
+   a. It is rounded up to a day, first_event_day at the earliest. The metabolic score acts through the
+   sensitivity it measures, so a day with the larger loading is the truly better day.
+   *Scan grid.* A share death_first_share of first events are deaths, on day T. Any other progression is
+   documented at the first RECIST visit on or after T, never between visits; visit k lies on day
+   ``k visit_interval_days`` plus a jitter uniform on -visit_jitter_days ... visit_jitter_days.
+6. *Death* follows documented progression after an exponential time with median post_progression_months /
+   exp(os_attenuation (eta - a)): the same covariate effects to the power os_attenuation.
+7. *Calendar and censoring.* The k-th of n registrations comes at accrual_months * u_(k)^accrual_power after
+   the first, u_(k) the k-th smallest of n draws; first dose screening_days (uniform, from to) later.
+   Administrative censoring at first registration + ``design.cutoff_months``; loss to follow-up is
+   exponential with mean lost_mean_months, independent of all else. PFS without event ends at the last visit
+   before either, OS at the earlier of the two (`derive_endpoints`). The first ``design.pilot_n`` registered
+   are the pilot.
 
-Setting ``hr_score``, ``hr_ctdna`` and ``hr_gene`` to 1 gives the null.
+Setting ``hr_score``, ``hr_ctdna`` and ``hr_gene`` to 1 gives the null. What goes wrong in a real trial
+(`schedule`, roles) is planted on top of this model in `simulate_outcomes`, and left out of
+`analysis.virtual_trial.many_trials`, which draws many trials at once.
+
+Examples
+--------
+A simulation of one's own: fewer events, a later day that is worth nothing, correlated errors.
+
+>>> from analysis import plan
+>>> world = plan.defaults().override({"virtual.pfs_median_months": 9.0, "virtual.loading_d28": 0.0})
+>>> course = simulate_course(world.virtual, 40, np.random.default_rng(1), design=world.design)
+>>> course.patients[["CHANGE_D14", "CHANGE_D28", "PFSDAYS", "PFSEVENT"]].shape
+(40, 4)
 """
 
 from __future__ import annotations
@@ -36,6 +61,7 @@ import pandas as pd
 from analysis import plan as analysis_plan
 from analysis.virtual_trial import scans as pet_scans
 from analysis.virtual_trial import schedule
+from analysis.virtual_trial.lesions import correlated_pair, simulate_lesions
 
 DAYS = ("D14", "D28")
 
@@ -172,58 +198,9 @@ def patient_change(sensitivity, error, loading: float, mean: float, settings):
     return mean + settings.change_sd * (-loading * sensitivity + np.sqrt(1 - loading**2) * error)
 
 
-def correlated_pair(n: int, correlation: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw two standard normal vectors of length `n` with the given correlation."""
-    first, other = rng.standard_normal((2, n))
-    return first, correlation * first + np.sqrt(1 - correlation**2) * other
-
-
 def expit(x):
     """Compute the logistic function."""
     return 1.0 / (1.0 + np.exp(-x))
-
-
-def simulate_lesions(settings, patients: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Draw the baseline lesions: organ, diameter (mm), baseline SUVmax, true ln ratio at D14 and D28.
-
-    Returns
-    -------
-    DataFrame
-        One row a lesion; ``ROW`` is the position of its patient in `patients`.
-    """
-    n = len(patients)
-    count = 1 + rng.choice(len(settings.lesion_count_share), size=n, p=np.array(settings.lesion_count_share))
-    row = np.repeat(np.arange(n), count)
-    number = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count) + 1
-    shared_14, shared_28 = correlated_pair(len(row), settings.lesion_correlation, rng)
-    suv = settings.suv_median * np.exp(
-        settings.suv_sd * (rng.standard_normal(n)[row] + rng.standard_normal(len(row))) / np.sqrt(2)
-    )
-    diameter = settings.diameter_median_mm * np.exp(settings.diameter_sd * rng.standard_normal(len(row)))
-    return pd.DataFrame(
-        {
-            "ROW": row,
-            "NUMBER": number,
-            "ORGAN": _draw_organs(settings, n, row, number, rng),
-            "DIAMETER_MM": np.clip(diameter, *settings.diameter_range_mm).round(1),
-            "SUVMAX_D0": np.clip(suv, *settings.suv_range).round(3),
-            "LNRATIO_D14": patients["CHANGE_D14"].to_numpy()[row] + settings.lesion_sd * shared_14,
-            "LNRATIO_D28": patients["CHANGE_D28"].to_numpy()[row] + settings.lesion_sd * shared_28,
-        }
-    )
-
-
-def _draw_organs(settings, n: int, row, number, rng: np.random.Generator) -> np.ndarray:
-    """Give bone-only patients bone alone, and every other one a soft-tissue lesion as L1, to measure."""
-    names = np.array(list(settings.organ_share))
-    share = np.array(list(settings.organ_share.values()))
-    soft = names != "bone"
-    organ = names[rng.choice(len(names), size=len(row), p=share)]
-    first = names[soft][rng.choice(soft.sum(), size=len(row), p=share[soft] / share[soft].sum())]
-    bone_only = (rng.random(n) < settings.bone_only_share)[row]
-    organ = np.where(bone_only, "bone", np.where(number == 1, first, organ))
-    crowded = pd.Series(organ).groupby([row, organ]).cumcount() >= settings.organ_max_lesions
-    return np.where(crowded, "bone", organ)
 
 
 def linear_predictor(settings, patients: pd.DataFrame) -> np.ndarray:

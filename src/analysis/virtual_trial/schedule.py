@@ -25,16 +25,42 @@ def site_counts(n: int, weights: list[int]) -> np.ndarray:
     return counts
 
 
+def registration_days(settings, uniform: np.ndarray) -> np.ndarray:
+    """Compute the days of registration, since the first one, from uniform draws along the last axis.
+
+    The k-th patient to be registered comes at ``accrual_months * u_(k) ** accrual_power``, u_(k) the k-th
+    smallest draw, on a whole day; the first at day 0.
+
+    Parameters
+    ----------
+    settings : plan section
+        Section ``virtual``.
+    uniform : ndarray, shape (..., patients)
+        Draws between 0 and 1, one a patient.
+
+    Returns
+    -------
+    ndarray of int, same shape
+        Days, never falling along the last axis.
+    """
+    spread = np.sort(uniform, axis=-1) ** settings.accrual_power
+    spread = spread * settings.accrual_months * settings.days_per_month
+    spread[..., 0] = 0
+    return np.floor(spread).astype(int)
+
+
+def data_cutoff(settings, design) -> pd.Timestamp:
+    """Return the data cut-off: whole months, by the calendar, after the first registration."""
+    return pd.Timestamp(settings.first_registration) + pd.DateOffset(months=int(design.cutoff_months))
+
+
 def add_calendar(settings, design, patients: pd.DataFrame, lesions: pd.DataFrame, rng) -> pd.DataFrame:
     """Add identifiers, site, covariates and dates of the treated patients, in order of registration."""
     n = len(patients)
-    days_per_month = settings.days_per_month
-    spread = np.sort(rng.random(n)) ** settings.accrual_power * settings.accrual_months * days_per_month
-    spread[0] = 0
     first = pd.Timestamp(settings.first_registration)
-    registered = first + pd.to_timedelta(np.floor(spread).astype(int), unit="D")
+    registered = first + pd.to_timedelta(registration_days(settings, rng.random(n)), unit="D")
     treated = registered + pd.to_timedelta(rng.integers(*settings.screening_days, n, endpoint=True), unit="D")
-    cutoff = first + pd.DateOffset(months=int(design.cutoff_months))
+    cutoff = data_cutoff(settings, design)
     extracted = cutoff + pd.Timedelta(days=settings.extraction_days_after_cutoff)
     total = n + settings.n_screen_failures
     number = np.concatenate([[1], np.sort(rng.choice(np.arange(2, total + 1), n - 1, replace=False))])

@@ -18,6 +18,8 @@ from analysis.survival.association.families import (
     estimate_time_zeros,
     tabulate_time_dependent_curves,
 )
+from analysis.survival.association.misclassification import estimate_misclassification
+from analysis.survival.association.pilot_choice import estimate_pilot_choice
 from analysis.survival.association.readers import describe_readers, estimate_reader_agreement
 from analysis.survival.association.sets import (
     analysis_set,
@@ -26,6 +28,8 @@ from analysis.survival.association.sets import (
     is_post_hoc,
     main_analysis,
 )
+from analysis.survival.association.specification_choices import list_specifications, needed_classes
+from analysis.survival.association.specifications import SpecificationCurve, estimate_specifications
 from analysis.survival.association.splines import estimate_spline
 from analysis.survival.association.study import (
     AnalysisSets,
@@ -40,6 +44,7 @@ from analysis.survival.association.study import (
 __all__ = [
     "AnalysisSets",
     "Cohort",
+    "SpecificationCurve",
     "analysis_set",
     "caution",
     "choose_timepoint",
@@ -51,7 +56,9 @@ __all__ = [
     "estimate_discrimination",
     "estimate_grids",
     "estimate_main",
+    "estimate_misclassification",
     "estimate_missing",
+    "estimate_pilot_choice",
     "estimate_populations",
     "estimate_predictive_values",
     "estimate_reader_agreement",
@@ -59,12 +66,15 @@ __all__ = [
     "estimate_scan_grid",
     "estimate_score_effect",
     "estimate_selected_cut",
+    "estimate_specifications",
     "estimate_spline",
     "estimate_sweep",
     "estimate_time_zeros",
     "gate",
     "is_post_hoc",
+    "list_specifications",
     "main_analysis",
+    "needed_classes",
     "prepare",
     "reported_test",
     "stack",

@@ -17,6 +17,7 @@ from analysis.survival.rmst import rmst
 
 EXPOSED, REFERENCE = "NON-RESPONDER", "RESPONDER"
 REPORTED = "reported test"  # in the LABEL of the row whose p is the endpoint's
+NOT_CORRECTED = "not corrected for the pilot's choice of the day"
 ESTIMATES = [
     *("ENDPOINT", "POPULATION", "LANDMARK", "TIMEPOINT", "METRIC", "RULE", "CUT", "CONTRAST", "REFERENCE"),
     *("METHOD", "ESTIMATOR", "TIES", "ESTIMATE", "LOWER", "UPPER", "P", "N", "EVENTS"),
@@ -125,6 +126,7 @@ def compare_curves(
     *,
     role: str = "SECONDARY",
     reported: bool = True,
+    note: str = "",
 ) -> pd.DataFrame:
     """Test equality of the two curves: asymptotic and permutation log-rank, and the RMST difference.
 
@@ -137,7 +139,10 @@ def compare_curves(
     role : str
         Role of the log-rank the plan reports (the permutation one below the plan's number of events).
     reported : bool
-        Its p is the endpoint's: LABEL says so. Not of an exploratory exposure.
+        Its p is the endpoint's: LABEL says so. Not of an exploratory exposure, nor where the two-stage test
+        (`estimate_pilot_choice`) is the reported one.
+    note : str
+        Added to the LABEL of both log-ranks, for example `NOT_CORRECTED`.
 
     Returns
     -------
@@ -173,6 +178,7 @@ def compare_curves(
     roles = (role, "SENSITIVITY") if few else ("SENSITIVITY", role)
     labels = ["log-rank, permutation of the scores' sum O - E", "log-rank, asymptotic"]
     labels[0 if few else 1] += f"; {REPORTED}" if reported else ""
+    labels = [f"{label}; {note}" if note else label for label in labels]
     return estimates_table(
         [
             estimate_row(data, analysis, "logrank_permutation", test("permutation"), roles[0], labels[0]),
@@ -358,7 +364,7 @@ def estimates_table(rows: Iterable[dict]) -> pd.DataFrame:
 
 
 def reported_test(rows: pd.DataFrame) -> pd.Series:
-    """Return the row whose p is an endpoint's: its reported log-rank, or the main row if it has none.
+    """Return the row whose p is an endpoint's: its two-stage test or log-rank, or the main row without one.
 
     Parameters
     ----------

@@ -23,6 +23,7 @@ from analysis.survival.proportion import proportion_bounds
 # Checks of assumptions and of data: no tests of the exposure.
 _CHECKS = ("ph_test", "assessment_timing", "missing_pet")
 _UNTESTED = "estimated only, not tested"
+_PARTS = r"; one-sided p[^;]*"  # of the two stages, in a label
 
 
 def main_analysis(admr: pd.DataFrame, plan: Plan, *, timepoint: str, endpoint: str | None = None) -> Analysis:
@@ -175,6 +176,7 @@ def gate(estimates: pd.DataFrame, plan: Plan) -> pd.DataFrame:
             said = table["LABEL"].str.contains(f"not estimable|{_UNTESTED}")
             tests |= rows & table["METHOD"].eq("cox_prior") & ~said
             table.loc[tests, "P"] = np.nan
+            table.loc[tests, "LABEL"] = table.loc[tests, "LABEL"].str.replace(_PARTS, "", regex=True)
             table.loc[tests, "LABEL"] += f"; {_UNTESTED}: {closed_by} is not significant"
             continue
         p = reported_test(table[own])["P"]

@@ -20,6 +20,7 @@ from analysis.survival.association.estimates import (
     tabulate_curves,
     tabulate_set,
 )
+from analysis.survival.association.pilot_choice import estimate_pilot_choice, note_of, why_uncorrected
 from analysis.survival.association.population import apply_population
 from analysis.survival.association.scan_grid import estimate_follow_up
 from analysis.survival.association.sets import analysis_set, gate, main_analysis
@@ -156,7 +157,13 @@ def prepare(cohort: Cohort, plan: Plan, *, decision: dict | None = None) -> Anal
     return AnalysisSets(day, analyses, data, pd.concat(ledgers, ignore_index=True), kept, cohort.admr)
 
 
-def estimate_main(sets: AnalysisSets, plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
+def estimate_main(
+    sets: AnalysisSets,
+    plan: Plan,
+    rng: np.random.Generator,
+    decision: dict | None = None,
+    operating: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Estimate the main analysis of each endpoint, in the plan's order of testing, and nothing else.
 
     Parameters
@@ -164,15 +171,21 @@ def estimate_main(sets: AnalysisSets, plan: Plan, rng: np.random.Generator) -> p
     sets : AnalysisSets
         From `prepare`.
     plan : Plan
-        Sections primary and survival. With overrides the main row is SENSITIVITY, not PRIMARY.
+        Sections design, primary, pilot and survival. With overrides the main row is SENSITIVITY, not PRIMARY.
     rng : numpy.random.Generator
-        For the permutations.
+        For the permutations; the two-stage test draws from a child of it, so that all other numbers are the
+        same with and without it.
+    decision : dict, optional
+        ``decision.json``, as given to `prepare`.
+    operating : DataFrame, optional
+        Table ``operating_characteristics``, for the simulated bias of the chosen day's hazard ratio.
 
     Returns
     -------
     DataFrame
         Estimates; the first row is the main hazard ratio of the primary endpoint. Beside it the other
-        estimators, the tests, medians, S(t), follow-up and the power the events give.
+        estimators, the tests (`estimate_pilot_choice` has the reported one where the pilot's outcomes chose
+        the day), medians, S(t), follow-up and the power the events give.
     """
     cohort = sets.cohort
     if plan.primary.exposure == "baseline_metric":
@@ -180,16 +193,20 @@ def estimate_main(sets: AnalysisSets, plan: Plan, rng: np.random.Generator) -> p
             cohort.adpet, cohort.adtte, plan, rng, metrics=[plan.primary.metric]
         )
         return gate(stack([rows, sets.each(estimate_follow_up, plan)]), plan)
+    reason = why_uncorrected(plan, decision, cohort.adsl)
+    beside = reason is None or bool(plan.overrides)
+    test = {"role": "SENSITIVITY" if beside else "SECONDARY", "reported": reason is not None}
     parts = []
     for name, analysis in sets.analyses.items():
         data, role = sets.data[name], _main_role(name, plan)
         parts += [
             estimate_hazard_ratio(data, analysis, plan, role=role, label="main analysis"),
-            compare_curves(data, analysis, plan, rng, role="SENSITIVITY" if plan.overrides else "SECONDARY"),
+            compare_curves(data, analysis, plan, rng, **test, note=note_of(reason)),
             describe_groups(data, analysis, plan),
             estimate_follow_up(data, analysis, plan),
         ]
-    table = gate(stack(parts), plan)
+    chosen = estimate_pilot_choice(sets, plan, decision, rng.spawn(1)[0], operating)
+    table = gate(stack([*parts, chosen]), plan)
     return stack([table, estimate_power(table, plan)])
 
 

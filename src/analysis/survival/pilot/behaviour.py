@@ -26,7 +26,7 @@ from analysis.survival.pilot.batches import (
     batch_kappa,
     draw_batch_counts,
 )
-from analysis.survival.pilot.rules import exceeds, reaches
+from analysis.survival.pilot.rules import later_wins
 
 MATURE, AT_DECISION = "MATURE", "DECISION"
 PLAN_RULE = "PLAN"
@@ -282,13 +282,8 @@ def _choices(
     classes = [part.astype(float) for part in world.resistant]
     of_class = np.subtract(*(batch_gain(pilots, part) for part in classes[::-1]))
     agreement = batch_kappa(*world.resistant, pilots.kept)
-    later = {
-        "margin": exceeds(gain, rules.margin),
-        "max_concordance": exceeds(gain, 0),
-        "max_partial_likelihood": exceeds(of_score, 0),
-        "bootstrap_support": reaches(support, rules.bootstrap_support),
-        "agreement_first": exceeds(rules.kappa_min, agreement) & exceeds(of_class, 0),
-    }
+    reads = {"gain": gain, "gain_score": of_score, "gain_class": of_class}
+    later = later_wins(rules, **reads, agreement=agreement, support=support)
     enough = (known >= rules.min_pilot_events) & np.isfinite(gain)
     return {**later, PLAN_RULE: later[rules.rule] & enough}, enough
 

@@ -68,19 +68,45 @@ def rule_choices(evidence: pd.DataFrame, plan: Plan) -> dict[str, str]:
     dict
         Rule to chosen day.
     """
-    rules, (earlier, later) = plan.pilot, plan.design.followup_visits
+    earlier, later = plan.design.followup_visits
     contrast = contrast_of(plan)
-    gain, agreement = value_of(evidence, "concordance", contrast), value_of(evidence, "kappa", contrast)
+    reads = {
+        "gain": value_of(evidence, "concordance", contrast),
+        "gain_score": value_of(evidence, "gain_score", contrast),
+        "gain_class": value_of(evidence, "gain_class", contrast),
+        "agreement": value_of(evidence, "kappa", contrast),
+        "support": value_of(evidence, "bootstrap_support", later),
+    }
+    return {rule: later if won else earlier for rule, won in later_wins(plan.pilot, **reads).items()}
+
+
+def later_wins(rules, *, gain, gain_score, gain_class, agreement, support) -> dict:
+    """Tell for each decision rule whether it takes the later day; without a number it does not.
+
+    Parameters
+    ----------
+    rules : plan section
+        Section pilot.
+    gain, gain_score, gain_class : float or ndarray
+        What the later day has more than the earlier: C, partial log-likelihood of the score, of the class.
+    agreement : float or ndarray
+        Kappa of the classes of the two days.
+    support : float or ndarray
+        Share of resamples in which the later day has the larger C.
+
+    Returns
+    -------
+    dict
+        Rule to bool, or to one bool a pilot.
+    """
     # Comparisons with a missing number are false: the later day is never chosen without evidence.
-    later_wins = {
+    return {
         "margin": exceeds(gain, rules.margin),
         "max_concordance": exceeds(gain, 0),
-        "max_partial_likelihood": exceeds(value_of(evidence, "gain_score", contrast), 0),
-        "bootstrap_support": reaches(value_of(evidence, "bootstrap_support", later), rules.bootstrap_support),
-        "agreement_first": exceeds(rules.kappa_min, agreement)
-        and exceeds(value_of(evidence, "gain_class", contrast), 0),
+        "max_partial_likelihood": exceeds(gain_score, 0),
+        "bootstrap_support": reaches(support, rules.bootstrap_support),
+        "agreement_first": exceeds(rules.kappa_min, agreement) & exceeds(gain_class, 0),
     }
-    return {rule: later if won else earlier for rule, won in later_wins.items()}
 
 
 def fallback_choice(evidence: pd.DataFrame, plan: Plan) -> str:
