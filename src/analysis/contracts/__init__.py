@@ -237,8 +237,8 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
             "QUANTITY": _text(
                 "rejection (type I error where nothing is planted, else power), coverage, bias (of the ln "
                 "hazard ratio), estimate (median hazard ratio), not_finite (share without a finite "
-                "estimate), later_day (share of pilots that take it), better_day (share that take the better), "
-                "fallback, events, patients, nonresponse, truth (hazard ratio)",
+                "estimate), later_day (share of pilots that take it), better_day (share that take the "
+                "better), fallback, events, patients, nonresponse, truth (hazard ratio)",
                 nullable=False,
             ),
             "METHOD": _text("analysis, day or rule", nullable=False),
