@@ -61,7 +61,7 @@ def test_what_misleads_states_level_and_bias(said):
     text = said["What misleads"]
     assert "Best of all cuts, uncorrected: rejects in 43.0 % (SE 1.1) of trials without effect" in text
     assert "bias of the ln hazard ratio 0.35 (SE 0.008)" in text
-    assert "no scan = non-responder: rejects in 9.0 % (SE 0.6)" in text
+    assert "no scan = non-response: rejects in 9.0 % (SE 0.6)" in text
     assert "Classified patients" not in text and "−0.05" in text
 
 

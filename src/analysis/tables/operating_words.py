@@ -18,9 +18,9 @@ ANALYSES = {
     "cox_firth": "chosen day, Cox, Firth",
     "optimal_cut": "best of all cuts, uncorrected",
     "optimal_cut_corrected": "best of all cuts, corrected",
-    "no_landmark": "later day, no landmark: classified patients from treatment start",
-    "start_of_treatment": "later day, no landmark: everybody from treatment start, no scan = non-responder",
-    "missing_as_nonresponse": "later day, common landmark: no scan = non-responder",
+    "no_landmark": "later day, no landmark, classified only",
+    "start_of_treatment": "later day, no landmark, no scan = non-response",
+    "missing_as_nonresponse": "later day, landmark, no scan = non-response",
 }
 PILOT_RULES = {
     "margin": "margin",
