@@ -1,9 +1,13 @@
 """Fixtures shared by all tests."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+# As analysis.run does: nbformat would compile a grammar of web addresses for two seconds, in every worker.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -40,6 +40,13 @@ RULES = (
     "agreement_first",
     "PLAN",
 )
+# What the choice adds to the rejections without effect: in all, above 1, below 1.
+ADDED = {
+    "margin": (0.002, 0.005, -0.003),
+    "agreement_first": (0.014, 0.01, 0.004),
+    "PLAN": (0.001, 0.006, -0.005),
+}
+ENROLLED = {"as planned": 48, "64 patients": 64, "120 patients": 120, "short follow-up": 48}
 TRIALS = 2000
 
 
@@ -75,7 +82,14 @@ def _cell(truth, size):
                 yield _row(truth, size, endpoint, "bias", method, bias * wide, 0.008 * wide, 0.0)
                 yield _row(truth, size, endpoint, "estimate", method, ratios[0] * (1 + bias), 0.01)
     yield _row(truth, size, "PFS", "events", "decision", 17.0, 0.1)
-    yield _rate(truth, size, "PFS", "fallback", "PLAN", 0.2, None)
+    yield _row(truth, size, "PFS", "enrolled", "all", ENROLLED[size], None)
+    yield _rate(truth, size, "PFS", "fallback", "PLAN", 0.4 if size == "120 patients" else 0.2, None)
+    if null:
+        for rule, added in ADDED.items():
+            for quantity, more in zip(("inflation", "inflation_up", "inflation_down"), added, strict=True):
+                yield _row(truth, size, "PFS", quantity, rule, more, 0.002)
+        for method, ratio in (("fixed_earlier", 1.3), ("chosen", 1.31), ("optimal_cut", 2.1)):
+            yield _row(truth, size, "PFS", "typical", method, ratio, 0.01)
     for k, rule in enumerate(RULES):
         for ending, more in (("", 0.0), ("_mature", 0.05)):
             later = (0.2 if ratios[0] > ratios[1] else 0.5) + 0.03 * k + more
@@ -91,6 +105,27 @@ def _rate(truth, size, endpoint, quantity, method, value, target):
 
 def _row(truth, size, endpoint, quantity, method, value, error, target=None):
     return (truth, size, endpoint, quantity, method, value, error, target, TRIALS, f"{quantity}, {method}")
+
+
+def needed():
+    """Return the sizes whole trials need: invented, in the shape of `operating.needed_size`."""
+    rows = [
+        ("as planted", "two_stage", 1.75, 0.8, 141.0, 4.0, 150.0, 110.0),
+        ("as planted", "fixed_earlier", 1.75, 0.8, 94.0, 2.0, 100.0, 110.0),
+    ]
+    names = ["TRUTH", "METHOD", "HR", "POWER", "PATIENTS", "SE", "ENROLLED", "LARGEST"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def expected():
+    """Return what the formula expects: invented, in the shape of `operating.expect_power`."""
+    rows = [
+        ("as planted", "as planned", "PFS", "fixed_earlier", 1.75, 0.48, 0.482, 0.011),
+        ("as planted", "as planned", "PFS", "fixed_later", 1.6, 0.40, 0.43, 0.01),
+        ("no effect", "as planned", "PFS", "fixed_later", 1.01, 0.05, 0.09, 0.005),
+        ("as planted", "as planned", "PFS", "chosen", 1.7, 0.45, 0.6, 0.01),
+    ]
+    return pd.DataFrame(rows, columns=["TRUTH", "SIZE", "ENDPOINT", "METHOD", "HR", "POWER", "FOUND", "SE"])
 
 
 def planning():

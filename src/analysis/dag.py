@@ -36,6 +36,7 @@ CODE = {
     "06": (
         "biomarkers",
         "clinical",
+        "operating",
         "populations",
         "survival",
         "figures",

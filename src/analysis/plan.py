@@ -271,8 +271,10 @@ def _suggest(word: str, known: Iterable[str]) -> str:
 @lru_cache(maxsize=1)
 def _leaves() -> dict[str, dict[str, Any]]:
     text = resources.files("analysis").joinpath("plan_defaults.yaml").read_text(encoding="utf-8")
+    # The compiled reader, where PyYAML has it: the same values five times as fast, in every process.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     leaves: dict[str, dict[str, Any]] = {}
-    for section, inside in yaml.safe_load(text).items():
+    for section, inside in yaml.load(text, loader).items():
         for name, leaf in inside.items():
             key = f"{section}.{name}"
             if (

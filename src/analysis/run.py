@@ -29,6 +29,8 @@ from analysis.steps import COMMON_PARAMETERS
 
 # An absolute path given as a parameter: its last part tells enough.
 _ABSOLUTE = re.compile(r"""(["'])(/|[A-Za-z]:[\\/])(?:[^"'\n]*[\\/])?([^"'\n]*)\1""")
+# jsonschema, which nbformat imports, compiles a grammar of web addresses for two seconds: never needed here.
+sys.modules.setdefault("rfc3987_syntax", None)
 KINDS = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 
 

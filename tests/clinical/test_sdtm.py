@@ -133,10 +133,10 @@ IMPOSSIBLE = {"inf": "DIAMETER_NOT_A_NUMBER", "1e300": "DIAMETER_NOT_A_NUMBER",
 def test_an_impossible_diameter_is_missing_and_queried(study, text):
     study.subject().lesion("T1", {-5: 20, 56: text})
     study.rows["DM"][0]["AGE"] = "Infinity"
-    derived = study.derive()
-    size = derived.adtr.DIAM_MM
+    adsl, adtr, _ = study.derive_adrs(study.plan())
+    size = adtr.DIAM_MM
     assert size[0] == 20.0 and size.isna().tolist() == [False, True]
-    assert derived.adsl.AGE.isna().all()
+    assert adsl.AGE.isna().all()
     queries = study.queries()
     (found,) = queries[queries.CODE.isin(IMPOSSIBLE.values())].to_dict("records")
     assert found["CODE"] == IMPOSSIBLE[text] and "missing until then" in found["ACTION"]
@@ -145,5 +145,5 @@ def test_an_impossible_diameter_is_missing_and_queried(study, text):
 
 def test_an_implausible_diameter_that_a_mistyped_unit_may_explain_stands(study):
     study.subject().lesion("T1", {-5: 20, 56: "500"})
-    assert study.derive().adtr.DIAM_MM.tolist() == [20.0, 500.0]
+    assert study.derive_adrs(study.plan())[1].DIAM_MM.tolist() == [20.0, 500.0]
     assert "DIAMETER_IMPLAUSIBLE" in set(study.queries().CODE)

@@ -6,7 +6,7 @@ import pytest
 
 from analysis import contracts
 from analysis.figures import misclassification as figure
-from analysis.tables.robustness_sentences import say_misclassification
+from analysis.tables.robustness_sentences import say_attenuation, say_misclassification
 
 COLUMNS = contracts.columns("misclassification")
 
@@ -88,6 +88,29 @@ def test_caption_and_description_give_the_numbers(table):
     assert "number of lesions" not in figure.alt_misclassification(alone, endpoint="PFS")
 
 
+def scaled(table, factor):
+    """Return the table with redrawn hazard ratios times a factor."""
+    redrawn = table["QUANTITY"].eq("hazard_ratio") & table["LEVEL"].gt(0)
+    return table.assign(ESTIMATE=table["ESTIMATE"].where(~redrawn, table["ESTIMATE"] * factor))
+
+
+def test_only_error_that_moves_the_hazard_ratio_towards_1_is_called_attenuation(table):
+    less, more = (say_attenuation(scaled(table, factor), endpoint="PFS") for factor in (0.9, 1.2))
+    assert less == "Added error moves the hazard ratio towards 1."
+    never = "Added error does not move the hazard ratio towards 1 here, so no attenuation can be estimated"
+    assert more == f"{never} from these 40 patients."
+    # Below 1 the same in the other direction; and the curve must be carried back away from 1.
+    ratios = table["QUANTITY"].isin(["hazard_ratio", "simex", "simex_curve"])
+    turned = scaled(table, 0.9)
+    turned = turned.assign(ESTIMATE=turned["ESTIMATE"].where(~ratios, 1 / turned["ESTIMATE"]))
+    assert say_attenuation(turned, endpoint="PFS") == less
+    back = scaled(table, 0.9)
+    back["ESTIMATE"] = back["ESTIMATE"].mask(back["QUANTITY"].eq("simex"), 1.5)
+    assert "does not consistently move" in say_attenuation(back, endpoint="PFS")
+    said = figure.caption_misclassification(scaled(table, 1.2), endpoint="PFS")
+    assert "which stands at 2.00 to 2.30 with today's error. Added error does not move" in said
+
+
 def test_without_a_hazard_ratio_nothing_is_drawn(table):
     with pytest.raises(ValueError, match="no hazard ratio to draw"):
         figure.plot_misclassification(table, endpoint="OS")
@@ -97,8 +120,14 @@ def test_the_sentence_states_changes_ratios_and_lesions(table):
     said = say_misclassification(table, endpoint="PFS")
     assert "(within-subject CV 10 to 12 %), 8 to 11 % of 40 patients change class on average." in said
     assert "PFS, 1.90 as measured, then is 1.70 to 2.00 on average" in said
-    assert "single redrawn studies 1.30 to 2.50" in said
-    assert "Extrapolated to no error it is 2.20 to 2.50 (limits 0.90 to 9.50), an approximation." in said
+    assert "the middle 95 % of single redrawn studies lie between 1.30 and 2.50" in said
+    # 1.9 as measured becomes 1.7, 1.8, 1.9 and 2.0 with the error added once.
+    assert "does not consistently move the hazard ratio towards 1 here, so no attenuation can" in said
+    assert (
+        "stands at 2.00 to 2.30 with today's error (1.90 as measured is one draw of classes) and at 2.20 to"
+        in said
+    )
+    assert "2.50 without error (limits 0.90 to 9.50), an approximation." in said
     assert (
         "fell by 30 % is called a non-responder in 34 % of cases with 1 lesion, in 96 % with 8 (CV 12 %"
         in said

@@ -20,12 +20,12 @@ def grid(demo):
 
 
 def curve_tests(*values):
-    methods = ("curve_median", "curve_share", "curve_stouffer")
+    methods = ("curve_median", "curve_share", "curve_stouffer", "curve_any", "curve_side")
     rows = [(name, value, p, "PFS") for name, (value, p) in zip(methods, values)]
     return pd.DataFrame(rows, columns=["METHOD", "ESTIMATE", "P", "ENDPOINT"])
 
 
-TESTS = curve_tests((0.54, 0.11), (0.113, 0.14), (10.53, 0.0001))
+TESTS = curve_tests((0.54, 0.11), (0.113, 0.14), (10.53, 0.0001), (0.523, np.nan), (0.004, np.nan))
 
 
 def words_of(figure):
@@ -79,7 +79,11 @@ def test_caption_and_alternative_text_state_the_numbers(grid):
     text = multiverse.caption_specification_curve(grid, TESTS)
     above, clear = int((grid["ESTIMATE"] > 1).sum()), int((grid["LOWER"] > 1).sum())
     assert f"{above} above 1, {clear} with an interval that excludes 1" in text
-    assert "in whatever rule (n = 12)" in text
+    assert "Hollow: at a cut that this study chose after seeing outcomes (" in text
+    assert "in whatever rule (n = 12)." in text
+    post = grid["POSTHOC"].eq("Y") & (grid["POSTHOC"].eq("Y").cumsum() <= 2)
+    known = multiverse.caption_specification_curve(grid.assign(RULE=grid["RULE"].mask(post, "eortc")))
+    assert "(n = 12); EORTC (2 of them) has this cut from its publication." in known
     assert (
         "median |ln HR| 0.54, p = 0.11; share with p < 0.05 11 %, p = 0.14; Stouffer Z 10.53, p <0.001"
         in text
@@ -133,16 +137,54 @@ def test_the_sentence_states_spread_place_tests_and_what_is_left_out():
         {"ENDPOINT": "PFS", "ESTIMATE": [*values, np.nan], "POSTHOC": ["N", "Y", "N", "Y", "N"]}
     )
     table["STATUS"] = [*4 * ["ESTIMATED"], "NOT_APPLICABLE"]
+    table["LOWER"], table["UPPER"] = [0.7, 1.1, 1.05, 0.9, np.nan], [0.95, 1.3, 3, 4, np.nan]
+    table["TIMEPOINT"], table["RULE"] = ["D28", "D14", "D14", "D28", "D14"], "any_resistant"
     table["ROLE"] = ["SENSITIVITY", "PRIMARY", *3 * ["SENSITIVITY"]]
     said = tables.say_specifications(table, TESTS)
     assert (
         "under 4 specifications of the main comparison: hazard ratios from 0.90 to 2.00, median 1.35" in said
     )
     assert "3 (75 %) above 1." in said
-    assert "The primary analysis, 1.20, has 1 of them below and 2 above it." in said
+    days = (
+        "By scan: day 14 1.20 to 1.50, median 1.35 (2 of 2 with an interval that excludes 1); day 28 0.90 to "
+    )
+    assert f"{days}2.00, median 1.45 (1 of 2)." in said
+    assert "Tested jointly, all scans together, against" in said
+    shares = "52 % have at least one specification that is significant by itself and less than 1 % lie wholly"
+    assert f"Of such curves without any effect, {shares} on one side of 1." in said
+    assert "The primary analysis (day 14), 1.20, has 1 of them below and 2 above it." in said
     assert "0.54 (p = 0.11)" in said and "11 % (p = 0.14) and Stouffer's Z 10.53 (p <0.001)" in said
-    assert "2 are at a cut chosen after seeing outcomes (1.20 to 2.00)." in said
+    assert "2 are at a cut that this study chose after seeing outcomes (1.20 to 2.00)." in said
     assert said.endswith("Listed beside them: 1 not applicable to this study.")
+    alone = tables.say_specifications(table.assign(TIMEPOINT="D14", RULE="eortc"), TESTS.head(3))
+    assert "By scan" not in alone and "all scans" not in alone and "without any effect" not in alone
+    assert "The primary analysis, 1.20, has" in alone
+    assert "(1.20 to 2.00); EORTC (2 of them) has this cut from its publication." in alone
+
+
+def test_what_was_not_estimated_is_listed_in_words(grid):
+    same, unknown, few = (grid.head(3)[grid.head(3).index == k] for k in range(3))
+    main = grid[grid["ROLE"].eq("PRIMARY")].iloc[0]
+    usual = {name: main[name] for name in multiverse.CHOICES}
+    left = pd.concat([same, unknown, few], ignore_index=True).assign(**usual, ROLE="SENSITIVITY")
+    left["SPECIFICATION"] = [101.0, 102.0, 103.0]
+    left["STATUS"] = ["SAME", "NOT_APPLICABLE", "NOT_ESTIMABLE"]
+    left.loc[0, ["POPULATION", "CENSORING"]] = ["on_drug", "PFSALL"]
+    left.loc[0, "REASON"] = f"the same as specification {main['SPECIFICATION']:.0f}: as it is"
+    left.loc[1, ["CENSORING", "REASON"]] = ["PFSNTX", "no times here"]
+    left.loc[2, ["LANDMARK", "REASON"]] = ["none", None]
+    found = tables.tabulate_left_out(pd.concat([grid, left], ignore_index=True), NAMES)
+    assert found.to_numpy().tolist() == [
+        [
+            "Patients: on the drug before the scan; Endpoint: all follow-up",
+            "the same in meaning as another",
+            "the same as the primary analysis: as it is",
+        ],
+        [f"Endpoint: {NAMES['PFSNTX']}", "not applicable to this study", "no times here"],
+        ["Time zero: no landmark", "not estimable", ""],
+    ]
+    assert tables.tabulate_left_out(grid).empty
+    assert list(tables.tabulate_left_out(grid)) == list(found)
 
 
 def test_the_sentence_says_where_there_is_nothing_to_say():

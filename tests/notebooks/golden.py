@@ -1,16 +1,17 @@
 """Renew the golden notebooks: executed copies on the tiny trial, text outputs only, without times or versions.
 
-``make golden`` runs this; ``make test`` runs nbval over the copies. A number that changes here is a CHANGELOG entry.
+``make golden`` runs this; ``make test`` runs nbval over the copies (tests/dag). A number that changes here is a CHANGELOG entry.
 """
 
 import shutil
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import nbformat
 
 from analysis import run
-from analysis.steps import STEPS
+from analysis.steps import STEPS, writer_of
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -18,11 +19,19 @@ FOLDERS = {f"{kind}_dir": f"build/golden/{kind}" for kind in ("raw", "derived", 
 PICTURES = ("image/png", "image/svg+xml", "image/jpeg")
 
 
+def in_order() -> list[Path]:
+    """List the copies, each after those that write what it reads."""
+    needs = {
+        name: {writer_of(table) for table in (*step.reads, *step.optional)} | ({"00"} if step.raw else set())
+        for name, step in STEPS.items()
+    }
+    return [HERE / f"{STEPS[name].notebook}.ipynb" for name in TopologicalSorter(needs).static_order()]
+
+
 def renew() -> None:
     """Run every notebook on the tiny trial and keep its text outputs."""
     shutil.rmtree(ROOT / "build" / "golden", ignore_errors=True)
-    for step in STEPS.values():
-        golden = HERE / f"{step.notebook}.ipynb"
+    for golden in in_order():
         run.run_notebook(ROOT / "notebooks" / golden.name, golden, {"study": "tiny", **FOLDERS})
         content = nbformat.read(golden, as_version=4)
         for cell in content.cells:

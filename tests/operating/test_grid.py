@@ -88,6 +88,10 @@ def test_the_table_keeps_its_contract_and_has_every_quantity(table):
         "agreement_first",
         "PLAN",
     }
+    assert by["inflation"] == by["inflation_up"] == by["inflation_down"] == rules
+    assert by["typical"] == {"fixed_earlier", "chosen", "optimal_cut"}
+    enrolled = table[table["QUANTITY"].eq("enrolled")]
+    assert enrolled["TRUTH"].tolist() == ["no effect", "as planted"] and (enrolled["ESTIMATE"] == 48).all()
     assert by["later_day"] == rules | {f"{rule}_mature" for rule in rules}
     assert set(table.loc[table["ENDPOINT"].eq("OS"), "QUANTITY"]) >= {
         "rejection",
@@ -196,7 +200,7 @@ def test_seeds_differ_between_cells_and_between_chunks(plan):
         ({"operating.sizes": {"as planned": {"virtual.hr_score": 2.0}}}, PlanError, "both set"),
         ({"primary.endpoints": ["PFS", "RFS"]}, ValueError, "not \\['RFS'\\]: leave step 07 out"),
         ({"design.pilot_n": 0}, ValueError, "without a pilot"),
-        ({"design.followup_visits": ["D14"]}, ValueError, "earlier and a later scan"),
+        ({"design.followup_visits": ["D14"]}, ValueError, "is scanned on D14 and D28"),
     ],
 )
 def test_a_grid_that_cannot_be_run_is_refused(plan, changes, error, words):
@@ -229,6 +233,57 @@ def test_summaries_are_those_of_the_trials(plan):
     assert (
         table.loc[("PFS", "better_day", "PLAN"), "ESTIMATE"] == 1 - later.mean()
     )  # D14 has the larger loading
+
+
+def by_hand(rows, **columns):
+    """Replace what each trial of the null found."""
+    return rows.assign(**{f"PFS|{name.replace('__', '|')}": values for name, values in columns.items()})
+
+
+@pytest.fixture(scope="module")
+def null(plan):
+    cell = list_cells(plan)[0]
+    rows, patients = chunks.run_chunk(list_chunks(cell, 8, 8)[0])
+    return cell, rows, patients
+
+
+def test_what_a_choice_adds_is_counted_by_hand(null):
+    cell, rows, patients = null
+    taken = np.array([1, 1, 0, 0, 1, 1, 0, 0])
+    changed = by_hand(
+        rows,
+        p__fixed_earlier=[0.01, 0.5, 0.5, 0.5, 0.5, 0.5, 0.04, np.nan],
+        p__fixed_later=[0.02, 0.03, 0.5, 0.5, 0.05, 0.5, 0.5, 0.001],
+        coef__fixed_earlier=[0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, np.nan],
+        coef__fixed_later=[0.3, 0.3, 0.3, 0.3, -0.3, 0.3, 0.3, -np.inf],
+        later__margin=taken,
+    )
+    table = summarise_cell(cell, changed, patients).set_index(["ENDPOINT", "QUANTITY", "METHOD"])
+    added = table.loc[("PFS", "inflation", "margin")]
+    # The rule rejects in trials 1, 2, 5 (later) and 7 (earlier): 4 of 8. By lot, half the time either day: the
+    # earlier rejects in 2, the later in 4 of 8, on average 3 of 8. Trials add (+-1/2)(gain - 1/4), with gains
+    # 0 1 0 0 1 0 -1 1: -1/8 3/8 1/8 1/8 3/8 -1/8 5/8 -3/8.
+    each = np.array([-1, 3, 1, 1, 3, -1, 5, -3]) / 8
+    assert added["ESTIMATE"] == pytest.approx(1 / 8)
+    assert added["SE"] == pytest.approx(each.std(ddof=1) / np.sqrt(8))
+    up, down = (table.loc[("PFS", f"inflation_{side}", "margin"), "ESTIMATE"] for side in ("up", "down"))
+    # Above 1 the rule rejects in 1, 2, 7: 3 of 8; the days in 2 and 2, by lot 2 of 8.
+    assert [up, down] == pytest.approx([1 / 8, 0])
+
+
+def test_a_rule_that_takes_one_day_always_adds_nothing_whatever_that_day_does(null):
+    cell, rows, patients = null
+    changed = by_hand(rows, later__margin=np.ones(8), p__fixed_later=np.zeros(8))
+    table = summarise_cell(cell, changed, patients).query("METHOD == 'margin' and QUANTITY == 'inflation'")
+    assert table[["ESTIMATE", "SE"]].to_numpy().tolist() == [[0, 0]]
+
+
+def test_a_typical_ratio_does_not_cancel(null):
+    cell, rows, patients = null
+    coef = np.log([2, 1 / 2, 2, 1 / 2, 3, 1 / 3, 1.5, 1 / 1.5])
+    table = summarise_cell(cell, by_hand(rows, coef__optimal_cut=coef), patients)
+    found = table[table["METHOD"].eq("optimal_cut")].set_index("QUANTITY")["ESTIMATE"]
+    assert found["bias"] == pytest.approx(0) and found["typical"] == pytest.approx(2)
 
 
 def test_the_true_hazard_ratio_is_that_of_all_patients_pooled(world, tables):

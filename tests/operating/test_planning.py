@@ -3,11 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from analysis import contracts, plan
-from analysis.operating.expected import curve_power, expect_power
+from analysis.operating.expected import curve_power, expect_power, needed_size, sizes_by_patients
 from analysis.operating.planning import Design, describe_groups, plan_size, simulate_power
 from analysis.survival.power import schoenfeld_power
+
+MONTE_CARLO = 0.01
 
 GRID = 56 / 30.4375
 TIMES = {"median": 4.0, "accrual": 24.0, "follow_up": 6.0, "loss_mean": 90.0}
@@ -146,3 +149,67 @@ def test_the_curve_of_a_size_is_the_formula_at_its_mean_events():
     assert curve["POWER"].iloc[1] == pytest.approx(schoenfeld_power(39, 0.575, 2.0))
     nothing = expect_power(characteristics().query("QUANTITY != 'later_day'"), ["D14", "D28"])
     assert set(nothing["METHOD"]) == {"fixed_earlier", "fixed_later"}
+
+
+def test_the_formula_stands_beside_what_was_simulated_for_the_same_analysis():
+    table = characteristics().assign(SE=np.nan)
+    row = ("t", "s", "PFS", "rejection", "fixed_later", 0.31, MONTE_CARLO)
+    table.loc[len(table)] = row
+    expected = expect_power(table, ["D14", "D28"]).set_index("METHOD")
+    assert expected.loc["fixed_later", ["FOUND", "SE"]].tolist() == [0.31, MONTE_CARLO]
+    assert expected.loc["fixed_earlier", ["FOUND", "SE"]].isna().all()
+
+
+def trials_of(truths, sizes):
+    """Return a table in which the probit of the power is a line in sqrt(patients)."""
+    rows = []
+    for truth, target in truths.items():
+        for size, (enrolled, patients) in sizes.items():
+            given = (truth, size, "PFS")
+            rows.append((*given, "truth", "D14", 1.9, 0.0, np.nan, 2000.0))
+            rows.append((*given, "patients", "D14", patients, 0.0, np.nan, 2000.0))
+            rows.append((*given, "patients", "D28", 1.0, 0.0, np.nan, 2000.0))
+            rows.append((*given, "enrolled", "all", enrolled, np.nan, np.nan, 2000.0))
+            for method, slope in (("two_stage", 0.2), ("fixed_earlier", 0.25)):
+                power = norm.cdf(slope * np.sqrt(patients) - 1.6)
+                rows.append((*given, "rejection", method, power, MONTE_CARLO, target, 2000.0))
+    names = ["TRUTH", "SIZE", "ENDPOINT", "QUANTITY", "METHOD", "ESTIMATE", "SE", "TARGET", "TRIALS"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def test_the_size_needed_is_where_the_probit_line_reaches_the_power():
+    sizes = {"small": (50.0, 45.0), "large": (100.0, 90.0), "longer": (50.0, 45.0)}
+    table = trials_of({"null": 0.05, "planted": np.nan}, sizes)
+    found = needed_size(table, ["small", "large"], endpoint="PFS", power=0.8).set_index("METHOD")
+    assert set(found["TRUTH"]) == {"planted"} and (found["LARGEST"] == 90).all()
+    # (1.6 + .8416212) / .2 = 12.208106, squared 149.0379; / .25 squared 95.3842; 90 % of the enrolled
+    assert found["PATIENTS"].tolist() == pytest.approx([149.0379, 95.3842], abs=1e-3)
+    assert found["ENROLLED"].tolist() == pytest.approx([165.5976, 105.9825], abs=1e-3)
+    assert (found["HR"] == 1.9).all()
+    none = needed_size(table, ["small"], endpoint="PFS", power=0.8)
+    assert none.empty and "ENROLLED" in none
+
+
+def test_the_error_of_the_size_is_that_of_redrawn_powers():
+    sizes = {"small": (50.0, 45.0), "middle": (65.0, 60.0), "large": (120.0, 113.0)}
+    table, rng = trials_of({"planted": np.nan}, sizes), np.random.default_rng(8)
+    one = needed_size(table, list(sizes), endpoint="PFS", power=0.8, methods=["two_stage"])["SE"].iloc[0]
+    drawn, tests = [], table["QUANTITY"].eq("rejection")
+    for _ in range(150):
+        noise = rng.normal(0, MONTE_CARLO, len(table)) * tests
+        again = table.assign(ESTIMATE=table["ESTIMATE"] + noise)
+        drawn += needed_size(again, list(sizes), endpoint="PFS", power=0.8, methods=["two_stage"])[
+            "PATIENTS"
+        ].tolist()
+    assert one == pytest.approx(np.std(drawn), rel=0.25)
+
+
+def test_sizes_of_other_follow_up_are_left_out():
+    weights = {"pilot.planned_events": {"pilot": 25, "extension": 30}}
+    sizes = {
+        "planned": {},
+        "large": {"virtual.n_patients": 90, **weights},
+        "short": {"design.cutoff_months": 18.0},
+    }
+    sizes["both"] = {"virtual.n_patients": 90, "virtual.accrual_months": 30.0}
+    assert sizes_by_patients(plan.defaults().override({"operating.sizes": sizes})) == ["planned", "large"]

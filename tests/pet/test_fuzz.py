@@ -72,11 +72,16 @@ def test_the_judge_fails_a_change_that_nobody_noted():
     assert judge(other, base.files).outcome == "FAILED"
 
 
+@pytest.fixture(scope="module")
+def three_bases():
+    return synthetic_bases()[:3]
+
+
 @pytest.mark.parametrize("name", list(MUTATIONS))
-def test_a_mutation_is_a_function_of_its_seed(name):
-    bases = synthetic_bases()[:3]
+def test_a_mutation_is_a_function_of_its_seed_and_leaves_its_base_alone(name, three_bases):
+    bases, before = three_bases, [dict(base.files) for base in three_bases]
     once, again = (MUTATIONS[name](np.random.default_rng(4), bases[0], bases) for _ in range(2))
-    assert once == again
+    assert once == again and [base.files for base in bases] == before
 
 
 @pytest.mark.real

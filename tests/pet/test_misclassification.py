@@ -123,7 +123,14 @@ def test_one_generator_gives_the_same_classes_twice():
 @pytest.mark.parametrize(
     ("changes", "adpet", "match"),
     [
-        ({"design.followup_visits": []}, cohort(1, 30, 2), "NO_SECOND_SCAN"),
+        (
+            {
+                "design.followup_visits": [],
+                "design.words": {"scan": "MRI", "response": "response", "change": "size"},
+            },
+            cohort(1, 30, 2),
+            "NO_SECOND_SCAN",
+        ),
         ({"primary.exposure": "baseline_metric"}, cohort(1, 30, 2), "NO_SECOND_SCAN"),
         ({"response.repeatability_metrics": []}, cohort(1, 30, 2), "REPEATABILITY_UNKNOWN: .* of SUVMAX"),
         (
@@ -141,7 +148,14 @@ def test_where_it_does_not_apply_the_tables_are_empty_and_say_why(changes, adpet
     found = redraw(adpet, plan, rng())
     assert found.classes.empty and found.by_lesions.empty
     assert list(found.classes) == misclassification.CLASSES
-    assert len(found.reasons) == 1 and found.reasons[0].startswith(match.split(":")[0])
+    said = {
+        "NO_SECOND_SCAN": "Without a second {scan} there",
+        "REPEATABILITY_UNKNOWN": "The repeatability of the uptake the rule reads is not known:",
+        "NO_LESION": "No PET has a lesion",
+    }[match.split(":")[0]]
+    (reason,) = found.reasons
+    assert reason.startswith(said.format(scan=plan.design.words["scan"])) and reason.endswith(".")
+    assert "_" not in reason  # a sentence, without its code
 
 
 def test_by_number_of_lesions_the_chance_is_that_of_the_closed_form():
@@ -183,4 +197,5 @@ def test_percist_reads_more_than_the_change_so_its_chance_is_not_given():
     plan = plan.override({"misclassification.draws": 2, "misclassification.levels": [1.0]})
     adpet, scans, decisions = messy()
     found = redraw(adpet, plan, rng(), scans=scans, decisions=decisions)
-    assert len(found.classes) and found.by_lesions.empty and "RULE_READS_MORE" in found.reasons[0]
+    assert len(found.classes) and found.by_lesions.empty
+    assert found.reasons[0].startswith("The rule reads more than a change:")

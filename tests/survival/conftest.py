@@ -60,7 +60,9 @@ def _responses(subject, visit, date, score, lacking):
 @pytest.fixture(scope="session")
 def plan():
     """Return the default plan with few resamples: the tests look at logic, not at Monte Carlo error."""
-    return plans.defaults().override({"pilot.bootstrap": 200, "survival.permutations": 500})
+    return plans.defaults().override(
+        {"pilot.bootstrap": 200, "survival.permutations": 500, "pilot.correction_permutations": 500}
+    )
 
 
 def make_cohort(trial):

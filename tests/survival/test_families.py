@@ -164,3 +164,7 @@ def test_a_baseline_metric_runs_through_every_family(cohort, quick):
         contracts.check("estimates", estimate(sets, plan, np.random.default_rng(3)))
     main = association.estimate_main(sets, plan, np.random.default_rng(3))
     assert (main["ROLE"].iloc[0], main["RULE"].iloc[0]) == ("PRIMARY", "per_doubling")
+    # Of a number no log-rank is made: the p of the main model is the test, once an endpoint.
+    marked = main[main["LABEL"].str.contains("reported test")]
+    assert marked["METHOD"].eq("cox").all() and marked["ROLE"].isin(["PRIMARY", "SECONDARY"]).all()
+    assert marked["ENDPOINT"].tolist() == plan.primary.endpoints

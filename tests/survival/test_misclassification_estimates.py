@@ -123,6 +123,11 @@ def test_without_error_the_parabola_through_three_levels_is_taken_and_its_interv
     one = cox(sets.data["PFS"]["time"], sets.data["PFS"]["event"], sets.data["PFS"]["exposed"].astype(float))
     assert again == pytest.approx(one["se"].iloc[0], rel=0.3)  # of a mean of nearly the same classes
     drawn = rows[rows["QUANTITY"].eq("simex_curve")].set_index("LEVEL")["ESTIMATE"]
+    today = estimates.query("ENDPOINT == 'PFS' and METHOD == 'simex_today'").iloc[0]
+    assert np.log(today["ESTIMATE"]) == pytest.approx(np.polyval(curve, 0), abs=1e-9)
+    assert today["ESTIMATE"] == pytest.approx(drawn[0.0]) and np.isnan([today["LOWER"], today["P"]]).all()
+    adds = np.sign(logs[0]) * logs[1] >= abs(logs[0])
+    assert ("no attenuation corrected" in row["LABEL"]) == adds
     assert np.log(drawn[0.5]) == pytest.approx(logs[0.5]) and np.log(drawn[-1.0]) == pytest.approx(
         np.log(row["ESTIMATE"])
     )

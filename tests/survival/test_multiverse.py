@@ -11,7 +11,7 @@ from scipy.stats import chi2
 from analysis.survival.multiverse import joint_permutation_test
 from analysis.survival.permuted import permute_within
 
-STATISTICS = ["median_abs_log_hr", "share_significant", "stouffer_z"]
+STATISTICS = ["median_abs_log_hr", "share_significant", "stouffer_z", "any_significant", "same_side"]
 
 
 def fit_by_hand(time, event, x):
@@ -35,12 +35,15 @@ def fit_by_hand(time, event, x):
 
 
 def curve_by_hand(time, event, exposed, alpha=0.05):
-    """Return the three statistics of a curve, and its sorted estimates."""
+    """Return the five statistics of a curve, and its sorted estimates."""
     fits = [fit_by_hand(*columns) for columns in zip(time.T, event.T, exposed.T, strict=True)]
     coef, z = (np.array(values) for values in zip(*fits, strict=True))
     known = coef[~np.isnan(coef)]
     median = np.median(np.abs(known)) if len(known) else 0.0
-    return [median, np.mean(chi2.sf(z**2, 1) < alpha), z.sum() / np.sqrt(len(z))], np.sort(known)
+    p = chi2.sf(z**2, 1)
+    one_side = len(known) > 0 and (known.min() > 0 or known.max() < 0)
+    found = [median, np.mean(p < alpha), z.sum() / np.sqrt(len(z)), float(p.min() < alpha), float(one_side)]
+    return found, np.sort(known)
 
 
 def simulate(rng, n=24, effect=0.0, specifications=5):
@@ -99,11 +102,15 @@ def test_p_is_that_of_all_permutations():
     allowed = [[*first, *second] for first, second in orders]
     values = np.array([curve_by_hand(time, event, exposed[order])[0] for order in allowed])
     exact = (np.abs(values) >= np.abs(values[0]) - 1e-6).mean(axis=0)
-    assert len(values) == 720 and ((exact > 0.01) & (exact < 0.99)).all()
+    assert len(values) == 720 and ((exact > 0.01) & (exact < 0.99))[:4].all()
+    assert values[0, 4] == 0 and exact[4] == 1, "observed on both sides: every permutation reaches it"
     permutations = 20_000
     found = joint_permutation_test(time, event, exposed, strata, permutations, np.random.default_rng(2))
     off = np.abs(found.tests["p"].to_numpy() - exact)
     assert (off < 4.5 * np.sqrt(exact * (1 - exact) / permutations) + 1 / permutations).all()
+    share, found_share = values.mean(axis=0)[3:], found.tests["expected"].to_numpy()[3:]
+    assert ((share > 0.01) & (share < 0.99)).all()
+    assert (np.abs(found_share - share) < 4.5 * np.sqrt(share * (1 - share) / permutations)).all()
 
 
 def test_tied_events_follow_the_treatment_that_is_asked_for():
@@ -132,7 +139,7 @@ def test_the_other_coding_inverts_the_curve_and_leaves_p(sparse):
     )
     assert turned.tests["p"].tolist() == found.tests["p"].tolist()
     assert turned.tests["observed"].to_numpy() == pytest.approx(
-        found.tests["observed"] * [1, 1, -1], abs=1e-9
+        found.tests["observed"] * [1, 1, -1, 1, 1], abs=1e-9
     )
     with np.errstate(divide="ignore"):
         inverted = 1 / found.null[["UPPER", "MEDIAN", "LOWER"]].to_numpy()[::-1]
@@ -147,7 +154,7 @@ def test_a_curve_of_copies_has_the_p_of_one():
         joint_permutation_test(*tables, strata, 199, np.random.default_rng(3)) for tables in (one, nine)
     )
     assert second.tests["p"].tolist() == first.tests["p"].tolist()
-    assert second.tests["observed"].to_numpy() == pytest.approx(first.tests["observed"] * [1, 1, 3])
+    assert second.tests["observed"].to_numpy() == pytest.approx(first.tests["observed"] * [1, 1, 3, 1, 1])
     for name in ("LOWER", "MEDIAN", "UPPER"):
         assert second.null[name].tolist() == [first.null[name][0]] * 9
     # p of one specification by absolute coefficient, and by z, is that of a permutation test of two groups.
@@ -178,14 +185,26 @@ def test_without_an_effect_p_is_uniform_and_with_one_it_is_small():
     assert (p[:, 1] <= 0.2).mean() < 0.31
     planted = simulate(rng, n=60, effect=1.5)
     found = joint_permutation_test(*planted, 199, rng).tests
-    assert found["p"].tolist() == [1 / 200] * 3
+    assert found["p"][:3].tolist() == [1 / 200] * 3
+    # That any is significant, or all on one side, happens by itself: no test to speak of, but what to expect.
+    assert found["observed"][3:].tolist() == [1, 1] and found["p"][3:].gt(0.05).all()
     assert found["observed"][2] > 3 and found["observed"][0] > 2 * found["expected"][0]
+
+
+def test_two_opposite_specifications_are_never_on_one_side_and_copies_always():
+    time, event, exposed, strata = simulate(np.random.default_rng(12), specifications=1)
+    pairs = {0.0: np.hstack([exposed, 1 - exposed]), 1.0: np.hstack([exposed, exposed])}
+    for expected, both in pairs.items():
+        outcome = [np.repeat(table, 2, axis=1) for table in (time, event)]
+        found = joint_permutation_test(*outcome, both, strata, 99, np.random.default_rng(3))
+        side = found.tests.set_index("statistic").loc["same_side"]
+        assert side[["observed", "expected", "p"]].tolist() == [expected, expected, 1.0]
 
 
 def test_a_curve_that_says_nothing_has_p_1():
     tables = [np.tile(column, (3, 1)).T for column in ([1.0, 2, 3], [1, 1, 0], [1, 1, 1])]
     found = joint_permutation_test(*tables, [0, 0, 0], 19, np.random.default_rng(1))
-    assert found.tests[["observed", "expected", "p"]].to_numpy().tolist() == [[0, 0, 1]] * 3
+    assert found.tests[["observed", "expected", "p"]].to_numpy().tolist() == [[0, 0, 1]] * 5
     assert found.null["RANK"].tolist() == [1, 2, 3] and found.null["MEDIAN"].isna().all()
 
 

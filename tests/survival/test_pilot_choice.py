@@ -9,9 +9,11 @@ from analysis.survival import association, cox
 from analysis.survival.association import pilot_choice
 from analysis.survival.log_rank import log_rank_scores
 from analysis.survival.two_stage import Stage, two_stage_test
+from analysis.tables.estimates import add_reported_test
 
 DECISION = {"timepoint": "D14", "fallback": False}
 NOT_CORRECTED = "not corrected for the pilot's choice of the day"
+STAGES = ["cox_pilot", "cox_extension", "cox_stages"]
 
 
 def generator():
@@ -31,7 +33,7 @@ def main_of(cohort, plan, decision=DECISION, operating=None):
 
 @pytest.fixture(scope="module")
 def quick(plan):
-    return of_study(plan, survival__permutations=300)
+    return of_study(plan, survival__permutations=300, pilot__correction_permutations=300)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,9 @@ def test_the_two_stage_row_is_the_reported_test_and_the_hazard_ratio_stays_first
         for method in ("logrank", "logrank_permutation"):
             row = row_of(main, method, endpoint)
             assert row["LABEL"].endswith(NOT_CORRECTED) and row["ROLE"] == "SENSITIVITY"
+        assert own["METHOD"].tolist()[:3] == ["cox", "two_stage", "cox"]
+        assert "p of the Cox model, not the test" in own["LABEL"].iloc[0]
+    assert main["METHOD"].tolist()[:2] == ["cox", "two_stage"]
     row = row_of(main, "two_stage")
     assert row["ROLE"] == "SECONDARY" and row["ESTIMATE"] > 0 and row["N"] == main["N"].iloc[0]
     contracts.check("estimates", main)
@@ -62,9 +67,7 @@ def test_no_other_number_hangs_on_the_correction(cohort, quick, main):
     keep = ["ENDPOINT", "METHOD", "ESTIMATOR", "TIES", "CONTRAST"]
     numbers = ["ESTIMATE", "LOWER", "UPPER", "P", "N", "EVENTS"]
     of_both = [
-        rows[~rows["METHOD"].eq("two_stage") & ~rows["LABEL"].str.startswith("extension")].reset_index(
-            drop=True
-        )[keep + numbers]
+        rows[~rows["METHOD"].isin(["two_stage", *STAGES])].reset_index(drop=True)[keep + numbers]
         for rows in (main, without)
     ]
     pd.testing.assert_frame_equal(*of_both)
@@ -94,11 +97,12 @@ def test_the_p_is_that_of_stages_put_together_by_hand(trial, cohort, quick):
     found = association.estimate_pilot_choice(sets, quick, DECISION, generator())
     row = row_of(found, "two_stage")
     assert (row["P"], row["ESTIMATE"]) == pytest.approx((expected.p, expected.z), abs=1e-12)
-    said = f"pilot at D14 {expected.p_pilot[0]:.2g}, pilot at any day {expected.p_pilot_any:.2g}"
-    assert said in row["LABEL"] and f"extension at D14 {expected.p_extension:.2g}" in row["LABEL"]
+    said = f"pilot {expected.p_pilot[0]:.2g}, any day of the pilot {expected.p_pilot_any:.2g}"
+    assert f"{said}, extension {expected.p_extension:.2g}" in row["LABEL"]
+    assert "weighed 25 to 13" in row["LABEL"] and "D14" not in row["LABEL"]
     events = pfs["CNSR"].eq(0)
-    sizes = f"{events[pilot].sum()} / 30 in the pilot, {events[later].sum()} / 18 in the extension"
-    assert sizes in row["LABEL"] and "weighed 25 to 13" in row["LABEL"]
+    sizes = [(found["N"], found["EVENTS"]) for found in (row_of(found, name) for name in STAGES[:2])]
+    assert sizes == [(30, events[pilot].sum()), (18, events[later].sum())]
 
 
 def test_who_is_gone_by_the_later_landmark_keeps_her_class_and_has_no_score_there(trial, as_cohort, quick):
@@ -117,19 +121,34 @@ def test_who_is_gone_by_the_later_landmark_keeps_her_class_and_has_no_score_ther
     assert pilot.scores.sum(axis=0) == pytest.approx([0, 0])
 
 
-def test_the_extension_alone_is_described_by_firth_without_a_p(cohort, main, quick):
+@pytest.mark.parametrize(("method", "flag", "n"), [("cox_pilot", "Y", 30), ("cox_extension", "N", 18)])
+def test_each_stage_alone_is_described_by_firth_without_a_p(cohort, main, quick, method, flag, n):
     sets = association.prepare(cohort, quick, decision=DECISION)
     data = sets.data["PFS"]
-    own = data[data["USUBJID"].isin(cohort.adsl.loc[cohort.adsl["PILOTFL"].eq("N"), "USUBJID"])]
+    own = data[data["USUBJID"].isin(cohort.adsl.loc[cohort.adsl["PILOTFL"].eq(flag), "USUBJID"])]
     expected = cox(own["time"], own["event"], own["exposed"].astype(float), penalty="firth").iloc[0]
-    row = main[
-        main["LABEL"].str.startswith("extension patients only, descriptive") & main["ENDPOINT"].eq("PFS")
-    ]
-    row = row.iloc[0]
+    row = row_of(main, method)
     assert row[["ESTIMATE", "LOWER", "UPPER"]].tolist() == pytest.approx(
         expected[["estimate", "lower", "upper"]].tolist()
     )
-    assert (row["ROLE"], row["ESTIMATOR"], row["N"]) == ("DESCRIPTIVE", "FIRTH", 18) and pd.isna(row["P"])
+    assert (row["ROLE"], row["ESTIMATOR"], row["N"]) == ("DESCRIPTIVE", "FIRTH", n) and pd.isna(row["P"])
+
+
+def test_the_stages_are_divided_with_limits_from_both(main):
+    first, second, both = (row_of(main, name) for name in STAGES)
+    assert both["ESTIMATE"] == pytest.approx(second["ESTIMATE"] / first["ESTIMATE"])
+    assert (
+        pd.isna(both["P"]) and both["ROLE"] == "DESCRIPTIVE" and not tables.is_effect(both.to_frame().T).any()
+    )
+    # Wald limits on both: the limits are those of the sum of the variances. ln 2 +- 1.96 x .3, ln 4 +- 1.96 x .4
+    one, other = (
+        dict(ESTIMATE=hr, LOWER=hr * np.exp(-1.96 * se), UPPER=hr * np.exp(1.96 * se))
+        for hr, se in ((4, 0.4), (2, 0.3))
+    )
+    found = pilot_choice.divide_ratios(one, other)
+    assert list(found.values()) == pytest.approx([2, 2 * np.exp(-0.98), 2 * np.exp(0.98)])
+    with pytest.raises(association.pilot_choice.NotEstimable, match="do not both"):
+        pilot_choice.divide_ratios(one, {**other, "UPPER": np.inf})
 
 
 def operating():
@@ -141,7 +160,22 @@ def operating():
         ("as planted", "as planned", "OS", 0.1, 0.01),
     ]
     table = pd.DataFrame(rows, columns=["TRUTH", "SIZE", "ENDPOINT", "ESTIMATE", "SE"]).assign(**place)
-    return pd.concat([table, table.assign(METHOD="extension_only", ESTIMATE=9.0)], ignore_index=True)
+    fixed = table[table["ENDPOINT"].eq("PFS")].assign(METHOD="fixed_earlier", ESTIMATE=0.02)
+    later = fixed.assign(METHOD="fixed_later", ESTIMATE=9.0)
+    parts = [table, table.assign(METHOD="extension_only", ESTIMATE=9.0), fixed, later]
+    none = {"SE": 0.01, "TARGET": np.nan}
+    for truth, ratio, share in (("as planted", 1.5, 0.2), ("no effect", 1.0, 0.03), ("stronger", 2.2, 0.4)):
+        row = table.head(1).assign(TRUTH=truth, **none)
+        parts.append(row.assign(QUANTITY="truth", METHOD="D14", ESTIMATE=ratio))
+        parts.append(row.assign(QUANTITY="truth", METHOD="D28", ESTIMATE=9.0))
+        level = 0.05 if truth == "no effect" else np.nan
+        test = row.assign(QUANTITY="rejection", METHOD="two_stage", ESTIMATE=share, TARGET=level)
+        parts += [
+            test,
+            test.assign(METHOD="chosen", ESTIMATE=0.9),
+            test.assign(SIZE="64 patients", ESTIMATE=0.8),
+        ]
+    return pd.concat(parts, ignore_index=True)
 
 
 @pytest.fixture(scope="module")
@@ -154,11 +188,41 @@ def test_the_simulated_bias_is_a_factor_with_monte_carlo_limits_one_row_a_truth(
     assert found["ESTIMATE"].tolist() == pytest.approx([1.040811, 0.980199], abs=1e-6)
     # exp(0.04 -+ 1.959964 x 0.005)
     assert found.iloc[0][["LOWER", "UPPER"]].tolist() == pytest.approx([1.030661, 1.051061], abs=1e-6)
-    assert found["LABEL"].str.contains("truth: (?:as planted|no effect); size: as planned").all()
+    # exp(0.02): the same day fixed in advance, in which nothing is selected
+    assert found["LABEL"].tolist() == [
+        f"simulated bias, small samples and selection; truth: {truth}; day fixed in advance: 1.02"
+        for truth in ("as planted", "no effect")
+    ]
     assert set(found["ROLE"]) == {"DESCRIPTIVE"} and found["P"].isna().all()
     assert len(rows[rows["METHOD"].eq("selection_bias")]) == 3
     assert not tables.is_effect(found).any()
     contracts.check("estimates", rows)
+
+
+def test_the_simulated_power_is_of_the_corrected_test_and_the_nearest_truth_is_first(rows, cohort, quick):
+    found = rows[rows["METHOD"].eq("simulated_power")]
+    # The plan asks for 2; nothing planted is no power; 0.4 -+ 1.959964 x 0.01
+    assert found["ESTIMATE"].tolist() == [0.4, 0.2] and set(found["ROLE"]) == {"DESCRIPTIVE"}
+    assert found.iloc[0][["LOWER", "UPPER"]].tolist() == pytest.approx([0.3804, 0.4196], abs=1e-5)
+    assert found["LABEL"].iloc[0].endswith("true hazard ratio of 2.20; truth: stronger")
+    words = "corrected test that is reported found a true hazard ratio of 2.20 in 40 % of virtual trials"
+    main = tables.say_main(rows, "PFS", alpha=0.05)
+    assert "power of a test on a day fixed in advance to find a hazard ratio of 2" in main and words in main
+    sets = association.prepare(cohort, quick, decision=DECISION)
+    warn = [
+        association.caution(sets.data["PFS"], sets.analyses["PFS"], quick, given) for given in (rows, None)
+    ]
+    assert words in warn[0] and "test on a day fixed in advance" in warn[0] and "fixed in" not in warn[1]
+    unasked = association.caution(sets.data["OS"], sets.analyses["OS"], quick, rows)
+    assert "fixed in advance" in unasked and "virtual trials" not in unasked
+
+
+def test_without_a_correction_the_power_is_that_of_the_reported_test(cohort, quick):
+    rows = main_of(cohort, of_study(quick, primary__timepoint="D14"), operating=operating())
+    assert not rows["METHOD"].isin(["simulated_power", *STAGES]).any()
+    assert rows["LABEL"].iloc[0] == "main analysis" and rows["METHOD"].iloc[1] == "cox"
+    said = tables.say_main(rows, "PFS", alpha=0.05)
+    assert "The power to find a hazard ratio of 2 with these events (Schoenfeld) is" in said
 
 
 @pytest.mark.parametrize(
@@ -177,7 +241,7 @@ def test_without_a_correction_one_row_says_why_and_the_log_rank_is_reported(
     found = rows[rows["METHOD"].eq("two_stage")]
     assert len(found) == 1 and found["P"].isna().all() and reason in found["LABEL"].iloc[0]
     assert not rows["METHOD"].eq("selection_bias").any()
-    assert not rows["LABEL"].str.startswith("extension patients").any()
+    assert not rows["METHOD"].isin(STAGES).any()
     test = association.reported_test(rows[rows["ENDPOINT"].eq("PFS")])
     assert test["METHOD"] == "logrank_permutation" and test["ROLE"] == "SECONDARY"
     assert (NOT_CORRECTED in test["LABEL"]) == noted
@@ -264,10 +328,10 @@ def two_patients(trial):
 
 DEGENERATE = {
     # study: has a p, words of the label
-    without_extension: (True, "0 / 0 in the extension"),
-    extension_without_events: (True, "extension at D14 no information"),
-    some_days_missing: (True, " / 26 in the pilot"),
-    one_day_only: (True, " / 30 in the pilot"),
+    without_extension: (True, "extension no information"),
+    extension_without_events: (True, "extension no information"),
+    some_days_missing: (True, "pilot 0."),
+    one_day_only: (True, "pilot 0."),
     one_class: (False, "not estimable: neither pilot (n 30) nor extension (n 18)"),
     no_event: (False, "not estimable: neither pilot (n 30)"),
     two_patients: (False, "not estimable: neither pilot (n 1) nor extension (n 1)"),
@@ -281,7 +345,7 @@ def test_a_degenerate_study_has_a_row_with_a_p_or_a_reason(study, trial, as_coho
     row, (known, words) = row_of(rows, "two_stage"), DEGENERATE[study]
     assert pd.notna(row["P"]) == known and words in row["LABEL"]
     assert rows["METHOD"].iloc[0] == "cox" and "reported test" in row["LABEL"]
-    lacking = rows[rows["ESTIMATE"].isna() & rows["METHOD"].isin(["cox", "cox_extension", "two_stage"])]
+    lacking = rows[rows["ESTIMATE"].isna() & rows["METHOD"].isin(["cox", "two_stage", *STAGES])]
     assert lacking["LABEL"].str.contains("not estimable|not tested", regex=True).all()
     said = tables.say_choice_correction(rows, "PFS")
     assert "the pilot patients chose day 14" in said and ("p = " in said or "p <" in said) == known
@@ -293,15 +357,45 @@ def test_the_sentences_hold_the_numbers_of_the_table(rows):
     said, row = tables.say_choice_correction(rows, "PFS"), row_of(rows, "two_stage")
     assert f"closed test over both days) {tables.p_text(row['P'])}" in said
     assert f"not corrected for it, has {tables.p_text(row_of(rows, 'logrank_permutation')['P'])}" in said
-    alone = rows[rows["LABEL"].str.startswith("extension") & rows["ENDPOINT"].eq("PFS")].iloc[0]
-    assert f"{tables.ratio(alone['ESTIMATE'], alone['LOWER'], alone['UPPER'])} (18 patients" in said
-    assert "between 0.98 (no effect) and 1.04 (as planted) times the true one" in said
+    first, second, both = (
+        tables.ratio(*row_of(rows, name)[["ESTIMATE", "LOWER", "UPPER"]]) for name in STAGES
+    )
+    assert f"{first} in the pilot alone (30 patients" in said
+    assert f"{second} in the extension alone (18 patients" in said and f"is {both} times that" in said
+    fixed = "the same day fixed in advance 1.02"
+    assert f"between 0.98 (no effect; {fixed}) and 1.04 (as planted; {fixed}) times the true one" in said
+    assert "bias of small samples and the selection" in said
     main = tables.say_main(rows, "PFS", alpha=0.05)
     assert f"two-stage test, corrected for the pilot's choice of the day, {tables.p_text(row['P'])}" in main
     one = rows[~rows["LABEL"].str.contains("truth: no effect")]
-    assert "on average, 1.04 (as planted) times the true one" in tables.say_choice_correction(one, "PFS")
+    assert f"on average, 1.04 (as planted; {fixed}) times the true one" in tables.say_choice_correction(
+        one, "PFS"
+    )
     gated = rows.assign(P=np.nan)
     assert "no corrected p (the endpoint before it" in tables.say_choice_correction(gated, "PFS")
+
+
+def test_a_limit_far_out_is_cut_and_stages_that_differ_say_so(rows):
+    wide = rows.assign(UPPER=rows["UPPER"].mask(rows["METHOD"].isin(STAGES), 633.5))
+    near = wide.assign(LOWER=wide["LOWER"].mask(wide["METHOD"].isin(STAGES), 0.5))
+    said = tables.say_choice_correction(near, "PFS")
+    assert said.count("(0.50 to > 100)") == 3 and "633" not in said
+    assert "they differ no more than expected of one effect" in said
+    far = wide.assign(LOWER=wide["LOWER"].mask(wide["METHOD"].eq("cox_stages"), 1.1))
+    assert "they differ more than expected of one effect" in tables.say_choice_correction(far, "PFS")
+
+
+def test_the_corrected_test_is_put_under_the_hazard_ratio_of_a_table(rows, cohort, quick):
+    named = tables.name_analyses(rows[tables.is_effect(rows) & rows["ENDPOINT"].eq("PFS")])
+    found = tables.tabulate_estimates(add_reported_test(named, rows, "PFS"))
+    assert len(found) == len(named) + 1 and found["Quantity"].tolist()[:3] == ["HR", "z", "HR"]
+    assert found["Analysis"].iloc[0].endswith("p of the Cox model, not the test")
+    assert found["Analysis"].iloc[1] == (
+        "Two-stage test, corrected for the pilot's choice of the day, reported test"
+    )
+    assert found["p"].iloc[1] == tables.p_value(row_of(rows, "two_stage")["P"])
+    plain = main_of(cohort, of_study(quick, primary__timepoint="D14"))
+    assert add_reported_test(plain, plain, "PFS") is plain
 
 
 def test_the_rows_are_listed_with_their_quantities(rows):

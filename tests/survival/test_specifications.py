@@ -234,9 +234,14 @@ def test_a_planted_effect_is_found_by_all_three_tests_and_no_effect_is_not(simul
         for effect in (3.0, 0.0)
     }
     tests = curves[3.0].tests
-    assert tests["METHOD"].tolist() == ["curve_median", "curve_share", "curve_stouffer"]
-    assert (tests["P"] == 0.01).all()  # the smallest that 99 permutations can give
-    assert (curves[0.0].tests["P"] > 0.1).all()
+    methods = ["curve_median", "curve_share", "curve_stouffer", "curve_any", "curve_side"]
+    assert tests["METHOD"].tolist() == methods
+    assert (tests["P"][:3] == 0.01).all()  # the smallest that 99 permutations can give
+    assert (curves[0.0].tests["P"][:3] > 0.1).all()
+    # What is expected without effect has no p; one specification alone exceeds alpha in alpha of permutations.
+    assert tests["P"][3:].isna().all() and tests["ESTIMATE"][3:].between(0.05, 0.95).all()
+    assert "any p < 0.05" in tests["LABEL"][3] and "on one side of 1" in tests["LABEL"][4]
+    assert tests["LABEL"][3].startswith("without any effect: ") and curves[3.0].reason == ""
     found = curves[3.0].table
     assert (found["ESTIMATE"] > found["NULL_UPPER"]).mean() > 0.8
     size = np.abs(np.log(found["ESTIMATE"]))
@@ -366,7 +371,7 @@ def test_what_cannot_be_estimated_says_why_and_stops_nothing(name, trial, as_coh
     curve = association.estimate_specifications(sets, plan, rng())
     contracts.check("specifications", curve.table)
     known = curve.table["STATUS"].eq("ESTIMATED")
-    assert len(curve.table) == 4 and len(curve.tests) == (3 if known.any() else 0)
+    assert len(curve.table) == 4 and len(curve.tests) == (5 if known.any() else 0)
     assert curve.table.loc[~known, "REASON"].str.len().gt(10).all()
     assert curve.table.loc[~known, "RANK"].isna().all() and curve.table.loc[known, "ESTIMATE"].notna().all()
     if KNOWN.get(name, 0) is not None:
@@ -376,6 +381,10 @@ def test_what_cannot_be_estimated_says_why_and_stops_nothing(name, trial, as_coh
 def test_a_study_of_the_baseline_scan_has_no_specification(cohort, ask):
     plan = ask(CROSSED, **{"primary.exposure": "baseline_metric"})
     curve = association.estimate_specifications(association.prepare(cohort, plan), plan, rng())
+    assert (
+        curve.reason
+        == "The exposure is read from one scan: there is no rule, cut or day of response to vary."
+    )
     assert curve.table.empty and curve.tests.empty and association.needed_classes(plan) == []
     contracts.check("specifications", curve.table)
     contracts.check("estimates", curve.tests)

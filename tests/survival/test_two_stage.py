@@ -266,3 +266,16 @@ def test_all_weight_on_the_pilot_is_the_pilot_alone(enumerated):
 def test_what_cannot_be_tested_is_refused(given, match):
     with pytest.raises(ValueError, match=match):
         run(**given)
+
+
+def test_who_is_not_at_risk_is_not_exchanged_with_who_is():
+    # Three who had the event before the landmark, all exposed; one of the four at risk is, with the least score.
+    scores = np.array([0.0, 0, 0, 0.75, 0.25, -0.25, -0.75])[:, None]
+    exposed = np.array([1.0, 1, 1, 0, 0, 0, 1])[:, None]
+    nobody = Stage(np.zeros((0, 1)), np.zeros((0, 1)))
+    apart = two_stage_test(Stage(scores, exposed, scores != 0), nobody, 0, (1, 0), 4000, generator())
+    assert apart.p_pilot[0] > 0.99  # every one of the four allocations reaches the observed
+    together = two_stage_test(Stage(scores, exposed), nobody, 0, (1, 0), 4000, generator())
+    assert together.p_pilot[0] == pytest.approx(32 / 35, abs=0.02)  # -.25, -.75 and two of three zeros do not
+    with pytest.raises(ValueError, match="not at risk from a landmark has the score 0"):
+        two_stage_test(Stage(scores, exposed, np.zeros((7, 1), bool)), nobody, 0, (1, 0), 10, generator())

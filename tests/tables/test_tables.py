@@ -151,6 +151,11 @@ def test_analyses_are_named_by_what_sets_them_apart_from_the_main_one():
         "Firth, Breslow ties",
         "Responder, median, months",
     ]
+    note = "p of the Cox model, not the test"
+    noted = grid.head(1).assign(LABEL=f"main analysis; {note}")
+    for short in (False, True):  # after the name, in a figure too
+        name = tables.name_analyses(noted, short=short)["LABEL"].iloc[0]
+        assert name == f"Day 14, SUVmax, any resistant lesion, fall ≥ 25 %, {note}"
     both = pd.concat([grid.head(1), grid.head(1).assign(ENDPOINT="OS", ROLE="SECONDARY")])
     assert tables.name_analyses(both)["LABEL"].str.slice(0, 4).tolist() == ["PFS:", "OS: "]
 

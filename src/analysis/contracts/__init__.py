@@ -238,7 +238,10 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
                 "rejection (type I error where nothing is planted, else power), coverage, bias (of the ln "
                 "hazard ratio), estimate (median hazard ratio), not_finite (share without a finite "
                 "estimate), later_day (share of pilots that take it), better_day (share that take the "
-                "better), fallback, events, patients, nonresponse, truth (hazard ratio)",
+                "better), fallback, events, patients (analysed from the landmark), enrolled, nonresponse, "
+                "truth (hazard ratio); where nothing is planted: inflation (rejections that choosing the day "
+                "adds, against a day taken by lot), inflation_up and inflation_down (with a ratio above and "
+                "below 1), typical (median of the larger of hazard ratio and its inverse)",
                 nullable=False,
             ),
             "METHOD": _text("analysis, day or rule", nullable=False),

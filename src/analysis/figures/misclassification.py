@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from analysis.figures import style
 from analysis.tables.format import percent, ratio
+from analysis.tables.robustness_sentences import say_attenuation
 
 LEFT_MM, GAP_MM, EDGE_MM, HEAD_MM, FOOT_MM, PANEL_MM, LINE_MM = 15.0, 17.0, 3.0, 7.0, 12.0, 56.0, 3.7
 _CELL = ["CV", "CORRELATION"]
@@ -80,8 +81,11 @@ def caption_misclassification(table: pd.DataFrame, *, endpoint: str, level: int 
         f"added, times that of one measurement): means of up to {draws} redrawn studies (marks; grey: where "
         f"the middle {level} % of them lie, over all lines), and the curve through them, dotted where it is "
         f"carried back to no error ({level} % bootstrap intervals). Diamond: as measured, "
-        f"{ratio(_measured(ratios))}; it is one draw of classes and need not lie on the curve."
+        f"{ratio(_measured(ratios))}; it is one draw of classes and need not lie on the curve"
     )
+    today = _today(ratios)
+    text += f", which stands at {_reach(today)} with today's error." if len(today) else "."
+    text += f" {say_attenuation(table, endpoint=endpoint)}"
     if len(chances):
         n = int(chances["N"].max())
         text += (
@@ -101,6 +105,7 @@ def alt_misclassification(table: pd.DataFrame, *, endpoint: str) -> str:
         f"{_cell_words(row)}: {ratio(row.ESTIMATE, row.LOWER, row.UPPER)}" for row in without.itertuples()
     ]
     text = f"Hazard ratio of {endpoint}: as measured {ratio(_measured(ratios))}; "
+    text += f"the fitted curve with today's error {_reach(_today(ratios))}; " if len(_today(ratios)) else ""
     text += f"without measurement error {'; '.join(lines)}." if lines else "no extrapolation."
     own = chances[chances["CORRELATION"].eq(chances["CORRELATION"].min())]
     ends = [
@@ -128,6 +133,16 @@ def _chances(table: pd.DataFrame) -> pd.DataFrame:
 def _measured(ratios: pd.DataFrame) -> float:
     own = ratios[ratios["QUANTITY"].eq("hazard_ratio") & ratios["LEVEL"].eq(0)]
     return float(own["ESTIMATE"].iloc[0]) if len(own) else np.nan
+
+
+def _today(ratios: pd.DataFrame) -> pd.Series:
+    """Return where the curves stand with the error there is."""
+    return ratios.loc[ratios["QUANTITY"].eq("simex_curve") & ratios["LEVEL"].eq(0), "ESTIMATE"]
+
+
+def _reach(values: pd.Series) -> str:
+    low, high = ratio(values.min()), ratio(values.max())
+    return low if low == high else f"{low} to {high}"
 
 
 def _correlations(table: pd.DataFrame) -> str:

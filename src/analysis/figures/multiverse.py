@@ -11,17 +11,8 @@ from matplotlib.figure import Figure
 
 from analysis.figures import style
 from analysis.tables.format import counted, number, p_text, percent
-from analysis.tables.words import LANDMARKS, POPULATIONS, label_of, phrase_of
+from analysis.tables.specification_table import CHOICES, say_published_cut, word_of_choice
 
-CHOICES = {
-    "TIMEPOINT": "Scan",
-    "METRIC": "Metric",
-    "RULE": "Rule",
-    "CUT": "Cut",
-    "POPULATION": "Patients",
-    "LANDMARK": "Time zero",
-    "CENSORING": "Endpoint",
-}
 CURVE_MM, ROW_MM, LINE_MM, FOOT_MM, HEAD_MM, GAP_MM = 58.0, 3.6, 2.9, 2.0, 8.0, 2.0
 _HEADING_MM, _WIDEST_MM, _EDGE_MM, _NARROWEST_MM = 17.0, 52.0, 3.0, 50.0
 _INTERVAL, _BAND = "#A6A6A6", "#E8E3D3"
@@ -70,8 +61,8 @@ def plot_specification_curve(
     Returns
     -------
     Figure
-        Curve above (diamond: primary; hollow: at a cut chosen after seeing outcomes; band: the curve without
-        any effect), choices beneath.
+        Curve above (diamond: primary; hollow: at a cut the study chose after seeing outcomes; band: the
+        curve without any effect), choices beneath.
 
     Raises
     ------
@@ -109,7 +100,6 @@ def caption_specification_curve(
     shown = _drawn(table)
     above = int((shown["ESTIMATE"] > 1).sum())
     clear = int(((shown["LOWER"] > 1) | (shown["UPPER"] < 1)).sum())
-    post = int(shown["POSTHOC"].eq("Y").sum())
     text = (
         f"{measure}s of {counted(len(shown), 'specification')} of the main comparison in rising order, with "
         f"{level} % confidence intervals; median {number(shown['ESTIMATE'].median(), 2)}, {above} above 1, "
@@ -117,11 +107,7 @@ def caption_specification_curve(
         "share patients: their intervals are no independent evidence."
     )
     text += " Diamond and line: primary analysis." if shown["ROLE"].eq("PRIMARY").any() else ""
-    text += (
-        f" Hollow: a cut that was chosen after seeing outcomes, in whatever rule (n = {post})."
-        if post
-        else ""
-    )
+    text += _say_post_hoc(shown[shown["POSTHOC"].eq("Y")])
     if shown["NULL_LOWER"].notna().any():
         text += f" Band: where {level} of 100 such curves lie at each place without any effect, line: median."
     said = _say_tests(tests, level)
@@ -163,6 +149,14 @@ def _say_tests(tests: pd.DataFrame | None, level: int) -> str:
     return "; ".join(said)
 
 
+def _say_post_hoc(post: pd.DataFrame) -> str:
+    if post.empty:
+        return ""
+    cuts = style.join_words([f"{cut:g} %" for cut in sorted(post["CUT"].dropna().unique())])
+    text = f" Hollow: at a cut that this study chose after seeing outcomes ({cuts}), in whatever rule"
+    return f"{text} (n = {len(post)}){say_published_cut(post)}."
+
+
 def _say_left_out(table: pd.DataFrame) -> str:
     words = {
         "SAME": "means what another one means",
@@ -186,23 +180,12 @@ def _lines(shown: pd.DataFrame, names: Mapping[str, str], rules: Any) -> list[_L
         values = list(dict.fromkeys(shown.sort_values("SPECIFICATION")[column]))
         values = sorted(values) if column in ("TIMEPOINT", "CUT") else values
         for value in values if len(values) > 1 else []:
-            text = _word(column, value, shown, names)
+            text = word_of_choice(column, value, shown["ENDPOINT"].iloc[0], names)
             text = style.wrap(text, _WIDEST_MM, rules.small_size_pt, rules.font_family)
             height = ROW_MM + LINE_MM * text.count("\n")
             lines.append(_Line(column, value, text, top, height))
             top += height
     return lines
-
-
-def _word(column: str, value: Any, shown: pd.DataFrame, names: Mapping[str, str]) -> str:
-    if column == "CUT":
-        return f"fall ≥ {value:g} %"
-    if column == "CENSORING":
-        return "as planned" if value == shown["ENDPOINT"].iloc[0] else names.get(value, value)
-    known = {"POPULATION": POPULATIONS, "LANDMARK": LANDMARKS}.get(column)
-    if known is not None:
-        return known.get(value, value)
-    return phrase_of(value) if column == "TIMEPOINT" else label_of(value)
 
 
 def _draw_curve(axes, shown: pd.DataFrame, rules: Any, title: str) -> None:
@@ -236,7 +219,7 @@ def _draw_points(axes, place: np.ndarray, values: np.ndarray, shown: pd.DataFram
         axes.fill_between([], [], color=_BAND, label="expected without any effect")
     for keep, mark, fill, size, text in (
         (~primary & ~post, "o", style.INK, 2.6, "specification"),
-        (~primary & post, "o", "white", 3.0, "at a post hoc cut"),
+        (~primary & post, "o", "white", 3.0, "at the study's post hoc cut"),
         (primary, "D", "white" if post[primary].any() else rules.cycle[0], 5.6, "primary analysis"),
     ):
         edge = rules.cycle[0] if mark == "D" else style.INK

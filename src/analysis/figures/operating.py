@@ -86,34 +86,60 @@ def plot_better_day(
     Returns
     -------
     Figure
-        Two panels (decision date, all follow-up); one row a rule, one mark a truth at its first size.
+        Left what is known on the decision date, right all follow-up; one row a rule, one mark a truth at its
+        first size. Above the truths with a better day; below those without one, where the share that takes
+        the later day is shown: no error, but it tells how a rule leans.
 
     Raises
     ------
     ValueError
         If there is no such row.
     """
-    table = _better_day(characteristics, endpoint)
-    truths = list(dict.fromkeys(table["TRUTH"]))
-    codes = [code for code in words.order_analyses(table["METHOD"]) if not code.endswith(words.MATURE)]
-    handles = parts.mark_handles(truths, rules)
+    better, level = _better_day(characteristics, endpoint), _no_better_day(characteristics, endpoint)
+    bands = [(better, "Pilots that take the better day, %", 0)]
+    if len(level):
+        bands.append((level, "No day is better: later day taken, %", better["TRUTH"].nunique()))
+    truths = [truth for table, *_ in bands for truth in dict.fromkeys(table["TRUTH"])]
     across = style.width_mm(width, rules)
+    shown = [_rule_rows(table, "") for table, *_ in bands]
+    talls = [
+        parts.height_mm(rows, table["TRUTH"].nunique())
+        for rows, (table, *_) in zip(shown, bands, strict=True)
+    ]
     head = parts.legend_mm(truths, across - parts.EDGE_MM, rules) + parts.TITLE_MM
-    first = parts.rows_of(table, codes, "TRUTH", words.name_analysis)
-    tall = parts.height_mm(first, len(truths))
-    figure = style.new_figure(width, head + tall + parts.FOOT_MM, rules)
-    room = parts.label_mm(first, 42.0, rules)
-    side = (across - parts.EDGE_MM - room - 2 * parts.GAP_MM) / 2
-    for k, (title, ending) in enumerate((("On the decision date", ""), ("With all follow-up", words.MATURE))):
-        rows = parts.rows_of(table, [code + ending for code in codes], "TRUTH", words.name_analysis)
-        left = parts.EDGE_MM + room + k * (side + parts.GAP_MM)
-        axes = style.axes_mm(figure, left, parts.FOOT_MM, side, tall)
-        axes.set_title(f"{'AB'[k]}  {title}", loc="left")
-        parts.percent_axis(axes, "Pilots that take the better day, %")
-        parts.draw_rows(axes, rows, truths, rules, room_mm=0 if k else room)
-        parts.reference_line(axes, 0.5)
-    parts.draw_legend(figure, handles, parts.EDGE_MM, rules)
+    bottom = sum(talls) + len(bands) * parts.FOOT_MM
+    figure = style.new_figure(width, head + bottom, rules)
+    room = parts.label_mm(shown[0], 42.0, rules)
+    for place_in, ((table, label, first), tall) in enumerate(zip(bands, talls, strict=True)):
+        bottom -= tall + parts.FOOT_MM
+        place = (bottom + parts.FOOT_MM, tall, across, room)
+        drawn = _draw_band(figure, table, place, first, rules)
+        for k, axes in enumerate(drawn):
+            parts.percent_axis(axes, label)
+            if place_in == 0:
+                axes.set_title(f"{'AB'[k]}  {('On the decision date', 'With all follow-up')[k]}", loc="left")
+                parts.reference_line(axes, 0.5)
+    parts.draw_legend(figure, parts.mark_handles(truths, rules), parts.EDGE_MM, rules)
     return figure
+
+
+def _draw_band(figure, table: pd.DataFrame, place: tuple, first: int, rules: Any) -> list:
+    """Draw the rules on the decision date and, to the right, with all follow-up."""
+    bottom, tall, across, room = place
+    truths, drawn = list(dict.fromkeys(table["TRUTH"])), []
+    side = (across - parts.EDGE_MM - room - 2 * parts.GAP_MM) / 2
+    for k, ending in enumerate(("", words.MATURE)):
+        left = parts.EDGE_MM + room + k * (side + parts.GAP_MM)
+        axes = style.axes_mm(figure, left, bottom, side, tall)
+        rows = _rule_rows(table, ending)
+        parts.draw_rows(axes, rows, truths, rules, room_mm=0 if k else room, first=first)
+        drawn.append(axes)
+    return drawn
+
+
+def _rule_rows(table: pd.DataFrame, ending: str) -> list[parts.Row]:
+    codes = [code for code in words.order_analyses(table["METHOD"]) if not code.endswith(words.MATURE)]
+    return parts.rows_of(table, [code + ending for code in codes], "TRUTH", words.name_analysis)
 
 
 def caption_level(characteristics: pd.DataFrame, *, alpha: float) -> str:
@@ -135,7 +161,6 @@ def caption_better_day(characteristics: pd.DataFrame, *, endpoint: str) -> str:
     table = _better_day(characteristics, endpoint)
     plan = table[table["METHOD"].eq("PLAN")]
     often = "; ".join(f"{row.TRUTH} {percent(100 * row.ESTIMATE)}" for row in plan.itertuples())
-    fallback = words.select(characteristics, "fallback")["ESTIMATE"]
     known = words.select(characteristics, "events", METHOD="decision", ENDPOINT=endpoint)["ESTIMATE"]
     text = (
         "Share of simulated pilots in which a rule takes the truly better day, with two Monte Carlo standard "
@@ -143,7 +168,40 @@ def caption_better_day(characteristics: pd.DataFrame, *, endpoint: str) -> str:
     )
     text += f" ({number(known.mean(), 0)} events on average)" if len(known) else ""
     text += f", right with all follow-up. The plan's rule with its fallback: {often or 'not simulated'}."
-    return text + (f" The fallback decides {_range(fallback)} of pilots." if len(fallback) else "")
+    own = table[table["METHOD"].eq("PLAN")].set_index("TRUTH")["ESTIMATE"]
+    missed = [
+        f" Where the later day is truly better ({truth}) that rule misses it in "
+        f"{percent(100 * (1 - own[truth]))} of pilots."
+        for truth in words.later_better(characteristics[characteristics["ENDPOINT"].eq(endpoint)])
+        if truth in own.index
+    ]
+    said = [*missed, _say_no_better(characteristics, endpoint), _say_fallback(characteristics)]
+    return text + "".join(said)
+
+
+def _say_no_better(characteristics: pd.DataFrame, endpoint: str) -> str:
+    """Say how often each rule takes the later day where neither is better."""
+    table = _no_better_day(characteristics, endpoint)
+    early = table[~table["METHOD"].str.endswith(words.MATURE)]
+    said = [
+        f"{truth}: "
+        + ", ".join(
+            f"{words.name_analysis(code)} {percent(100 * rows.loc[code, 'ESTIMATE'])}"
+            for code in words.order_analyses(rows.index)
+        )
+        for truth, of_truth in early.groupby("TRUTH", sort=False)
+        for rows in [of_truth.set_index("METHOD")]
+    ]
+    if not said:
+        return ""
+    return f" Below, where no day is better, the share that takes the later day ({'; '.join(said)})."
+
+
+def _say_fallback(characteristics: pd.DataFrame) -> str:
+    """Say in how many pilots the fallback decides, size by size."""
+    rows = words.select(characteristics, "fallback")
+    said = [f"{_range(own['ESTIMATE'])} ({size})" for size, own in rows.groupby("SIZE", sort=False)]
+    return f" The fallback decides {', '.join(said)} of pilots." if said else ""
 
 
 def alt_level(characteristics: pd.DataFrame, *, alpha: float) -> str:
@@ -166,7 +224,8 @@ def alt_better_day(characteristics: pd.DataFrame, *, endpoint: str) -> str:
         + ", ".join(f"{row.TRUTH} {percent(100 * row.ESTIMATE)}" for row in rows.itertuples())
         for code, rows in early.groupby("METHOD", sort=False)
     ]
-    return f"Share of pilots that take the better day on the decision date. {'; '.join(said)}."
+    text = f"Share of pilots that take the better day on the decision date. {'; '.join(said)}."
+    return text + _say_no_better(characteristics, endpoint)
 
 
 def _range(values: pd.Series) -> str:
@@ -200,3 +259,10 @@ def _better_day(characteristics: pd.DataFrame, endpoint: str) -> pd.DataFrame:
     if table.empty:
         raise ValueError("no choice of a day was simulated: leave the figure out and say why")
     return table.drop_duplicates(["TRUTH", "METHOD"])
+
+
+def _no_better_day(characteristics: pd.DataFrame, endpoint: str) -> pd.DataFrame:
+    """Select how often the later day is taken in truths that have no better one."""
+    table = words.select(characteristics, "later_day", ENDPOINT=endpoint)
+    has = set(words.select(characteristics, "better_day", ENDPOINT=endpoint)["TRUTH"])
+    return table[~table["TRUTH"].isin(has)].drop_duplicates(["TRUTH", "METHOD"])

@@ -59,6 +59,17 @@ def height_mm(rows: Sequence[Row], series: int) -> float:
     return sum(row_mm(series) if row.values is not None else ENTRY_MM + 1.2 for row in rows)
 
 
+def offsets_mm(series: int) -> np.ndarray:
+    """Return where the marks of a row stand, mm below its middle."""
+    return (np.arange(series) - (series - 1) / 2) * _pitch(series)
+
+
+def middles_mm(rows: Sequence[Row], series: int) -> np.ndarray:
+    """Return the middle of each row, mm from the top of the panel."""
+    tall = np.array([height_mm([row], series) for row in rows])
+    return tall.cumsum() - tall / 2
+
+
 def label_mm(rows: Sequence[Row], most: float, rules: Any) -> float:
     """Room the words of `rows` need, mm, at most `most`; longer ones break."""
     font = rules.small_size_pt, rules.font_family
@@ -68,13 +79,15 @@ def label_mm(rows: Sequence[Row], most: float, rules: Any) -> float:
     return min(max(widths, default=0.0), most) + _PAD_MM
 
 
-def draw_rows(axes, rows: Sequence[Row], series: Sequence[str], rules: Any, *, room_mm: float) -> None:
+def draw_rows(
+    axes, rows: Sequence[Row], series: Sequence[str], rules: Any, *, room_mm: float, first: int = 0
+) -> None:
     """Draw the rows into `axes`, first on top: one mark a series with two standard errors to either side.
 
     The vertical axis is in mm from the top; words stand to its left, broken at `room_mm` (0 writes none).
+    The first series has the colour and mark number `first`.
     """
-    tall = row_mm(len(series))
-    offsets = (np.arange(len(series)) - (len(series) - 1) / 2) * _pitch(len(series))
+    tall, offsets = row_mm(len(series)), offsets_mm(len(series))
     axes.set_ylim(height_mm(rows, len(series)), 0)
     axes.set_yticks([])
     top = 0.0
@@ -87,7 +100,9 @@ def draw_rows(axes, rows: Sequence[Row], series: Sequence[str], rules: Any, *, r
             continue
         for k, name in enumerate(series):
             if name in row.values.index:
-                draw_mark(axes, *row.values.loc[name, ["ESTIMATE", "SE"]], middle + offsets[k], k, rules)
+                draw_mark(
+                    axes, *row.values.loc[name, ["ESTIMATE", "SE"]], middle + offsets[k], first + k, rules
+                )
         top += tall
         axes.axhline(top, color=style.GRID, lw=0.5, zorder=0)
 
@@ -174,6 +189,15 @@ def mark_handles(names: Sequence[str], rules: Any) -> list[Line2D]:
         )
         for k, name in enumerate(names)
     ]
+
+
+def curve_handles(names: Sequence[str], rules: Any) -> list[Line2D]:
+    """Return the legend's entries of the series that have a curve and marks."""
+    return [
+        Line2D([], [], color=rules.cycle[k % len(rules.cycle)], marker=MARKS[k % len(MARKS)],
+               ls=style.LINE_STYLES[k % 4], lw=1.0, ms=4, label=name)
+        for k, name in enumerate(names)
+    ]  # fmt: skip
 
 
 def line_handle(words: str) -> Line2D:

@@ -72,7 +72,10 @@ def analyse_endpoint(
         found["coef", "no_landmark"] = main_estimates(without, endpoint, plan)
     else:
         at = {"chosen": at["chosen"]}
-    found |= {("coef", name): main_estimates(part, endpoint, plan) for name, part in at.items()}
+    found |= {
+        ("coef", name): main_estimates(part, endpoint, plan, subgroup=name == "extension_only")
+        for name, part in at.items()
+    }
     p = permutation_p(list(at.values()), plan.operating.permutations, rng)
     found |= {("p", name): values for name, values in zip(at, p, strict=True)}
     corrected = _corrected_p(trials, scans, choices, endpoint, found["p", "chosen"], plan, rng)
@@ -111,7 +114,7 @@ def compute_scores(followed: Followed) -> np.ndarray:
     return scores
 
 
-def main_estimates(followed: Followed, endpoint: str, plan: Plan) -> np.ndarray:
+def main_estimates(followed: Followed, endpoint: str, plan: Plan, *, subgroup: bool = False) -> np.ndarray:
     """Estimate the ln hazard ratio of each trial by the plan's main estimator, as `association` chooses it.
 
     Parameters
@@ -122,6 +125,8 @@ def main_estimates(followed: Followed, endpoint: str, plan: Plan) -> np.ndarray:
         PFS or OS.
     plan : Plan
         Section survival: firth_endpoints, firth_max_events and firth_min_group_events.
+    subgroup : bool
+        The patients are a part of the main analysis set: Firth.
 
     Returns
     -------
@@ -131,7 +136,7 @@ def main_estimates(followed: Followed, endpoint: str, plan: Plan) -> np.ndarray:
     rules, (likelihood, firth) = plan.survival, fit_both(followed, plan)
     smaller = np.minimum(likelihood["events_exposed"], likelihood["events"] - likelihood["events_exposed"])
     few = (likelihood["events"] < rules.firth_max_events) | (smaller < rules.firth_min_group_events)
-    by_firth = few | endpoint.startswith(tuple(rules.firth_endpoints))
+    by_firth = few | endpoint.startswith(tuple(rules.firth_endpoints)) | subgroup
     return np.where(by_firth, firth["coef"], likelihood["coef"])
 
 
@@ -227,12 +232,13 @@ def _stages(trials, scans, choices, endpoint, plan: Plan) -> tuple[tuple[np.ndar
         at_risk = [np.isfinite(part.time) for part in parts]
         inside = at_risk[0] | at_risk[1] if patients.stop else np.where(chosen, at_risk[1], at_risk[0])
         scores = np.stack([compute_scores(part) for part in parts], axis=-1)
-        found.append((inside, scores, np.moveaxis(scans.exposed[:, :, patients], 0, -1)))
+        exposed = np.moveaxis(scans.exposed[:, :, patients], 0, -1)
+        found.append((inside, scores, exposed, np.stack(at_risk, axis=-1)))
     return tuple(found)
 
 
-def _stage(inside: np.ndarray, scores: np.ndarray, exposed: np.ndarray, trial: int) -> Stage:
-    return Stage(scores[trial][inside[trial]], exposed[trial][inside[trial]])
+def _stage(inside: np.ndarray, scores: np.ndarray, exposed: np.ndarray, at_risk: np.ndarray, trial: int):
+    return Stage(*(part[trial][inside[trial]] for part in (scores, exposed, at_risk)))
 
 
 def _only_columns(followed: Followed, patients: slice) -> Followed:

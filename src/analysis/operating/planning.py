@@ -73,8 +73,10 @@ def plan_size(
     Returns
     -------
     DataFrame
-        Contract ``planning``: three rows a hazard ratio, in rising order. PATIENTS is missing where no size
-        near the formula's could be found; FOUND is the simulated power at the formula's size.
+        Contract ``planning``: three rows a hazard ratio, in rising order. PATIENTS are those analysed from
+        the landmark, fewer than are enrolled; missing where no size near the formula's could be found. FOUND
+        is the simulated power at the formula's size. The hazard ratio is that of the measured classes, which
+        measurement error has already changed.
 
     Raises
     ------
@@ -157,6 +159,31 @@ def simulate_power(design: Design, sizes: Sequence[int], trials: int, seed: int)
     return pd.DataFrame({"PATIENTS": sizes, "POWER": power, "SE": error, "EVENTS": events / trials})
 
 
+def invert_power(tried: pd.DataFrame, power: float, trials: float) -> float:
+    """Find the patients at which a weighted probit line in sqrt(patients) reaches a power.
+
+    Parameters
+    ----------
+    tried : DataFrame
+        PATIENTS POWER, two sizes or more.
+    power : float
+        Power to be reached.
+    trials : float
+        Simulated trials of each size.
+
+    Returns
+    -------
+    float
+        Patients, not rounded; missing where the line does not rise to it.
+    """
+    rate = tried["POWER"].clip(0.5 / trials, 1 - 0.5 / trials)
+    probit = norm.ppf(rate)
+    weight = norm.pdf(probit) / np.sqrt(rate * (1 - rate))
+    slope, start = np.polyfit(np.sqrt(tried["PATIENTS"]), probit, 1, w=weight)
+    root = (norm.ppf(power) - start) / slope if slope > 0 else np.nan
+    return float(root**2) if root > 0 else np.nan
+
+
 def _plan_rows(plan: Plan, hazard_ratio: float, seed: int) -> list[dict]:
     settings = plan.planning
     values = {
@@ -192,7 +219,7 @@ def _find_size(design: Design, guess: int, power: float, trials: int, seed: int)
     at_guess = tried.loc[tried["PATIENTS"].eq(guess)].iloc[0]
     found = {"FOUND": at_guess["POWER"], "SE": at_guess["SE"], "PATIENTS": np.nan, "EVENTS": np.nan}
     for _ in range(_ROUNDS):
-        needed = _invert(tried, power, trials)
+        needed = invert_power(tried, power, trials)
         if not np.isfinite(needed):
             return found
         if tried["PATIENTS"].min() <= needed <= tried["PATIENTS"].max():
@@ -204,16 +231,6 @@ def _find_size(design: Design, guess: int, power: float, trials: int, seed: int)
 
 def _sizes_about(guess: int) -> list[int]:
     return sorted({max(2, round(share * guess)) for share in _TRIED} | {guess})
-
-
-def _invert(tried: pd.DataFrame, power: float, trials: int) -> float:
-    """Return the patients at which a weighted probit line in sqrt(patients) reaches `power`, or NaN."""
-    rate = tried["POWER"].clip(0.5 / trials, 1 - 0.5 / trials)
-    probit = norm.ppf(rate)
-    weight = norm.pdf(probit) / np.sqrt(rate * (1 - rate))
-    slope, start = np.polyfit(np.sqrt(tried["PATIENTS"]), probit, 1, w=weight)
-    root = (norm.ppf(power) - start) / slope if slope > 0 else np.nan
-    return float(root**2) if root > 0 else np.nan
 
 
 def _draw(design: Design, n: int, trials: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:

@@ -61,7 +61,7 @@ def simulate_scans(trials: Trials, plan: Plan, rng: np.random.Generator) -> Scan
     Raises
     ------
     ValueError
-        If the plan does not have two follow-up visits.
+        If the plan has other follow-up visits.
     """
     check_days(plan)
     windows = [plan.virtual.scan_days[name] for name in DAYS]
@@ -72,7 +72,7 @@ def simulate_scans(trials: Trials, plan: Plan, rng: np.random.Generator) -> Scan
 
 
 def check_days(plan: Plan) -> None:
-    """Refuse a design without an earlier and a later candidate day.
+    """Refuse a design whose candidate days are not those that are simulated.
 
     Parameters
     ----------
@@ -82,13 +82,13 @@ def check_days(plan: Plan) -> None:
     Raises
     ------
     ValueError
-        If `followup_visits` has not two.
+        If `followup_visits` are others.
     """
-    visits = plan.design.followup_visits
-    if len(visits) != len(DAYS):
+    visits = tuple(plan.design.followup_visits)
+    if visits != DAYS:
         raise ValueError(
-            f"the virtual trial has an earlier and a later scan, design.followup_visits names {visits!r}: "
-            "leave step 07 out of design.steps"
+            f"the virtual trial is scanned on {' and '.join(DAYS)} (section virtual), design.followup_visits "
+            f"names {list(visits)!r}: leave step 07 out of design.steps"
         )
 
 
@@ -106,6 +106,11 @@ def _classify(trials: Trials, plan: Plan, rng: np.random.Generator) -> tuple[np.
     # Simulated scans are comparable: there is no scanner whose facts could be held against another's.
     rules = in_force(plan).override({"response.comparability_checks": {}})
     admr = classify(_measure(trials, rules, rng), rules)
+    if admr["SCORE"].isna().all():
+        raise ValueError(
+            f"virtual scans hold {plan.primary.metric} of lesions alone, {plan.primary.response_rule} reads "
+            "more (volumes, glycolysis): leave step 07 out of design.steps, or take another rule"
+        )
     by_day = [admr[admr["AVISIT"] == visit] for visit in plan.design.followup_visits]
     exposed, score = (
         np.stack([part.to_numpy(float).reshape(trials.shape) for part in parts])
@@ -130,6 +135,9 @@ def _measure(trials: Trials, plan: Plan, rng: np.random.Generator) -> pd.DataFra
         parts.append(lesions[["ROW", "NUMBER", "ORGAN"]].assign(AVISIT=visit, SUVMAX=uptake))
     measured = add_image_noise(pd.concat(parts, ignore_index=True), settings.ratio_noise_cv, rng)
     names = {"ROW": "USUBJID", "NUMBER": "LESIONID", "SUVMAX": "AVAL"}
-    # Uptake is planted well above the liver: every lesion is FDG-evaluable, and every one a target.
-    fixed = {"METRIC": plan.primary.metric, "ROLE": "LESION", "EVALFL": "Y", "TARGETFL": "Y", "FLAGS": None}
+    # Uptake is planted well above the liver: every lesion is FDG-evaluable, the hottest are targets.
+    rank = lesions.groupby("ROW")["SUVMAX_D0"].rank(ascending=False, method="first")
+    target = np.where(rank <= plan.response.max_targets, "Y", "N")
+    fixed = {"METRIC": plan.primary.metric, "ROLE": "LESION", "EVALFL": "Y", "FLAGS": None}
+    fixed["TARGETFL"] = np.tile(target, len(parts))
     return measured.rename(columns=names).assign(**fixed, ADT=pd.NaT, STUDYID=plan.study)

@@ -49,7 +49,9 @@ def summarise_cell(cell: Cell, rows: pd.DataFrame, patients: pd.DataFrame) -> pd
     DataFrame
         Contract ``operating_characteristics``. A test that cannot be made does not reject. Bias is of the
         finite estimates, against the true hazard ratio of the day the analysis is about: that of the pooled
-        patients of all trials, and 1 where nothing is planted.
+        patients of all trials, and 1 where nothing is planted. Inflation is what a choice of the day adds to
+        the level: rejections at the day a rule takes, less those at a day taken by lot, without any look at
+        the outcome, as often the later one as the rule takes it. Both are counted on the same trials.
     """
     primary = cell.plan.primary
     truth = pool_truth(patients, ties=cell.plan.survival.ties_ml, alpha=primary.alpha)
@@ -65,6 +67,8 @@ def summarise_cell(cell: Cell, rows: pd.DataFrame, patients: pd.DataFrame) -> pd
         limits = [rows.get(SEPARATOR.join((endpoint, part, method))) for part in ("lower", "upper")]
         of_item = _ITEMS[item](cell, method, column.to_numpy(), true, limits)
         found += [{"ENDPOINT": endpoint, "METHOD": method, **row} for row in of_item]
+    by_primary = [*_enrolled(cell, len(rows)), *_inflation(cell, rows), *_typical(cell, rows)]
+    found += [{"ENDPOINT": primary.endpoint, **row} for row in by_primary]
     table = pd.DataFrame(found).assign(TRUTH=cell.truth, SIZE=cell.size)
     return table[contracts.columns("operating_characteristics")]
 
@@ -75,6 +79,51 @@ def _truth_rows(truth: pd.DataFrame, trials: int) -> Iterator[dict[str, Any]]:
         label = f"true hazard ratio on {row.TIMEPOINT}: one Cox model on the patients of all trials"
         place = {"ENDPOINT": row.ENDPOINT, "QUANTITY": "truth", "METHOD": row.TIMEPOINT}
         yield {**place, **_number(ratio, ratio * row.SE, trials, label)}
+
+
+def _enrolled(cell: Cell, trials: int) -> Iterator[dict[str, Any]]:
+    count = _number(float(cell.plan.virtual.n_patients), np.nan, trials, "patients enrolled, given")
+    yield {"QUANTITY": "enrolled", "METHOD": "all", **count}
+
+
+def _inflation(cell: Cell, rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Compute what each rule's choice adds to the rejections without any effect, and on which side."""
+    if not cell.is_null:
+        return
+    primary, days = cell.plan.primary, ("fixed_earlier", "fixed_later")
+    p, coef = (
+        np.array([rows[SEPARATOR.join((primary.endpoint, item, day))] for day in days])
+        for item in ("p", "coef")
+    )
+    start, rejected = SEPARATOR.join((primary.endpoint, "later", "")), p <= primary.alpha
+    rules = [str(name).removeprefix(start) for name in rows if str(name).startswith(start)]
+    sides = {
+        "inflation": (rejected, "rejections"),
+        "inflation_up": (rejected & (coef > 0), "rejections with a hazard ratio above 1"),
+        "inflation_down": (rejected & (coef < 0), "rejections with a hazard ratio below 1"),
+    }
+    for rule in (rule for rule in rules if not rule.endswith(MATURE)):
+        later = rows[start + rule].to_numpy() == 1
+        for quantity, (held, words) in sides.items():
+            label = f"{words} that the choice adds, against a day taken by lot: rule {rule}"
+            yield {"QUANTITY": quantity, "METHOD": rule, **_added(later, held.astype(float), label)}
+
+
+def _added(later: np.ndarray, held: np.ndarray, label: str) -> dict[str, Any]:
+    """Compute the covariance of taking the later day with what is gained by it, and its standard error."""
+    taken, gained = later - later.mean(), held[1] - held[0]
+    return _mean(taken * (gained - gained.mean()), label)
+
+
+def _typical(cell: Cell, rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Compute the median distance of the hazard ratio from 1, upwards or downwards, without any effect."""
+    for method in ("fixed_earlier", "chosen", "optimal_cut") if cell.is_null else ():
+        coef = rows[SEPARATOR.join((cell.plan.primary.endpoint, "coef", method))].to_numpy()
+        far = np.abs(coef[~np.isnan(coef)])
+        ratio = np.exp(np.median(far)) if far.size else np.nan
+        label = f"median of the larger of hazard ratio and its inverse: {METHODS[method]}"
+        number = _number(ratio, ratio * _median_error(far), far.size, label)
+        yield {"QUANTITY": "typical", "METHOD": method, **number}
 
 
 def _rejection(cell: Cell, method: str, p: np.ndarray, true, limits) -> Iterator[dict[str, Any]]:

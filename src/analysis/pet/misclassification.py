@@ -16,6 +16,15 @@ from analysis.pet.reference_regions import BASELINE
 from analysis.survival.outcome import NotEstimable
 
 CLASSES = ["CV", "CORRELATION", "LEVEL", "DRAW", "USUBJID", "AVISIT", "MRESP", "NLESION"]
+# Why it does not apply, for a reader: by the code of the refusal.
+_REASONS = {
+    "NO_SECOND_SCAN": "Without a second {scan} there is no class to draw again under measurement error.",
+    "REPEATABILITY_UNKNOWN": "The repeatability of the {change} the rule reads is not known: classes are not "
+    "drawn again under measurement error.",
+    "NO_LESION": "No {scan} has a lesion with the measurement the rule reads, and nothing is drawn again.",
+    "RULE_READS_MORE": "The rule reads more than a change: its classes hang on the values themselves too, "
+    "and the chance of a class by number of lesions is not simulated.",
+}
 # What any rule may read of a lesion beside its metric: its background, once it is gone, and its size.
 _READ = ("SUVBKG", "SULBKG", "LONGDIAM")
 
@@ -31,7 +40,7 @@ class Redrawn:
     by_lesions : DataFrame
         Of `lesion_count.nonresponse_by_lesions`; without rows where it does not apply.
     reasons : tuple of str
-        Why one of them has no rows.
+        Why one of them has no rows: sentences for a reader.
     """
 
     classes: pd.DataFrame
@@ -53,14 +62,15 @@ def redraw(
     -------
     Redrawn
         Both tables; where the study has no second scan, no lesion, or a metric whose repeatability the plan
-        does not know, they have no rows and `reasons` says so.
+        does not know, they have no rows and `reasons` says so in the plan's words (`design.words`).
     """
     classes, chances, reasons = pd.DataFrame(columns=CLASSES), pd.DataFrame(columns=lesion_count.COLUMNS), []
     try:
         classes = redraw_classes(adpet, plan, rng, **known)
         chances = lesion_count.nonresponse_by_lesions(plan, rng)
     except NotEstimable as refusal:
-        reasons.append(str(refusal))
+        code = str(refusal).split(":")[0]
+        reasons.append(_REASONS[code].format(**plan.design.words))
     return Redrawn(classes, chances, tuple(reasons))
 
 

@@ -20,7 +20,7 @@ from analysis.survival.kaplan_meier import (
     survival_at,
 )
 from analysis.survival.landmark import landmark
-from analysis.survival.log_rank import log_rank, stratified_log_rank
+from analysis.survival.log_rank import log_rank, log_rank_scores, stratified_log_rank
 from analysis.survival.multiverse import joint_permutation_test
 from analysis.survival.outcome import NotEstimable, to_time_event
 from analysis.survival.permuted import permute_within
@@ -57,6 +57,7 @@ __all__ = [
     "landmark",
     "leave_one_out",
     "log_rank",
+    "log_rank_scores",
     "mantel_byar",
     "martingale_residuals",
     "max_selected_log_rank",

@@ -23,8 +23,9 @@ class CurveTest:
     Attributes
     ----------
     tests : DataFrame
-        One row a statistic: statistic (``median_abs_log_hr``, ``share_significant``, ``stouffer_z``),
-        observed, expected (mean over permutations), p.
+        One row a statistic: statistic (``median_abs_log_hr``, ``share_significant``, ``stouffer_z``,
+        ``any_significant``, ``same_side``), observed, expected (mean over permutations), p. The last two are
+        1 where it is so and 0 where not: expected is the share of permutations in which it is so.
     null : DataFrame
         One row a place in the curve: RANK (1 for the smallest estimate), LOWER, MEDIAN, UPPER (hazard ratio
         at this place over the permutations: quantiles alpha / 2, 0.5 and 1 - alpha / 2).
@@ -81,15 +82,17 @@ def joint_permutation_test(
     Notes
     -----
     The estimate is of maximum likelihood; p and z of a specification are of the likelihood ratio, two-sided.
-    Statistics: the median of abs(ln HR); the share of specifications with p < alpha, in either direction; and
-    Stouffer's Z, the sum of z by the root of their number, positive where the exposed do worse. All p are
-    two-sided: (1 + b) / (1 + B), with b of B permutations having as large a statistic (of Z, an absolute
-    value).
+    Statistics: the median of abs(ln HR); the share of specifications with p < alpha, in either direction;
+    Stouffer's Z, the sum of z by the root of their number, positive where the exposed do worse; whether the
+    smallest p is below alpha; and whether all estimates lie on one side of a hazard ratio of 1 (an estimate
+    of 1 lies on neither). All p are two-sided: (1 + b) / (1 + B), with b of B permutations having as large a
+    statistic (of Z, an absolute value).
 
     Where a specification is not estimable (its groups are never at risk together at an event) its z is 0 and
-    it is not significant, and the median and the curve are of the others; in the curve these keep their place
-    by share of the way from the smallest to the largest. An infinite estimate takes its place at the end: a
-    median, and the mean of medians, can be infinite. Work grows with specifications times permutations.
+    it is not significant, and the median, the side and the curve are of the others; in the curve these keep
+    their place by share of the way from the smallest to the largest. An infinite estimate takes its place at
+    the end: a median, and the mean of medians, can be infinite. Work grows with
+    specifications times permutations.
 
     References
     ----------
@@ -103,7 +106,7 @@ def joint_permutation_test(
     >>> time, event, exposed = [[1], [2], [3]], [[1], [1], [0]], [[0], [1], [0]]
     >>> test = joint_permutation_test(time, event, exposed, ["a", "b", "c"], 9, np.random.default_rng(1))
     >>> test.tests["p"].tolist()
-    [1.0, 1.0, 1.0]
+    [1.0, 1.0, 1.0, 1.0, 1.0]
     """
     time, event, exposed = _tables(time, event, exposed)
     if len(strata) != len(time):
@@ -132,12 +135,21 @@ def _tables(*given) -> list[np.ndarray]:
 
 def _statistics(coef: np.ndarray, z: np.ndarray, alpha: float) -> dict[str, np.ndarray]:
     """Return each statistic of every row."""
-    size = np.abs(coef)
+    significant = np.abs(z) > norm.isf(alpha / 2)
     return {
-        "median_abs_log_hr": _median(size),
-        "share_significant": (np.abs(z) > norm.isf(alpha / 2)).mean(axis=1),
+        "median_abs_log_hr": _median(np.abs(coef)),
+        "share_significant": significant.mean(axis=1),
         "stouffer_z": z.sum(axis=1) / np.sqrt(z.shape[1]),
+        "any_significant": significant.any(axis=1).astype(float),
+        "same_side": _on_one_side(coef).astype(float),
     }
+
+
+def _on_one_side(coef: np.ndarray) -> np.ndarray:
+    """Tell of each row whether all that is estimable lies on one side of 0; not of a row with nothing."""
+    unknown = np.isnan(coef)
+    above, below = ((unknown | (side > _SLACK)).all(axis=1) for side in (coef, -coef))
+    return (above | below) & ~unknown.all(axis=1)
 
 
 def _median(values: np.ndarray) -> np.ndarray:

@@ -23,14 +23,17 @@ class Stage:
     Attributes
     ----------
     scores : ndarray, shape (n, days)
-        Log-rank scores of the outcome (`log_rank_scores`) from each day's own landmark, computed within this
-        stage among those with a class on that day; 0 for who is not at risk from it.
+        Log-rank scores of the outcome (`analysis.survival.log_rank_scores`) from each day's own landmark,
+        computed within this stage among those with a class on that day; 0 for who is not at risk from it.
     exposed : ndarray, shape (n, days)
         1 (non-responder) or 0; nan without a class on that day.
+    at_risk : ndarray of bool, shape (n, days), optional
+        Who is at risk from each day's landmark; everybody by default.
     """
 
     scores: np.ndarray
     exposed: np.ndarray
+    at_risk: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,10 @@ def two_stage_test(
       the weights do not depend on the data: planned, not observed, events (Lehmacher and Wassmer).
     - *Permutation of whole rows.* In the pilot the classes of all days of a patient move together, so that
       the distribution of the largest statistic knows how far the days agree (Westfall and Young). They move
-      between patients with a class on the same days: a missing class stays where it is, and it may go with
-      the outcome. (It may go with the other day's class instead, but not with both.) Who is not at risk from
-      a landmark keeps the score 0. The scores come from the stage's own patients, so that the stages share
+      between patients with a class on the same days and at risk from the same landmarks: a missing class, or
+      an event before a landmark, stays where it is, and it may go with the outcome. (A missing class may go
+      with the other day's class instead, but not with both.) Who is not at risk from a landmark has the score
+      0. The scores come from the stage's own patients, so that the stages share
       nothing.
     - *Standardised maximum.* Each day's sum of scores over the exposed (observed minus expected events) is
       brought to mean 0 and variance 1 by its exact moments under permutation: unlike sizes of the two days
@@ -148,13 +152,29 @@ def two_stage_test(
     (maximum by permutation); Marcus, Peritz and Gabriel, Biometrika 1976;63:655-60 (closed testing);
     Strasser and Weber, Math Methods Stat 1999;8:220-50 (moments); Phipson and Smyth, Stat Appl Genet Mol Biol
     2010;9:39 (Monte Carlo p).
+
+    Examples
+    --------
+    Six pilot patients with a class on two days, four of the extension with one on the first day, which the
+    pilot chose:
+
+    >>> from analysis.survival import log_rank_scores
+    >>> both = np.array([[1, 1], [1, 0], [1, 1], [0, 1], [0, 0], [0, 0]])
+    >>> outcome = log_rank_scores([1, 2, 3, 4, 5, 6], [1, 1, 1, 1, 1, 0])
+    >>> pilot = Stage(np.column_stack([outcome, outcome]), both)
+    >>> later = log_rank_scores([2, 3, 5, 7], [1, 1, 1, 0])
+    >>> first = np.column_stack([[1, 1, 0, 0], [np.nan] * 4])
+    >>> extension = Stage(np.column_stack([later, later]), first)
+    >>> found = two_stage_test(pilot, extension, 0, (25, 13), 2000, np.random.default_rng(1))
+    >>> found.p_chosen <= found.p and bool(found.z > 0)
+    True
     """
     first, second = _check(pilot, chosen), _check(extension, chosen)
     if first.scores.shape[1] != second.scores.shape[1]:
         raise ValueError(
             f"the stages have {first.scores.shape[1]} and {second.scores.shape[1]} days: give both the same"
         )
-    second = Stage(second.scores[:, [chosen]], second.exposed[:, [chosen]])
+    second = Stage(*(part[:, [chosen]] for part in (second.scores, second.exposed, second.at_risk)))
     root = _roots(weights)
     days, null_days = _standardise(first, permutations, rng)
     later, null_later = _standardise(second, permutations, rng)
@@ -197,7 +217,12 @@ def _check(stage: Stage, chosen: int) -> Stage:
     wrong = exposed[~(np.isnan(exposed) | np.isin(exposed, (0.0, 1.0)))]
     if wrong.size:
         raise ValueError(f"exposed must be 1, 0 or nan (no class), found {wrong[:3].tolist()}")
-    return Stage(scores, exposed)
+    at_risk = np.ones(scores.shape, bool) if stage.at_risk is None else np.asarray(stage.at_risk, dtype=bool)
+    if at_risk.shape != scores.shape:
+        raise ValueError(f"at_risk has the shape of scores, {scores.shape}, not {at_risk.shape}")
+    if (scores[~at_risk] != 0).any():
+        raise ValueError("who is not at risk from a landmark has the score 0")
+    return Stage(scores, exposed, at_risk)
 
 
 def _roots(weights: tuple[float, float]) -> np.ndarray:
@@ -215,7 +240,7 @@ def _standardise(stage: Stage, permutations: int, rng: np.random.Generator) -> t
         none = np.full(stage.scores.shape[1], np.nan)
         return none, np.tile(none, (permutations, 1))
     known = ~np.isnan(stage.exposed)
-    strata = known @ (1 << np.arange(known.shape[1]))
+    strata = np.hstack([known, stage.at_risk]) @ (1 << np.arange(2 * known.shape[1]))
     exposed = np.where(known, stage.exposed, 0.0)
     mean, variance = _moments(stage.scores, exposed, known, strata)
     spread = np.sqrt(np.where(variance > _NO_VARIANCE, variance, np.nan))

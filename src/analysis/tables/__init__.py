@@ -7,6 +7,7 @@ from analysis.tables.alternatives import Alternatives, list_alternatives
 from analysis.tables.baseline import Characteristic, tabulate_baseline
 from analysis.tables.choice_sentences import say_choice_correction
 from analysis.tables.estimates import (
+    add_reported_test,
     estimates_html,
     is_effect,
     is_ratio,
@@ -29,18 +30,21 @@ from analysis.tables.format import (
     ratio,
     signed_percent,
 )
-from analysis.tables.operating_sentences import say_operating, say_planning
+from analysis.tables.operating_sentences import say_operating
 from analysis.tables.operating_table import tabulate_operating, tabulate_planning
 from analysis.tables.pilot_sentences import say_choice, say_later, say_rule
+from analysis.tables.planning_sentences import say_planning
 from analysis.tables.present import to_great_table, to_html, to_left
 from analysis.tables.rates import tabulate_rates
-from analysis.tables.robustness_sentences import say_misclassification, say_specifications
+from analysis.tables.robustness_sentences import say_attenuation, say_misclassification, say_specifications
 from analysis.tables.sentences import say_main, say_medians, say_proportion
+from analysis.tables.specification_table import tabulate_left_out
 from analysis.tables.words import label_of, phrase_of
 
 __all__ = [
     "Alternatives",
     "Characteristic",
+    "add_reported_test",
     "count_percent",
     "estimates_html",
     "fall",
@@ -59,6 +63,7 @@ __all__ = [
     "proportion",
     "ratio",
     "say_alternatives",
+    "say_attenuation",
     "say_choice",
     "say_choice_correction",
     "say_later",
@@ -74,6 +79,7 @@ __all__ = [
     "tabulate_baseline",
     "tabulate_biomarkers",
     "tabulate_estimates",
+    "tabulate_left_out",
     "tabulate_operating",
     "tabulate_planning",
     "tabulate_rates",

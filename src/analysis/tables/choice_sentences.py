@@ -1,4 +1,4 @@
-"""What the pilot's choice of the day does to the result: corrected p, extension alone, simulated bias."""
+"""What the pilot's choice of the day does to the result: corrected p, the two stages, simulated bias."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pandas as pd
 from analysis.tables.format import counted, number, p_text, ratio
 from analysis.tables.words import phrase_of
 
-_TRUTH = "truth: "
+_TRUTH, _FIXED = "truth: ", "day fixed in advance: "
+_SHOWN_UP_TO = 100  # a limit above it tells no more than that it is large
 
 
 def say_choice_correction(estimates: pd.DataFrame, endpoint: str) -> str:
@@ -23,10 +24,10 @@ def say_choice_correction(estimates: pd.DataFrame, endpoint: str) -> str:
     Returns
     -------
     str
-        The two p, the hazard ratio of the extension patients alone, and the simulated bias of the hazard
-        ratio of all patients; why no correction is needed or made, where it is not; empty where the estimates
-        do not say (another endpoint than the primary one without a correction, a study without a second
-        scan).
+        The two p, the hazard ratios of pilot and extension apart and their ratio, and the simulated bias
+        of the hazard ratio of all patients; why no correction is needed or made, where it is not; empty
+        where the estimates do not say (another endpoint than the primary one without a correction, a study
+        without a second scan).
     """
     own = estimates[estimates["ENDPOINT"].eq(endpoint)]
     rows = own[own["METHOD"].eq("two_stage")]
@@ -36,7 +37,7 @@ def say_choice_correction(estimates: pd.DataFrame, endpoint: str) -> str:
     why = [part for part in test["LABEL"].split("; ") if part.startswith(("not needed: ", "not made: "))]
     if why:
         return f"A correction for the pilot's choice of the day is {why[0]}."
-    parts = [_say_tests(test, own), _say_extension(own), _say_bias(own)]
+    parts = [_say_tests(test, own), _say_stages(own), _say_bias(own)]
     return " ".join(part for part in parts if part)
 
 
@@ -55,16 +56,34 @@ def _say_tests(test: pd.Series, own: pd.DataFrame) -> str:
     )
 
 
-def _say_extension(own: pd.DataFrame) -> str:
-    rows = own[own["METHOD"].eq("cox_extension")]
-    if rows.empty:
+def _say_stages(own: pd.DataFrame) -> str:
+    rows = {name: own[own["METHOD"].eq(f"cox_{name}")] for name in ("pilot", "extension", "stages")}
+    said = [_say_stage(rows[name].iloc[0], name) for name in ("pilot", "extension") if len(rows[name])]
+    if not said:
         return ""
-    row = rows.iloc[0]
+    text = f"Descriptive: hazard ratio {', '.join(said)}."
+    between = rows["stages"]
+    if between.empty or pd.isna(between["ESTIMATE"].iloc[0]):
+        return text
+    row = between.iloc[0]
+    more = "no more" if row["LOWER"] <= 1 <= row["UPPER"] else "more"
+    return (
+        f"{text} That of the extension is {_ratio(row)} times that of the pilot: they differ {more} than "
+        "expected of one effect. The extension chose nothing: it is free of the selection, not of the bias "
+        "of small samples."
+    )
+
+
+def _say_stage(row: pd.Series, name: str) -> str:
     size = f"{counted(row['N'], 'patient')}, {counted(row['EVENTS'], 'event')}"
-    if pd.isna(row["ESTIMATE"]):
-        return f"The extension patients alone ({size}) give no hazard ratio."
-    shown = ratio(row["ESTIMATE"], row["LOWER"], row["UPPER"])
-    return f"Descriptive: hazard ratio of the extension patients alone, who chose nothing, {shown} ({size})."
+    shown = "not estimable" if pd.isna(row["ESTIMATE"]) else _ratio(row)
+    return f"{shown} in the {name} alone ({size})"
+
+
+def _ratio(row: pd.Series) -> str:
+    if not row["UPPER"] > _SHOWN_UP_TO:
+        return ratio(row["ESTIMATE"], row["LOWER"], row["UPPER"])
+    return f"{number(row['ESTIMATE'], 2)} ({number(row['LOWER'], 2)} to > {_SHOWN_UP_TO})"
 
 
 def _say_bias(own: pd.DataFrame) -> str:
@@ -77,10 +96,14 @@ def _say_bias(own: pd.DataFrame) -> str:
     between = f"{said} times" if len(ends) == 1 else f"between {said} times"
     return (
         "In virtual trials of this design the hazard ratio of all patients at the chosen day is, on average, "
-        f"{between} the true one."
+        f"{between} the true one: the bias of small samples and the selection by the pilot together."
     )
 
 
 def _truth(label: str) -> str:
-    parts = [part for part in label.split("; ") if part.startswith(_TRUTH)]
-    return parts[0].removeprefix(_TRUTH) if parts else "truth not named"
+    truth, fixed = _part(label, _TRUTH) or "truth not named", _part(label, _FIXED)
+    return f"{truth}; the same day fixed in advance {fixed}" if fixed else truth
+
+
+def _part(label: str, head: str) -> str:
+    return next((part.removeprefix(head) for part in label.split("; ") if part.startswith(head)), "")

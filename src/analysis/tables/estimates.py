@@ -14,11 +14,14 @@ from analysis.tables.words import ESTIMATORS, LANDMARKS, POPULATIONS, ROLES, lab
 # What the number of a row is, by the method that made it (first match). Other methods print two decimals.
 RATIO, MONTHS, DIFFERENCE, PERCENT, PLAIN, TEST = "ratio", "months", "difference", "percent", "plain", "test"
 QUANTITIES = {
+    "curve_any": (PERCENT, "Curves, %"),
+    "curve_side": (PERCENT, "Curves, %"),
     "curve_median": (PLAIN, "Median |ln HR|"),
     "curve_share": (PERCENT, "Specifications, %"),
     "curve_stouffer": (TEST, "Stouffer Z"),
     "two_stage": (TEST, "z"),
     "selection_bias": (RATIO, "Factor of the HR"),
+    "cox_stages": (RATIO, "Ratio of the HRs"),
     "cox_spline": (TEST, "Statistic"),
     "ph_test": (TEST, "Statistic"),
     "maxstat": (TEST, "Statistic"),
@@ -86,6 +89,7 @@ _FITTED = ("ML", "FIRTH", "firth", "ml")
 _OWN_CUT = ("maxstat_lausen92", "maxstat_lausen94", "maxstat_hothorn_lausen", "maxstat_permutation")
 _OWN_CUT += ("cut_selected",)  # their cut is a result, written with the number
 _UNTESTED = "estimated only, not tested"
+_NOT_THE_TEST, _REPORTED = "p of the Cox model, not the test", "reported test"
 _CHECKS = ("ph_test", "assessment_timing", "missing_pet")  # of assumptions and data, not of the exposure
 
 
@@ -247,6 +251,32 @@ def list_estimates(rows: pd.DataFrame, main: pd.DataFrame, *, level: int = 95) -
     return tabulate_estimates(pd.concat(named), level=level).set_index("Endpoint")
 
 
+def add_reported_test(rows: pd.DataFrame, estimates: pd.DataFrame, endpoint: str) -> pd.DataFrame:
+    """Put the corrected test of an endpoint directly under its main hazard ratio.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Named estimates of the endpoint, the main one first.
+    estimates : DataFrame
+        Table estimates.
+    endpoint : str
+        PARAMCD.
+
+    Returns
+    -------
+    DataFrame
+        `rows` with the two-stage row second; as they are where no two-stage test is the reported one.
+    """
+    own = estimates["ENDPOINT"].eq(endpoint) & estimates["METHOD"].eq("two_stage")
+    test = estimates[own & estimates["LABEL"].str.contains(_REPORTED, regex=False)].head(1)
+    if test.empty:
+        return rows
+    name = test["LABEL"].iloc[0].split("; ")[0]
+    named = test.assign(LABEL=f"{name[:1].upper()}{name[1:]}, {_REPORTED}")
+    return pd.concat([rows.head(1), named, rows.iloc[1:]], ignore_index=True)
+
+
 def estimates_html(rows: pd.DataFrame, main: pd.DataFrame) -> str:
     """Write `list_estimates` as HTML for a notebook; a sentence where there is no row."""
     listed = list_estimates(rows, main)
@@ -372,11 +402,14 @@ def _name(row: Mapping, main: Mapping, choices: list[str], several: bool, short:
     details = [_CHOICES[name](row[name]) for name in shown]
     said = [text for text in str(row["LABEL"]).split("; ") if text not in _GENERIC]
     said = [text for text in said if not text.startswith(_UNTESTED)]  # the missing p says so, line by line
+    last = [text for text in said if text in (_NOT_THE_TEST, _REPORTED)]  # after the name, in a figure too
+    said = [text for text in said if text not in last]
+    last = [text for text in last if text == _REPORTED or pd.notna(row.get("P"))]  # no p, no word on it
     said = said[:1] if short else said
     per_unit = row["RULE"] == "per_doubling" or row["METHOD"] == "cox_score"
     if pd.isna(row.get("REFERENCE")) and not pd.isna(row.get("CONTRAST")) and not per_unit:
         said.insert(0, label_of(row["CONTRAST"]))
-    text = ", ".join([*said, *details]) or str(row["LABEL"])
+    text = ", ".join([*said, *details, *last]) or str(row["LABEL"])
     return f"{row['ENDPOINT']}: {text}" if several else text[:1].upper() + text[1:]
 
 

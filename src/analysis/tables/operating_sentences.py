@@ -1,19 +1,27 @@
-"""The sentences that state operating characteristics and planned sizes, with Monte Carlo errors."""
+"""The sentences that state operating characteristics: five conclusions, then the numbers behind them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-import numpy as np
 import pandas as pd
 
 from analysis.tables import operating_words as words
 from analysis.tables.format import number, percent
-from analysis.tables.words import phrase_of
+from analysis.tables.operating_days import say_days
+from analysis.tables.operating_short import CHANCE, power_cost, say_short
+
+_BY_SIZE = ("two_stage", "chosen", "fixed_earlier", "fixed_later")
+_NAIVE = ("no_landmark", "start_of_treatment", "missing_as_nonresponse")
 
 
-def say_operating(characteristics: pd.DataFrame, *, endpoint: str, alpha: float) -> str:
-    """State what the simulated trials show: level, coverage, bias, power, choice of the day, few events.
+def say_operating(
+    characteristics: pd.DataFrame,
+    *,
+    endpoint: str,
+    alpha: float,
+    needed: pd.DataFrame | None = None,
+    expected: pd.DataFrame | None = None,
+) -> str:
+    """State what the simulated trials show, the conclusions first.
 
     Parameters
     ----------
@@ -23,183 +31,221 @@ def say_operating(characteristics: pd.DataFrame, *, endpoint: str, alpha: float)
         PARAMCD of the primary endpoint.
     alpha : float
         Two-sided level.
+    needed : DataFrame, optional
+        From `operating.needed_size`, for the size a trial needs.
+    expected : DataFrame, optional
+        From `operating.expect_power`, for how Schoenfeld's formula does.
 
     Returns
     -------
     str
-        Markdown, one paragraph a question; a question the table does not answer has none. Every number has
-        its Monte Carlo standard error (SE) beside it.
+        Markdown: a paragraph of conclusions, then one a question; a question the table does not answer has
+        none. Differences carry their Monte Carlo standard error (SE); for the others the largest is given.
     """
     own = characteristics[characteristics["ENDPOINT"].eq(endpoint)]
     said = [
+        say_short(own, alpha, needed),
         _say_level(own, alpha),
+        _say_choosing(own),
+        _say_power(own),
+        _say_formula(own, expected),
         _say_estimates(own),
         _say_biased(own),
-        _say_power(own),
-        _say_choice(own),
+        say_days(own),
         _say_few(characteristics),
+        _say_errors(characteristics),
     ]
     return "\n\n".join(text for text in said if text)
 
 
-def say_planning(planning: pd.DataFrame, *, hazard_ratio: float) -> str:
-    """State the size a trial needs by the formula and by simulation.
-
-    Parameters
-    ----------
-    planning : DataFrame
-        Contract ``planning``.
-    hazard_ratio : float
-        The expected effect, stated in full; of the others, what the formula's size finds.
-
-    Returns
-    -------
-    str
-        Two sentences or three.
-
-    Raises
-    ------
-    ValueError
-        If the table does not hold `hazard_ratio`.
-    """
-    rows = planning[np.isclose(planning["HR"], hazard_ratio)].set_index("METHOD")
-    if rows.empty:
-        known = sorted(set(planning["HR"]))
-        raise ValueError(
-            f"no size was planned for a hazard ratio of {hazard_ratio:g}; those planned: {known}"
-        )
-    formula, power = rows.loc["schoenfeld"], percent(100 * rows["POWER"].iloc[0])
-    text = (
-        f"To find a hazard ratio of {hazard_ratio:g} with a power of {power} "
-        f"({percent(100 * formula['SHARE'])} non-responders, median of all patients {formula['MEDIAN']:g} "
-        f"months, accrual {formula['ACCRUAL']:g} months, {formula['FOLLOWUP']:g} months more), Schoenfeld's "
-        f"formula asks for {_size(formula)}"
-    )
-    for method, how in (("simulation", "simulation"), ("simulation_grid", "simulation on the grid of scans")):
-        if method in rows.index:
-            row = rows.loc[method]
-            text += f"; {how} for {_size(row)}, and finds {_rate(row, 'FOUND')} at the formula's size"
-    others = planning[planning["METHOD"].eq("simulation") & ~np.isclose(planning["HR"], hazard_ratio)]
-    if others.empty:
-        return text + "."
-    said = ", ".join(f"{_rate(row, 'FOUND')} at {row['HR']:g}" for _, row in others.iterrows())
-    return f"{text}. At other hazard ratios the formula's size finds {said}."
-
-
 def _say_level(own: pd.DataFrame, alpha: float) -> str:
-    tests = words.select(own, "rejection", TRUTH=words.null_truths(own))
-    if tests.empty:
-        return ""
+    tests = words.select(own, "rejection", TRUTH=words.null_truths(own), METHOD=list(_BY_SIZE))
     parts = []
     for size, rows in tests.groupby("SIZE", sort=False):
-        by = rows.set_index("METHOD")
-        if not {"two_stage", "chosen"} <= set(by.index):
-            continue
-        corrected, pooled = by.loc["two_stage"], by.loc["chosen"]
-        gap = 100 * (pooled["ESTIMATE"] - alpha)
-        over = f"{_points(abs(gap), 100 * pooled['SE'])} {'above' if gap > 0 else 'below'} it"
-        parts.append(
-            f"{words.name_size(own, size, own['ENDPOINT'].iloc[0])}: corrected {_rate(corrected)}, "
-            f"{_against(corrected, alpha)}; uncorrected {_rate(pooled)}, {over}"
-        )
+        by = words.by_analysis(rows)
+        said = [f"{_SHORT[code]} {words.share(by.loc[code])}" for code in _BY_SIZE if code in by.index]
+        parts.append(f"{words.name_size(own, size, own['ENDPOINT'].iloc[0])}: {', '.join(said)}")
     if not parts:
         return ""
     trials = number(tests["TRIALS"].max(), 0)
     return (
-        f"**Level.** Without any effect the reported test should reject in {percent(100 * alpha)} of trials. "
-        "*Corrected* combines pilot and extension; *uncorrected* analyses all patients at the chosen day as "
-        f"if it had been fixed in advance ({trials} trials a size). {_sentences(parts)}"
+        f"**Level.** Rejections without any effect, {percent(100 * alpha)} promised, {trials} trials a size. "
+        "*Corrected* is the reported test, of pilot and extension combined; *uncorrected* analyses all "
+        f"patients at the chosen day as if it had been fixed in advance. {words.sentences(parts)} The "
+        "corrected test rejects only if both its hypotheses, the chosen day and either day, are rejected: it "
+        "is conservative by construction."
     )
 
 
-def _say_estimates(own: pd.DataFrame) -> str:
-    planned = _planned(own)
-    said = []
-    covered = words.select(planned, "coverage")
-    for code, rows in covered.groupby("METHOD", sort=False):
-        level = percent(100 * rows["TARGET"].iloc[0])
-        said.append(
-            f"{words.name_analysis(code)}: {level} intervals hold the truth in {_span(rows, _rate)} of trials"
-        )
-    text = f"**Intervals.** {_sentences(said)}" if said else ""
-    bias = words.select(planned, "bias", METHOD=["fixed_earlier", "chosen", "extension_only"])
-    said = [
-        f"{words.name_analysis(code)} {_span(rows, _value)}"
-        for code in words.order_analyses(bias["METHOD"])
-        for rows in [bias[bias["METHOD"].eq(code)]]
+_SHORT = {
+    "two_stage": "corrected",
+    "chosen": "uncorrected",
+    "fixed_earlier": "earlier day fixed in advance",
+    "fixed_later": "later day fixed in advance",
+}
+
+
+def _say_choosing(own: pd.DataFrame) -> str:
+    """State what the choice adds by rule and direction, and what its correction costs."""
+    planned = words.planned(own)
+    added = words.by_analysis(words.select(planned, "inflation"))
+    if added.empty:
+        return ""
+    rules = [
+        f"{words.name_analysis(rule)} {words.points(added.loc[rule])}"
+        for rule in words.order_analyses(added.index)
     ]
-    if not said:
-        return text
-    return f"{text} **Selection.** Bias of the ln hazard ratio over the truths: {'; '.join(said)}.".strip()
-
-
-def _say_biased(own: pd.DataFrame) -> str:
-    planned, null = _planned(own), words.null_truths(own)
-    tests = words.select(planned, "rejection", TRUTH=null).drop_duplicates("METHOD").set_index("METHOD")
-    bias = words.select(planned, "bias")
-    said = []
-    for code in (
-        "optimal_cut",
-        "optimal_cut_corrected",
-        "start_of_treatment",
-        "missing_as_nonresponse",
-        "no_landmark",
-    ):
-        parts = (
-            [f"rejects in {_rate(tests.loc[code])} of trials without effect"] if code in tests.index else []
-        )
-        rows = bias[bias["METHOD"].eq(code)]
-        parts += [f"bias of the ln hazard ratio {_span(rows, _value)}"] if len(rows) else []
-        if parts:
-            said.append(f"{words.name_analysis(code)}: {', '.join(parts)}")
-    return f"**What misleads** ({planned['SIZE'].iloc[0]}). {_sentences(said)}" if said else ""
+    text = (
+        "**What the choice adds** to the rejections without effect, in percentage points, against a day "
+        f"taken by lot as often, on the same trials: {', '.join(rules)}."
+    )
+    sides = [words.by_analysis(words.select(planned, f"inflation_{side}")) for side in ("up", "down")]
+    if all("PLAN" in by.index for by in sides):
+        up, down = (words.points(by.loc["PLAN"]) for by in sides)
+        text += f" Of the plan's rule {up} are with a hazard ratio above 1 and {down} with one below."
+    cost = power_cost(own)
+    if len(cost):
+        points = lambda row: number(100 * row["ESTIMATE"], 1)
+        text += f" The correction costs this many points of power: {words.span(cost, points)}."
+    return text
 
 
 def _say_power(own: pd.DataFrame) -> str:
-    tests = words.select(own, "rejection", METHOD=["two_stage", "chosen"])
-    tests = tests[~tests["TRUTH"].isin(words.null_truths(own))]
+    methods = ["two_stage", "fixed_earlier"]
+    tests = words.select(own, "rejection", METHOD=methods, TRUTH=words.effects(own))
     said = []
     for size, rows in tests.groupby("SIZE", sort=False):
-        corrected = rows[rows["METHOD"].eq("two_stage")]
-        pooled = rows[rows["METHOD"].eq("chosen")].set_index("TRUTH")
         cells = []
-        for _, row in corrected.iterrows():
-            text = f"{row['TRUTH']}{_truth(own, row)} {_rate(row)}"
-            beside = row["TRUTH"] in pooled.index
-            cells.append(f"{text}, uncorrected {_rate(pooled.loc[row['TRUTH']])}" if beside else text)
-        if cells:
-            said.append(f"{words.name_size(own, size, own['ENDPOINT'].iloc[0])}: {'; '.join(cells)}")
-    return f"**Power** of the corrected test, and of the uncorrected. {_sentences(said)}" if said else ""
+        for truth, of_truth in rows.groupby("TRUTH", sort=False):
+            by, true = words.by_analysis(of_truth), words.true_ratios(own, truth, size)
+            powers = [f"{_SHORT[code]} {words.share(by.loc[code])}" for code in methods if code in by.index]
+            given = f" (true hazard ratio {true})" if true else ""
+            cells.append(f"{truth}{given} {', '.join(powers)}")
+        said.append(f"{words.name_size(own, size, own['ENDPOINT'].iloc[0])}: {'; '.join(cells)}")
+    return f"**Power.** {words.sentences(said)}" if said else ""
 
 
-def _say_choice(own: pd.DataFrame) -> str:
-    planned = _planned(own)
-    better = words.select(planned, "better_day")
-    said = []
-    for truth, rows in better.groupby("TRUTH", sort=False):
-        by = rows.set_index("METHOD")
-        early = by[~by.index.str.endswith(words.MATURE)]
-        if "PLAN" not in early.index:
-            continue
-        best = early["ESTIMATE"].drop("PLAN").idxmax() if len(early) > 1 else "PLAN"
-        text = f"{truth}: {_rate(early.loc['PLAN'])}"
-        text += (
-            f", with all follow-up {_rate(by.loc[mature])}"
-            if (mature := f"PLAN{words.MATURE}") in by.index
-            else ""
+def _say_formula(own: pd.DataFrame, expected: pd.DataFrame | None) -> str:
+    """Compare Schoenfeld's formula, like for like, with the simulated tests of days fixed in advance."""
+    if expected is None:
+        return ""
+    kept = expected["METHOD"].isin(["fixed_earlier", "fixed_later"]) & expected["TRUTH"].isin(
+        words.effects(own)
+    )
+    rows = expected[kept & expected["ENDPOINT"].isin(own["ENDPOINT"])].dropna(subset=["FOUND", "SE"])
+    rows = rows[rows["SE"].gt(0)]
+    if rows.empty:
+        return ""
+    away = (rows["FOUND"] - rows["POWER"]).abs() / rows["SE"]
+    far = rows.loc[away.idxmax()]
+    text = (
+        "**Formula.** Schoenfeld's formula, given the events, the true hazard ratio and the share of "
+        f"non-responders, for a day fixed in advance: {int((away <= CHANCE).sum())} of {len(rows)} simulated "
+        f"powers lie within {CHANCE} SE of it; the farthest, {number(away.max(), 1)} SE, is {far['TRUTH']}, "
+        f"{far['SIZE']}, {_SHORT[far['METHOD']]}: {_beside(far)}."
+    )
+    first = rows[rows["TRUTH"].eq(words.effects(own)[0]) & rows["SIZE"].eq(rows["SIZE"].iloc[0])]
+    near = [f"{_SHORT[row['METHOD']]} {_beside(row)}" for _, row in first.iterrows()]
+    return (
+        f"{text} {words.sentences(['; '.join([f'{words.effects(own)[0]}: {near[0]}', *near[1:]])])}"
+        if near
+        else text
+    )
+
+
+def _beside(row: pd.Series) -> str:
+    return f"{percent(100 * row['FOUND'], 1)} simulated, {percent(100 * row['POWER'], 1)} by the formula"
+
+
+def _say_estimates(own: pd.DataFrame) -> str:
+    planned, said, lost = words.planned(own), [], [0.0]
+    for code, rows in words.select(planned, "coverage").groupby("METHOD", sort=False):
+        level = rows["TARGET"].iloc[0]
+        lost.append(level - rows["ESTIMATE"].min())
+        said.append(
+            f"{words.name_analysis(code)}: {percent(100 * level)} intervals hold the truth in "
+            f"{words.span(rows, words.share)} of trials"
         )
-        if early.loc[best, "ESTIMATE"] > early.loc["PLAN", "ESTIMATE"]:
-            text += f"; most often right on the date: {words.name_analysis(best)}, {_rate(early.loc[best])}"
-        said.append(text)
+    cost = f"The choice of the day costs them at most {number(100 * max(lost), 1)} percentage points."
+    text = f"**Intervals.** {words.sentences(said)} {cost}" if said else ""
+    return "\n\n".join(part for part in (text, _say_selection(own)) if part)
+
+
+def _say_selection(own: pd.DataFrame) -> str:
+    planned = words.planned(own)
+    codes = ["fixed_earlier", "chosen", "extension_only"]
+    bias = words.select(planned, "bias", METHOD=codes)
+    said = [
+        f"{words.name_analysis(code)} {words.span(bias[bias['METHOD'].eq(code)], _bias)}"
+        for code in words.order_analyses(bias["METHOD"])
+    ]
     if not said:
         return ""
-    fallback = words.select(planned, "fallback")
-    how = (
-        f"; the fallback without outcomes decides {_span(fallback, _rate)} of pilots" if len(fallback) else ""
-    )
+    truth = (words.effects(own) or [bias["TRUTH"].iloc[0]])[0]
+    by = words.by_analysis(bias[bias["TRUTH"].eq(truth)])
+    text = f"**Bias** of the ln hazard ratio, over the truths: {'; '.join(said)}."
+    if {"chosen", "fixed_earlier"} <= set(by.index):
+        text += (
+            f" The chosen day's is of small samples and of selection: {truth} {_bias(by.loc['chosen'])}, of "
+            f"which the earlier day fixed in advance has {_bias(by.loc['fixed_earlier'])} as well."
+        )
+    if "extension_only" in set(bias["METHOD"]):
+        text += " The extension alone is free of the selection, not of the bias of small samples."
+    return text
+
+
+def _say_biased(own: pd.DataFrame) -> str:
+    planned, null = words.planned(own), words.null_truths(own)
+    bias = words.select(planned, "bias")
+    tests = words.by_analysis(words.select(planned, "rejection", TRUTH=null))
+    said = []
+    for code in ("fixed_later", *_NAIVE):
+        rows, parts = bias[bias["METHOD"].eq(code)], []
+        parts += [f"rejects in {words.share(tests.loc[code])} without effect"] if code in tests.index else []
+        parts += [f"bias {words.span(rows, _bias)}"] if len(rows) else []
+        said += [f"{words.name_analysis(code)}: {', '.join(parts)}"] if parts else []
+    said += [_say_best_cut(planned, tests)]
+    text = words.sentences(said)
+    if not text:
+        return ""
     return (
-        "**The better day** is taken by the plan's rule with its fallback, on the decision date, this often"
-        f"{how}. {_sentences(said)}"
+        f"**What misleads** ({planned['SIZE'].iloc[0]}). The naive analyses are of the later day, and stand "
+        f"beside that day fixed in advance. {text}{_say_landmark(bias)}"
+    )
+
+
+def _say_best_cut(planned: pd.DataFrame, tests: pd.DataFrame) -> str:
+    typical = words.by_analysis(words.select(planned, "typical"))
+    parts = [
+        f"{words.name_analysis(code)}, rejects in {words.share(tests.loc[code])} without effect"
+        for code in ("optimal_cut", "optimal_cut_corrected")
+        if code in tests.index
+    ]
+    if {"optimal_cut", "fixed_earlier"} <= set(typical.index):
+        best, fixed = (words.value(typical.loc[code]) for code in ("optimal_cut", "fixed_earlier"))
+        parts.append(
+            f"the hazard ratio of the best cut is typically {best} or its inverse without effect, that of a "
+            f"day and cut fixed in advance {fixed} (a mean error would hide this: the two directions cancel, "
+            "and it is taken against the ratio at the plan's cut)"
+        )
+    return "; ".join(parts)
+
+
+def _say_landmark(bias: pd.DataFrame) -> str:
+    """Say what time zero costs, where it costs less than counting a missing scan."""
+    wide = bias.pivot_table(index="TRUTH", columns="METHOD", values="ESTIMATE")
+    if not {"fixed_later", *_NAIVE} <= set(wide):
+        return ""
+    moved = wide[[*_NAIVE]].sub(wide["fixed_later"], axis=0).abs().max()
+    if moved["no_landmark"] >= moved["missing_as_nonresponse"]:
+        return ""
+    return (
+        f" Counting from treatment start moves the bias by at most {number(moved['no_landmark'], 3)}: the "
+        "first assessment comes after the scans, and hardly anybody classified has an event before them. "
+        "Counting a missing scan as non-response moves it by up to "
+        f"{number(moved['missing_as_nonresponse'], 2)} (from treatment start "
+        f"{number(moved['start_of_treatment'], 2)}); how far depends on how many patients with progression "
+        "are not scanned, a share that is calibrated, not observed."
     )
 
 
@@ -221,10 +267,10 @@ def _say_few(characteristics: pd.DataFrame) -> str:
         parts = [
             f"{what} {write(rows.iloc[0])}"
             for quantity, what, write in (
-                ("not_finite", "no finite estimate in", _rate),
-                ("coverage", "intervals hold the truth in", _rate),
-                ("rejection", "rejects in", _rate),
-                ("bias", "bias of the finite ln hazard ratios", _value),
+                ("not_finite", "no finite estimate in", words.share),
+                ("coverage", "intervals hold the truth in", words.share),
+                ("rejection", "rejects in", words.share),
+                ("bias", "bias of the finite ln hazard ratios", words.value),
             )
             if len(rows := words.select(own, quantity, METHOD=code))
         ]
@@ -232,53 +278,17 @@ def _say_few(characteristics: pd.DataFrame) -> str:
     truth, size, endpoint = fewest
     return (
         f"**Few events.** {endpoint}, {truth}, {size}: {number(events[fewest], 0)} events on average. "
-        f"{_sentences(said)}"
+        f"{words.sentences(said)}"
     )
 
 
-def _rate(row: pd.Series, column: str = "ESTIMATE") -> str:
-    return f"{percent(100 * row[column], 1)} (SE {number(100 * row['SE'], 1)})"
+def _say_errors(characteristics: pd.DataFrame) -> str:
+    rates = words.select(characteristics, "rejection")
+    bias = words.select(characteristics, "bias")
+    parts = [f"rates at most {number(100 * rates['SE'].max(), 1)} percentage points"] if len(rates) else []
+    parts += [f"biases at most {number(bias['SE'].max(), 3)}"] if len(bias) else []
+    return f"**Monte Carlo standard errors:** {', '.join(parts)}." if parts else ""
 
 
-def _value(row: pd.Series) -> str:
-    return f"{number(row['ESTIMATE'], 2)} (SE {number(row['SE'], 3)})"
-
-
-def _points(value: float, error: float) -> str:
-    return f"{number(value, 1)} percentage points (SE {number(error, 1)})"
-
-
-def _span(rows: pd.DataFrame, write: Callable[[pd.Series], str]) -> str:
-    """Write the smallest and the largest value of `rows`, each with its error and truth."""
-    low, high = rows.loc[rows["ESTIMATE"].idxmin()], rows.loc[rows["ESTIMATE"].idxmax()]
-    if low["ESTIMATE"] == high["ESTIMATE"]:
-        return write(low)
-    return f"{write(low)} ({low['TRUTH']}) to {write(high)} ({high['TRUTH']})"
-
-
-def _against(row: pd.Series, promised: float) -> str:
-    gap = row["ESTIMATE"] - promised
-    side = "above" if gap > 0 else "below"
-    if not row["SE"] > 0:
-        return f"{side} the level"
-    return f"{number(abs(gap) / row['SE'], 1)} Monte Carlo errors {side} the level"
-
-
-def _planned(own: pd.DataFrame) -> pd.DataFrame:
-    """Select the first size: the planned one."""
-    return own[own["SIZE"].eq(own["SIZE"].iloc[0])] if len(own) else own
-
-
-def _truth(own: pd.DataFrame, row: pd.Series) -> str:
-    """Write the true hazard ratios of a row's days in brackets, where the table holds them."""
-    rows = words.select(own, "truth", TRUTH=row["TRUTH"], SIZE=row["SIZE"])
-    days = ", ".join(f"{number(one.ESTIMATE, 2)} at {phrase_of(one.METHOD)}" for one in rows.itertuples())
-    return f" (true hazard ratio {days})" if days else ""
-
-
-def _size(row: pd.Series) -> str:
-    return f"{number(row['EVENTS'], 0)} events and {number(row['PATIENTS'], 0)} patients"
-
-
-def _sentences(parts: Sequence[str]) -> str:
-    return " ".join(f"{part[:1].upper()}{part[1:]}." for part in parts)
+def _bias(row: pd.Series) -> str:
+    return number(row["ESTIMATE"], 3)

@@ -11,7 +11,8 @@ from analysis.tables.format import MISSING, number
 from analysis.tables.words import label_of
 
 _SHARES = {"rejection", "coverage", "not_finite", "later_day", "better_day", "fallback", "nonresponse"}
-_DECIMALS = {"bias": 3, "events": 1, "patients": 1}
+_SHARES |= {"inflation", "inflation_up", "inflation_down"}
+_DECIMALS = {"bias": 3, "events": 1, "patients": 1, "enrolled": 0}
 
 
 def tabulate_operating(

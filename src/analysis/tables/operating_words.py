@@ -1,10 +1,13 @@
-"""The words a reader sees for the codes of the tables operating_characteristics and planning."""
+"""The words a reader sees for the codes and numbers of the tables operating_characteristics and planning."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pandas as pd
 
-from analysis.tables.format import number
+from analysis.tables.format import number, percent
+from analysis.tables.words import phrase_of
 
 # In the order in which a reader meets them.
 ANALYSES = {
@@ -41,8 +44,13 @@ QUANTITIES = {
     "fallback": "Fallback decides, %",
     "events": "Events",
     "patients": "Patients",
+    "enrolled": "Enrolled",
     "nonresponse": "Non-responders, %",
     "truth": "True HR",
+    "inflation": "Added by the choice, points",
+    "inflation_up": "Added, HR above 1, points",
+    "inflation_down": "Added, HR below 1, points",
+    "typical": "Typical HR or its inverse",
 }
 PLANNING = {
     "schoenfeld": "Schoenfeld's formula",
@@ -51,6 +59,8 @@ PLANNING = {
 }
 DECISION = {"decision": "known on the decision date"}
 MATURE = "_mature"
+# Two shares of the same trials that differ by less are the same number.
+_SAME = 1e-9
 
 
 def name_analysis(code: str, *, endpoint: str = "") -> str:
@@ -100,3 +110,69 @@ def name_size(characteristics: pd.DataFrame, size: str, endpoint: str) -> str:
         if len(own):
             means.append(f"{number(own['ESTIMATE'].mean(), 0)} {noun}")
     return f"{size} ({', '.join(means)})" if means else size
+
+
+def planned(own: pd.DataFrame) -> pd.DataFrame:
+    """Select the first size: the planned one."""
+    return own[own["SIZE"].eq(own["SIZE"].iloc[0])] if len(own) else own
+
+
+def by_analysis(rows: pd.DataFrame) -> pd.DataFrame:
+    """Index rows of one cell and quantity by METHOD."""
+    return rows.drop_duplicates("METHOD").set_index("METHOD")
+
+
+def effects(own: pd.DataFrame) -> list[str]:
+    """List the truths with an effect, those at most sizes first."""
+    there = own.loc[~own["TRUTH"].isin(null_truths(own)) & own["QUANTITY"].eq("rejection")]
+    sizes = there.groupby("TRUTH", sort=False)["SIZE"].nunique()
+    return list(sizes.sort_values(ascending=False, kind="stable").index)
+
+
+def later_better(own: pd.DataFrame) -> list[str]:
+    """List the truths whose better day is the later one: every rule is right as often as it takes it."""
+    found = []
+    for truth, rows in own[own["QUANTITY"].eq("better_day")].groupby("TRUTH", sort=False):
+        right, taken = (by_analysis(select(own, name, TRUTH=truth)) for name in ("better_day", "later_day"))
+        same = (right["ESTIMATE"] - taken["ESTIMATE"].reindex(right.index)).abs() < _SAME
+        found += [truth] if len(rows) and same.all() else []
+    return found
+
+
+def rate(row: pd.Series, column: str = "ESTIMATE") -> str:
+    """Write a share in percent with its Monte Carlo error."""
+    return f"{percent(100 * row[column], 1)} (SE {number(100 * row['SE'], 1)})"
+
+
+def share(row: pd.Series) -> str:
+    """Write a share in percent."""
+    return percent(100 * row["ESTIMATE"], 1)
+
+
+def value(row: pd.Series) -> str:
+    """Write a number with two decimals."""
+    return number(row["ESTIMATE"], 2)
+
+
+def points(row: pd.Series) -> str:
+    """Write a difference of shares in percentage points with its Monte Carlo error."""
+    return f"{number(100 * row['ESTIMATE'], 1)} (SE {number(100 * row['SE'], 1)})"
+
+
+def span(rows: pd.DataFrame, write: Callable[[pd.Series], str], *, of: str = "TRUTH") -> str:
+    """Write the smallest and the largest value of `rows`, each with what it is of."""
+    low, high = rows.loc[rows["ESTIMATE"].idxmin()], rows.loc[rows["ESTIMATE"].idxmax()]
+    if write(low) == write(high):
+        return write(low)
+    return f"{write(low)} ({low[of]}) to {write(high)} ({high[of]})"
+
+
+def true_ratios(own: pd.DataFrame, truth: str, size: str) -> str:
+    """Write the true hazard ratios of the days, where the table holds them."""
+    rows = select(own, "truth", TRUTH=truth, SIZE=size)
+    return ", ".join(f"{number(one.ESTIMATE, 2)} at {phrase_of(one.METHOD)}" for one in rows.itertuples())
+
+
+def sentences(parts: Sequence[str]) -> str:
+    """Join parts to sentences."""
+    return " ".join(f"{part[:1].upper()}{part[1:]}." for part in parts if part)

@@ -157,7 +157,14 @@ def _power(estimates: pd.DataFrame, endpoint: str) -> str:
     rows = estimates[estimates["METHOD"].eq("power") & estimates["ENDPOINT"].eq(endpoint)]
     if rows.empty or pd.isna(rows["ESTIMATE"].iloc[0]):
         return ""
-    return f"The {rows['LABEL'].iloc[0]} is {100 * rows['ESTIMATE'].iloc[0]:.0f} %."
+    text = f"The {rows['LABEL'].iloc[0]} is {100 * rows['ESTIMATE'].iloc[0]:.0f} %"
+    found = estimates[estimates["METHOD"].eq("simulated_power") & estimates["ENDPOINT"].eq(endpoint)]
+    if found.empty:
+        return f"{text}."
+    first = found.iloc[0]  # the truth nearest to the hazard ratio of the formula
+    planted = next(part for part in first["LABEL"].split("; ") if part.startswith("true hazard ratio of "))
+    share = f"in {100 * first['ESTIMATE']:.0f} % of virtual trials of this design"
+    return f"{text}; the corrected test that is reported found a {planted} {share}."
 
 
 def _months(row) -> str:

@@ -41,9 +41,16 @@ Setting ``hr_score``, ``hr_ctdna`` and ``hr_gene`` to 1 gives the null. What goe
 
 Examples
 --------
-A simulation of one's own: fewer events, a later day that is worth nothing, correlated errors.
+A simulation of one's own: fewer events, a later day that is worth nothing, correlated errors. Columns of
+``patients``: the latent MUTATED (G), SENSITIVITY (S), CHANGE_D14 and CHANGE_D28 (m_t), CTDNA_D14 (D),
+LINEAR_PREDICTOR (eta), LATENT_DAY (T); what a trial sees: PFSDAYS and PFSEVENT (later than T, by the scan
+grid), OSDAYS and OSEVENT; and the calendar. The class of a patient is no part of this model: it is what the
+plan's rule (``primary.response_rule``, ``cut_percent``) makes of the measured lesions, SUVMAX_D0 and
+LNRATIO_D14, LNRATIO_D28 of ``lesions`` with the image's noise.
 
+>>> import numpy as np
 >>> from analysis import plan
+>>> from analysis.virtual_trial.outcomes import simulate_course
 >>> world = plan.defaults().override({"virtual.pfs_median_months": 9.0, "virtual.loading_d28": 0.0})
 >>> course = simulate_course(world.virtual, 40, np.random.default_rng(1), design=world.design)
 >>> course.patients[["CHANGE_D14", "CHANGE_D28", "PFSDAYS", "PFSEVENT"]].shape

@@ -26,6 +26,7 @@ from analysis.survival.association.estimates import (
     main_estimator,
     stack,
 )
+from analysis.survival.association.simulated import say_simulated_power
 from analysis.survival.cox import cox
 from analysis.survival.cox_prior import cox_prior
 from analysis.survival.outcome import NotEstimable
@@ -231,13 +232,15 @@ def estimate_with_prior(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> p
     return estimates_table([{**row, "ESTIMATOR": "PRIOR", "TIES": plan.survival.ties_ml}])
 
 
-def caution(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> str:
+def caution(data: pd.DataFrame, analysis: Analysis, plan: Plan, main: pd.DataFrame | None = None) -> str:
     """Say what the events of an endpoint can and cannot show, computed from them.
 
     Parameters
     ----------
     data, analysis, plan
         As in `estimate_adjusted`; ``survival.power_hr`` and ``survival.power_aim``.
+    main : DataFrame, optional
+        Rows of `estimate_main`: they say whether the reported test is one of a day fixed in advance.
 
     Returns
     -------
@@ -246,21 +249,21 @@ def caution(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> str:
         the reach of an interval around no effect (Schoenfeld's formula for all three).
     """
     event, exposed = data["event"].astype(bool), data["exposed"].astype(bool)
-    events, alpha, ratio = int(event.sum()), plan.primary.alpha, plan.survival.power_hr
-    first, second = int((event & exposed).sum()), int((event & ~exposed).sum())
+    events, first = int(event.sum()), int((event & exposed).sum())
+    alpha, ratio = plan.primary.alpha, plan.survival.power_hr
     text = f"{analysis.endpoint}: {events} events in {len(data)} patients "
-    text += f"({first} {analysis.contrast}, {second} {analysis.reference})."
+    text += f"({first} {analysis.contrast}, {events - first} {analysis.reference})."
     share = float(exposed.mean()) if len(data) else 0.0
     if events == 0 or not 0 < share < 1:
         lacking = "no event" if events == 0 else "one group is empty"
         return f"{text} No hazard ratio can be estimated: {lacking}."
-    error = 1 / np.sqrt(events * share * (1 - share))
-    z = float(norm.isf(alpha / 2))
+    error, z = 1 / np.sqrt(events * share * (1 - share)), float(norm.isf(alpha / 2))
     found = schoenfeld_power(events, share, ratio, alpha=alpha)
     least, reach = np.exp((z + norm.ppf(plan.survival.power_aim)) * error), np.exp(z * error)
     text += f" At a hazard ratio of {ratio:g} the power is {100 * found:.0f} %;"
     text += f" {100 * plan.survival.power_aim:.0f} % power is reached at a hazard ratio of {least:.1f}."
     reached = f"{1 / reach:.2f} to {reach:.1f}"
+    text += f" {simulated}" if (simulated := say_simulated_power(main, analysis.endpoint)) else ""
     text += f" Without any effect the {100 * (1 - alpha):g} % interval would reach from {reached}."
     if main_estimator(data, analysis, plan) == "ML":
         return text
@@ -270,11 +273,8 @@ def caution(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> str:
 
 def _fit(data: pd.DataFrame, columns: list[str], estimator: str, note: str, plan: Plan) -> AdjustedFit:
     ties = plan.survival.ties_firth if estimator == "FIRTH" else plan.survival.ties_ml
-    options = {
-        "ties": ties,
-        "penalty": "firth" if estimator == "FIRTH" else None,
-        "alpha": plan.primary.alpha,
-    }
+    penalty = "firth" if estimator == "FIRTH" else None
+    options = {"ties": ties, "penalty": penalty, "alpha": plan.primary.alpha}
     table = cox(data["time"], data["event"], data[columns].astype(float), **options)
     return AdjustedFit(table.set_index("term"), estimator, ties, note)
 

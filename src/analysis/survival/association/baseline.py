@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.plan import Plan
 from analysis.survival.association.estimates import (
+    REPORTED,
     Analysis,
     compare_curves,
     cox_of,
@@ -162,7 +163,11 @@ def _per_doubling(data: pd.DataFrame, analysis: Analysis, plan: Plan) -> pd.Data
     for number, estimator in enumerate(("FIRTH", "ML") if few else ("ML", "FIRTH")):
         fit = cox_of(data, "log2", estimator, ties[estimator], plan)
         own_role = role if number == 0 else "SENSITIVITY" if first else "EXPLORATORY"
-        row = estimate_row(data, analysis, "cox", fit, own_role, "hazard ratio per doubling", groups=False)
+        # No log-rank is made of a number: the p of the main row is the test.
+        label = (
+            f"hazard ratio per doubling; {REPORTED}" if first and not number else "hazard ratio per doubling"
+        )
+        row = estimate_row(data, analysis, "cox", fit, own_role, label, groups=False)
         rows.append({**row, "ESTIMATOR": estimator, "TIES": ties[estimator]})
     return estimates_table(rows)
 

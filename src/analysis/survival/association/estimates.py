@@ -18,6 +18,7 @@ from analysis.survival.rmst import rmst
 EXPOSED, REFERENCE = "NON-RESPONDER", "RESPONDER"
 REPORTED = "reported test"  # in the LABEL of the row whose p is the endpoint's
 NOT_CORRECTED = "not corrected for the pilot's choice of the day"
+NOT_THE_TEST = "p of the Cox model, not the test"  # in the LABEL of a main row beside a two-stage test
 ESTIMATES = [
     *("ENDPOINT", "POPULATION", "LANDMARK", "TIMEPOINT", "METRIC", "RULE", "CUT", "CONTRAST", "REFERENCE"),
     *("METHOD", "ESTIMATOR", "TIES", "ESTIMATE", "LOWER", "UPPER", "P", "N", "EVENTS"),

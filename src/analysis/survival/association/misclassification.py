@@ -15,6 +15,7 @@ from analysis.survival.outcome import NotEstimable
 from analysis.survival.simex import NO_ERROR, Simex, extrapolation_weights, simex
 
 _ONE_ERROR = 1.0  # level at which the error of one more measurement is added
+_AS_MEASURED = 0.0  # level of the error there is
 _CURVE_STEP = 0.1  # levels at which the extrapolation is tabulated, for its figure
 
 
@@ -44,11 +45,14 @@ def estimate_misclassification(
         Contract ``misclassification``. Limits are the middle of the redrawn studies (95 % by default), those
         of ``simex`` a confidence interval. ``class_change`` is the share of patients evaluable in the draw
         whose class is another, ``not_evaluable`` the share who have none in it, ``attenuation`` the share of
-        the ln hazard ratio that the added error takes away (negative: it adds), ``simex_curve`` the
-        extrapolation.
+        the ln hazard ratio that the added error takes away (negative: it adds), ``simex_curve`` the curve
+        fitted to the levels above 0: at LEVEL 0 it stands where the error there is puts the mean of many
+        studies, of which the hazard ratio as measured is one.
     estimates : DataFrame
-        Estimates rows ``simex`` (no error) and ``hazard_ratio_redrawn`` (the error of one measurement on top
-        of what there is) for each endpoint, CV and correlation; SENSITIVITY. No test.
+        Estimates rows ``simex`` (no error), ``simex_today`` (the fitted curve at the error there is, without
+        limits) and ``hazard_ratio_redrawn`` (the error of one measurement on top of what there is) for each
+        endpoint, CV and correlation; SENSITIVITY. No test. The label of ``simex`` says where added error does
+        not move the hazard ratio towards 1: then nothing was corrected for attenuation.
 
         Both without rows where nothing was drawn or nobody is analysed.
 
@@ -78,6 +82,8 @@ def estimate_misclassification(
             place = {"ENDPOINT": endpoint, "CV": cell.cv, "CORRELATION": cell.correlation, "N": len(data)}
             parts.append(_tabulate_ratios(fits, found, limits, plan).assign(**place))
             say = {"simex": (limits, _label_simex(cell, fits, reason, plan))}
+            if found is not None:
+                say["simex_today"] = _fitted_today(cell, found, plan)
             if _ONE_ERROR in cell.level:
                 say["hazard_ratio_redrawn"] = _redrawn_once(cell, fits, plan)
             rows += _estimate_rows(data, analysis, model, say)
@@ -183,7 +189,24 @@ def _label_simex(cell: Cell, fits: pd.DataFrame, reason: str, plan: Plan) -> str
     lost = int((~np.isfinite(drawn)).sum())
     left = f"; {lost} of {len(drawn)} redrawn studies without a finite estimate left out" if lost else ""
     shape = plan.misclassification.extrapolation
-    return f"no measurement error (SIMEX, {shape}, bootstrap limits), {_words(cell)}{left}{reason}"
+    added = "; added error does not move it towards 1: no attenuation corrected" if _adds(fits) else ""
+    return f"no measurement error (SIMEX, {shape}, bootstrap limits), {_words(cell)}{added}{left}{reason}"
+
+
+def _adds(fits: pd.DataFrame) -> bool:
+    """Tell whether the error of one more measurement leaves the hazard ratio as far from 1, or farther."""
+    finite = fits[np.isfinite(fits["coef"])]
+    mean = finite.groupby("level")["coef"].mean()
+    if not {_AS_MEASURED, _ONE_ERROR} <= set(mean.index):
+        return False
+    own = mean[_AS_MEASURED]
+    return bool(np.sign(own) * mean[_ONE_ERROR] >= abs(own))
+
+
+def _fitted_today(cell: Cell, found: Simex, plan: Plan) -> tuple[dict[str, float], str]:
+    shape = plan.misclassification.extrapolation
+    label = f"the error there is (fitted SIMEX curve, {shape}, without limits), {_words(cell)}"
+    return {"ESTIMATE": float(np.exp(found.at(_AS_MEASURED)))}, label
 
 
 def _redrawn_once(cell: Cell, fits: pd.DataFrame, plan: Plan) -> tuple[dict[str, float], str]:

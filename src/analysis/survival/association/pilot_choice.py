@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from analysis.plan import Plan
 from analysis.survival.association.estimates import (
@@ -23,6 +22,7 @@ from analysis.survival.association.estimates import (
     stack,
 )
 from analysis.survival.association.sets import analysis_set
+from analysis.survival.association.simulated import tabulate_bias, tabulate_power
 from analysis.survival.log_rank import log_rank_scores
 from analysis.survival.outcome import NotEstimable, select_response
 from analysis.survival.two_stage import Stage, TwoStage, two_stage_test
@@ -30,7 +30,7 @@ from analysis.survival.two_stage import Stage, TwoStage, two_stage_test
 if TYPE_CHECKING:
     from analysis.survival.association.study import AnalysisSets
 
-TITLE = "two-stage test of pilot and extension, corrected for the pilot's choice of the day"
+TITLE = "two-stage test, corrected for the pilot's choice of the day"
 _NOT_NEEDED, _NOT_MADE = "not needed", "not made"
 
 
@@ -97,11 +97,10 @@ def estimate_pilot_choice(
     -------
     DataFrame
         For each endpoint the row ``two_stage`` (P is the corrected p, ESTIMATE its normal deviate, positive
-        where non-responders do worse; the reported test), ``cox_extension`` of the extension patients alone
-        (DESCRIPTIVE, by Firth, without a p: their test is a part of the two-stage test), and
-        ``selection_bias`` (DESCRIPTIVE; the factor by which the pooled hazard ratio is off in virtual trials,
-        with Monte Carlo limits), a row a truth. Where the p is not corrected, one row ``two_stage`` without
-        numbers that says why.
+        where non-responders do worse; the reported test), ``cox_pilot`` and ``cox_extension`` of each stage
+        alone (DESCRIPTIVE, by Firth, without a p: their tests are parts of the two-stage test),
+        ``cox_stages`` (the second over the first), and the rows of `tabulate_bias` and `tabulate_power`.
+        Where the p is not corrected, one row ``two_stage`` without numbers that says why.
     """
     reason = why_uncorrected(plan, decision, sets.cohort.adsl)
     if reason is not None:
@@ -113,8 +112,9 @@ def estimate_pilot_choice(
     for name, analysis in sets.analyses.items():
         parts += [
             estimates_table([_two_stage_row(name, sets, plan, rng)]),
-            _estimate_extension(sets.data[name], analysis, sets.cohort.adsl, plan),
-            _tabulate_bias(operating, analysis, plan),
+            _estimate_stages(sets.data[name], analysis, sets.cohort.adsl, plan),
+            tabulate_bias(operating, analysis, plan),
+            tabulate_power(operating, analysis, plan),
         ]
     return stack(parts)
 
@@ -151,14 +151,16 @@ def build_stages(analysis: Analysis, sets: AnalysisSets, plan: Plan) -> tuple[St
 
 
 def _stage(subjects: list[str], followed: dict[str, pd.DataFrame], classes: dict[str, pd.Series]) -> Stage:
-    scores, exposed = np.zeros((len(subjects), len(followed))), np.empty((len(subjects), len(followed)))
+    shape = (len(subjects), len(followed))
+    scores, exposed, at_risk = np.zeros(shape), np.empty(shape), np.zeros(shape, dtype=bool)
     for column, (day, table) in enumerate(followed.items()):
         own = table[table["USUBJID"].isin(subjects)]
         if len(own):
             found = pd.Series(log_rank_scores(own["time"], own["event"]), index=own["USUBJID"].to_numpy())
             scores[:, column] = found.reindex(subjects, fill_value=0.0)
+            at_risk[:, column] = pd.Index(subjects).isin(found.index)
         exposed[:, column] = classes[day].reindex(subjects)
-    return Stage(scores, exposed)
+    return Stage(scores, exposed, at_risk)
 
 
 def _two_stage_row(name: str, sets: AnalysisSets, plan: Plan, rng: np.random.Generator) -> dict:
@@ -166,58 +168,83 @@ def _two_stage_row(name: str, sets: AnalysisSets, plan: Plan, rng: np.random.Gen
     role = "SENSITIVITY" if plan.overrides else "SECONDARY"
     planned, days = plan.pilot.planned_events, plan.design.followup_visits
     weights = (planned["pilot"], planned["extension"])
-    inside = data["USUBJID"].isin(_pilot(sets.cohort.adsl))
-    label = (
-        f"{TITLE}; {REPORTED}; events / patients {_size(data[inside])} in the pilot, "
-        f"{_size(data[~inside])} in the extension, weighed {weights[0]:g} to {weights[1]:g} by planned events"
-    )
+    label = f"{TITLE}; {REPORTED}; pilot and extension weighed {weights[0]:g} to {weights[1]:g}"
     stages, chosen = build_stages(analysis, sets, plan), days.index(analysis.timepoint)
     try:
-        found = two_stage_test(*stages, chosen, weights, plan.survival.permutations, rng)
+        found = two_stage_test(*stages, chosen, weights, plan.pilot.correction_permutations, rng)
     except NotEstimable as refusal:
         text = f"{label}; not estimable: {refusal}"
         return estimate_row(data, analysis, "two_stage", dict, role, text)
     numbers = {"ESTIMATE": found.z, "P": found.p}
-    text = f"{label}; {_say_parts(found, chosen, analysis.timepoint)}"
+    text = f"{label}; {_say_parts(found, chosen)}"
     return estimate_row(data, analysis, "two_stage", lambda: numbers, role, text)
 
 
-def _say_parts(found: TwoStage, chosen: int, day: str) -> str:
+def _say_parts(found: TwoStage, chosen: int) -> str:
     """Say the p of each part; `gate` takes these words off where the endpoint is not tested."""
     parts = {
-        f"pilot at {day}": found.p_pilot[chosen],
-        "pilot at any day": found.p_pilot_any,
-        f"extension at {day}": found.p_extension,
+        "pilot": found.p_pilot[chosen],
+        "any day of the pilot": found.p_pilot_any,
+        "extension": found.p_extension,
     }
     said = [f"{name} {'no information' if np.isnan(p) else f'{p:.2g}'}" for name, p in parts.items()]
     return f"one-sided p (non-responders worse): {', '.join(said)}"
 
 
-def _estimate_extension(data: pd.DataFrame, analysis: Analysis, adsl: pd.DataFrame, plan: Plan):
-    own = data[~data["USUBJID"].isin(_pilot(adsl))]
-    say = {"role": "DESCRIPTIVE", "label": "extension patients only, descriptive", "main_only": True}
-    return estimate_hazard_ratio(own, analysis, plan, **say, subgroup=True).assign(
-        METHOD="cox_extension", P=np.nan
+def _estimate_stages(data: pd.DataFrame, analysis: Analysis, adsl: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Estimate the hazard ratio in pilot and extension apart, and their ratio: a description, no test."""
+    inside, parts = data["USUBJID"].isin(_pilot(adsl)), []
+    for name, own in (("pilot", data[inside]), ("extension", data[~inside])):
+        say = {"role": "DESCRIPTIVE", "label": f"{name} patients only, descriptive", "main_only": True}
+        found = estimate_hazard_ratio(own, analysis, plan, **say, subgroup=True)
+        parts.append(found.assign(METHOD=f"cox_{name}", P=np.nan))
+    pilot, extension = (part.iloc[0] for part in parts)
+    label = "hazard ratio of the extension over that of the pilot, descriptive"
+    row = estimate_row(
+        data, analysis, "cox_stages", lambda: divide_ratios(extension, pilot), "DESCRIPTIVE", label
     )
+    return stack([*parts, estimates_table([{**row, "ESTIMATOR": "FIRTH", "TIES": plan.survival.ties_firth}])])
 
 
-def _tabulate_bias(operating: pd.DataFrame | None, analysis: Analysis, plan: Plan) -> pd.DataFrame:
-    if operating is None or operating.empty:
-        return stack([])
-    asked = operating["QUANTITY"].eq("bias") & operating["METHOD"].eq("chosen")
-    asked &= operating["ENDPOINT"].eq(analysis.endpoint)
-    rows = operating[asked & operating["SIZE"].eq(operating["SIZE"].iloc[0])]
-    reach, found = norm.isf(plan.primary.alpha / 2), []
-    for row in rows.itertuples():
-        limits = [row.ESTIMATE, row.ESTIMATE - reach * row.SE, row.ESTIMATE + reach * row.SE]
-        label = (
-            "simulated bias of the hazard ratio of all patients at the day the pilot chose, as a factor; "
-            f"truth: {row.TRUTH}; size: {row.SIZE}, {row.TRIALS:.0f} virtual trials"
-        )
-        numbers = dict(zip(("ESTIMATE", "LOWER", "UPPER"), np.exp(limits), strict=True))
-        place = {**analysis.columns(), "METHOD": "selection_bias", "ROLE": "DESCRIPTIVE"}
-        found.append({**place, **numbers, "LABEL": analysis.label(label)})
-    return estimates_table(found)
+def divide_ratios(one: Mapping[str, float], other: Mapping[str, float]) -> dict:
+    """Divide two independent ratios, with limits recovered from those of each.
+
+    Parameters
+    ----------
+    one, other : mapping
+        ESTIMATE, LOWER, UPPER.
+
+    Returns
+    -------
+    dict
+        ESTIMATE, LOWER, UPPER of one / other.
+
+    Raises
+    ------
+    NotEstimable
+        If a number is missing.
+
+    References
+    ----------
+    Zou and Donner, Stat Med 2008;27:1693-702.
+
+    Examples
+    --------
+    >>> equal = {"ESTIMATE": 1.0, "LOWER": 0.5, "UPPER": 2.0}  # reach ln 2 sqrt(2)
+    >>> [round(value, 4) for value in divide_ratios(equal, equal).values()]
+    [1.0, 0.3752, 2.6651]
+    """
+    first, low, high = (np.log(float(one[name])) for name in ("ESTIMATE", "LOWER", "UPPER"))
+    second, least, most = (np.log(float(other[name])) for name in ("ESTIMATE", "LOWER", "UPPER"))
+    if not np.isfinite([first, low, high, second, least, most]).all():
+        raise NotEstimable("pilot and extension do not both have a hazard ratio with limits")
+    ratio = first - second
+    lower, upper = np.hypot(first - low, most - second), np.hypot(high - first, second - least)
+    return {
+        "ESTIMATE": float(np.exp(ratio)),
+        "LOWER": float(np.exp(ratio - lower)),
+        "UPPER": float(np.exp(ratio + upper)),
+    }
 
 
 def _pilot(adsl: pd.DataFrame) -> set[str]:
@@ -236,7 +263,3 @@ def _exposure(admr: pd.DataFrame, analysis: Analysis) -> pd.Series:
     )
     classed = rows[rows["MRESP"].isin([EXPOSED, REFERENCE])]
     return classed.set_index("USUBJID")["MRESP"].eq(EXPOSED).astype(float)
-
-
-def _size(data: pd.DataFrame) -> str:
-    return f"{int(data['event'].sum())} / {len(data)}"

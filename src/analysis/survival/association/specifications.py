@@ -32,7 +32,12 @@ _METHODS = {
     "median_abs_log_hr": "curve_median",
     "share_significant": "curve_share",
     "stouffer_z": "curve_stouffer",
+    "any_significant": "curve_any",
+    "same_side": "curve_side",
 }
+# No tests of their own: what a curve without effect looks like, to judge the observed one by.
+_EXPECTED = ("curve_any", "curve_side")
+_ONE_SCAN = "The exposure is read from one scan: there is no rule, cut or day of response to vary."
 _REFUSED = "not estimable: "
 
 
@@ -47,11 +52,16 @@ class SpecificationCurve:
     tests : DataFrame
         Estimates rows ``curve_median``, ``curve_share`` and ``curve_stouffer``: ESTIMATE is the statistic
         observed, P its joint permutation p, LABEL says how many specifications and permutations and what is
-        expected without effect. Without rows where nothing could be estimated.
+        expected without effect. Rows ``curve_any`` and ``curve_side``: ESTIMATE is the share of permutations
+        in which any specification is significant, or all lie on one side of 1; without P. Without rows where
+        nothing could be estimated.
+    reason : str
+        Why there is no specification, as a sentence; empty where there are some.
     """
 
     table: pd.DataFrame
     tests: pd.DataFrame
+    reason: str = ""
 
 
 def estimate_specifications(sets: AnalysisSets, plan: Plan, rng: np.random.Generator) -> SpecificationCurve:
@@ -87,7 +97,7 @@ def estimate_specifications(sets: AnalysisSets, plan: Plan, rng: np.random.Gener
     """
     listed = list_specifications(sets, plan)
     if listed.empty:
-        return SpecificationCurve(contracts.empty("specifications"), estimates_table([]))
+        return SpecificationCurve(contracts.empty("specifications"), estimates_table([]), _ONE_SCAN)
     asked = listed[listed["STATUS"].eq("ESTIMATED")]
     analyses = [_analysis_of(row, sets, plan) for row in asked.to_dict("records")]
     sides = _sides_of(analyses, sets, plan)
@@ -160,6 +170,8 @@ def _test_rows(tests: pd.DataFrame, specifications: int, patients: int, plan: Pl
         "curve_median": f"median |ln hazard ratio| of {count}; {{:.2f}}",
         "curve_share": f"share of {count} with p < {alpha:g}, in either direction; {{:.1%}}",
         "curve_stouffer": f"Stouffer Z of {count}, above 0 where non-responders do worse; {{:.2f}}",
+        "curve_any": f"share of curves of {count} with any p < {alpha:g}",
+        "curve_side": f"share of curves of {count} that lie on one side of 1",
     }
     same = {"ENDPOINT": plan.primary.endpoint, "CONTRAST": EXPOSED, "REFERENCE": REFERENCE, "N": patients}
     same |= {"ESTIMATOR": "ML", "TIES": plan.survival.ties_ml, "ROLE": "SENSITIVITY"}
@@ -167,7 +179,10 @@ def _test_rows(tests: pd.DataFrame, specifications: int, patients: int, plan: Pl
     for row in tests.to_dict("records"):
         method = _METHODS[row["statistic"]]
         said = labels[method].format(row["expected"]).replace("%", " %")
-        label = f"joint test: {said} expected without effect ({permutations:,} permutations of the scans)"
-        numbers = {"ESTIMATE": row["observed"], "P": row["p"], "LABEL": label}
+        scans = f"({permutations:,} permutations of the scans)"
+        numbers = {"ESTIMATE": row["observed"], "P": row["p"]}
+        numbers["LABEL"] = f"joint test: {said} expected without effect {scans}"
+        if method in _EXPECTED:
+            numbers = {"ESTIMATE": row["expected"], "LABEL": f"without any effect: {said} {scans}"}
         rows.append({**same, "METHOD": method, **numbers})
     return estimates_table(rows)

@@ -12,6 +12,7 @@ from analysis.plan import Plan
 from analysis.survival.association.baseline import HIGH, LOW, baseline_set, estimate_baseline_effect
 from analysis.survival.association.covariates import baseline_covariates
 from analysis.survival.association.estimates import (
+    NOT_THE_TEST,
     Analysis,
     compare_curves,
     describe_groups,
@@ -24,6 +25,7 @@ from analysis.survival.association.pilot_choice import estimate_pilot_choice, no
 from analysis.survival.association.population import apply_population
 from analysis.survival.association.scan_grid import estimate_follow_up
 from analysis.survival.association.sets import analysis_set, gate, main_analysis
+from analysis.survival.association.simulated import is_corrected
 from analysis.survival.power import schoenfeld_power
 
 
@@ -178,14 +180,15 @@ def estimate_main(
     decision : dict, optional
         ``decision.json``, as given to `prepare`.
     operating : DataFrame, optional
-        Table ``operating_characteristics``, for the simulated bias of the chosen day's hazard ratio.
+        Table ``operating_characteristics``, for simulated bias and power.
 
     Returns
     -------
     DataFrame
-        Estimates; the first row is the main hazard ratio of the primary endpoint. Beside it the other
-        estimators, the tests (`estimate_pilot_choice` has the reported one where the pilot's outcomes chose
-        the day), medians, S(t), follow-up and the power the events give.
+        Estimates; the first row is the main hazard ratio of the primary endpoint. Directly under the main
+        hazard ratio of an endpoint stands its two-stage test, where it is the reported one
+        (`estimate_pilot_choice`: the pilot's outcomes chose the day); then the other estimators and tests,
+        medians, S(t), follow-up and the power the events give.
     """
     cohort = sets.cohort
     if plan.primary.exposure == "baseline_metric":
@@ -196,17 +199,22 @@ def estimate_main(
     reason = why_uncorrected(plan, decision, cohort.adsl)
     beside = reason is None or bool(plan.overrides)
     test = {"role": "SENSITIVITY" if beside else "SECONDARY", "reported": reason is not None}
-    parts = []
+    chosen = estimate_pilot_choice(sets, plan, decision, rng.spawn(1)[0], operating)
+    leads, parts = chosen["METHOD"].eq("two_stage") & (reason is None), []
     for name, analysis in sets.analyses.items():
         data, role = sets.data[name], _main_role(name, plan)
+        ratios = estimate_hazard_ratio(data, analysis, plan, role=role, label="main analysis")
+        if reason is None:
+            ratios.loc[0, "LABEL"] += f"; {NOT_THE_TEST}"
         parts += [
-            estimate_hazard_ratio(data, analysis, plan, role=role, label="main analysis"),
+            ratios.iloc[:1],
+            chosen[leads & chosen["ENDPOINT"].eq(name)],
+            ratios.iloc[1:],
             compare_curves(data, analysis, plan, rng, **test, note=note_of(reason)),
             describe_groups(data, analysis, plan),
             estimate_follow_up(data, analysis, plan),
         ]
-    chosen = estimate_pilot_choice(sets, plan, decision, rng.spawn(1)[0], operating)
-    table = gate(stack([*parts, chosen]), plan)
+    table = gate(stack([*parts, chosen[~leads]]), plan)
     return stack([table, estimate_power(table, plan)])
 
 
@@ -224,7 +232,12 @@ def estimate_power(main: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     ratio = plan.survival.power_hr
     power = schoenfeld_power(int(row["EVENTS"].iloc[0]), share, ratio, alpha=plan.primary.alpha)
     missing = {name: np.nan for name in ("LOWER", "UPPER", "P")}
-    label = f"power to find a hazard ratio of {ratio:g} with these events (Schoenfeld)"
+    what = (
+        "power of a test on a day fixed in advance"
+        if is_corrected(main, row["ENDPOINT"].iloc[0])
+        else "power"
+    )
+    label = f"{what} to find a hazard ratio of {ratio:g} with these events (Schoenfeld)"
     return row.assign(
         METHOD="power", ESTIMATOR=None, TIES=None, ESTIMATE=power, ROLE="DESCRIPTIVE", LABEL=label, **missing
     )

@@ -1,4 +1,7 @@
-"""The whole DAG on the tiny trial, in a copy of the project: it runs, then has nothing to do, then reruns only what must."""
+"""The whole DAG on the tiny trial, in a copy of the project: it runs, then has nothing to do, then reruns only what must.
+
+The golden copies of the notebooks run beside it, by nbval, in a folder of their own: the same bytes in both.
+"""
 
 import json
 import os
@@ -6,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,27 +17,32 @@ import pandas as pd
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "notebooks"))
+import golden
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "build" / "golden"
 COPIED = ("Snakefile", "pyproject.toml", "config", "notebooks")
 
 TINY = ("--config", "study=tiny")
+NUMBERS = ("--config", "study=numbers")
 # Scenario -> its response rule.
 SCENARIOS = {"cut15": "any_resistant", "eortc": "eortc"}
+TARGETS = [f"reports/tiny/{name}/{file}" for name in SCENARIOS for file in ("report.html", "privacy.json")]
+
+# The step that tells of the design, not of the data: it runs once for a study.
+OF_DESIGN = {"operating_characteristics"}
+AFTER_02 = {"pilot_timepoint", "survival_association", "biomarkers", "publication", "privacy_gate"}
+# What has not run when the project is interrupted.
+NOT_YET = {"survival_association", "publication", "privacy_gate", *OF_DESIGN}
 
 pytestmark = pytest.mark.dag
 
 
 def snakemake(project: Path, *arguments: str, check: bool = True) -> str:
     """Run Snakemake in a copy of the project on the tiny trial and return what it printed."""
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--workflow-profile",
-        "config/profiles/default",
-        "--cores",
-        "2",
-    ]
+    profile = ("--workflow-profile", "config/profiles/default", "--cores", "2")
+    command = [sys.executable, "-m", "snakemake", *profile]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(
         [*command, *arguments],
@@ -55,8 +63,13 @@ def jobs(output: str) -> set[str]:
 
 def tables(project: Path, scenario: str = "primary", study: str = "tiny") -> dict[str, bytes]:
     """Return name -> bytes of every derived table."""
-    folder = project / "data" / "derived" / study / scenario
-    return {file.name: file.read_bytes() for file in sorted(folder.glob("*.*")) if file.is_file()}
+    return files_of(project / "data" / "derived" / study / scenario, "*.*")
+
+
+def files_of(folder: Path, pattern: str) -> dict[str, bytes]:
+    """Return path -> bytes of every file of a folder."""
+    found = sorted(path for path in folder.glob(pattern) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def copy_code(folder: Path) -> Path:
@@ -70,42 +83,99 @@ def copy_code(folder: Path) -> Path:
     return folder
 
 
-# A run has stretches that use one core only, so that independent runs, each in a project of its own, share the two.
+def would_run(project: Path, *arguments: str) -> set[str]:
+    """Return the rules that the next run would run."""
+    return jobs(snakemake(project, "--dry-run", "--quiet", "progress", *arguments))
+
+
+def stop_once(project: Path, name: str, cell: str, *arguments: str) -> str:
+    """Run with `cell` before the last one of a notebook, then put the notebook back as it was."""
+    notebook = project / "notebooks" / name
+    whole, times = notebook.read_text(), os.stat(notebook)
+    content = json.loads(whole)
+    content["cells"].insert(-1, {**content["cells"][-1], "source": [cell], "id": "stop"})
+    notebook.write_text(json.dumps(content))
+    output = snakemake(project, *TINY, *arguments, check=False)
+    notebook.write_text(whole)
+    os.utime(notebook, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return output
+
+
+def run_with_interruptions(project: Path) -> SimpleNamespace:
+    """Run the tiny trial on two cores; on the way one notebook is held back and another stops."""
+    name, derived = "05_biomarkers.ipynb", project / "data" / "derived" / "tiny" / "primary"
+    seen = SimpleNamespace()
+    seen.leak = stop_once(project, name, "print(adsl['USUBJID'].iloc[0])", "--until", "biomarkers")
+    seen.held_back = (derived / "held_back" / name).is_file()
+    seen.copy = (project / "reports" / "tiny" / "primary" / "notebooks" / name).read_bytes()
+    seen.after_leak, seen.asked_after_leak = set(tables(project)), would_run(project, *TINY)
+    stop = "raise ValueError('stop here')"
+    seen.stop = stop_once(project, "03_pilot_timepoint.ipynb", stop, "--until", "pilot_timepoint")
+    seen.after_stop, seen.asked_after_stop = set(tables(project)), would_run(project, *TINY)
+    snakemake(project, *TINY)
+    return seen
+
+
+def run_golden_copies() -> subprocess.CompletedProcess:
+    """Run the golden notebooks, which write below build/golden, on one core, without interruption."""
+    shutil.rmtree(GOLDEN, ignore_errors=True)
+    options = ("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "tests/notebooks/sanitize.cfg")
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "nbval", *options, *map(str, golden.in_order())],
+        cwd=ROOT,
+        env={**os.environ, "PEARL_PROGRESS": os.devnull},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 @pytest.fixture(scope="module")
-def twins(tmp_path_factory):
-    """Two projects, each in a folder of its own, run at the same time."""
-    folders = [copy_code(tmp_path_factory.mktemp(name)) for name in ("project", "twin")]
+def runs(tmp_path_factory):
+    """Start what takes long: the project with interruptions, the golden copies, and a study without images."""
+    project, numbers = (copy_code(tmp_path_factory.mktemp(name)) for name in ("project", "numbers"))
     with ThreadPoolExecutor(2) as pool:
-        runs = [pool.submit(snakemake, folder, *TINY) for folder in folders]
-    return [SimpleNamespace(folder=folder, run=run) for folder, run in zip(folders, runs)]
+        first = pool.submit(run_with_interruptions, project)
+        copies = pool.submit(run_golden_copies)
+        sent = pool.submit(run_with_a_table_gone, numbers, project, first)
+        yield SimpleNamespace(project=project, numbers=numbers, first=first, golden=copies, sent=sent)
 
 
 @pytest.fixture(scope="module")
-def project(twins):
-    twins[0].run.result()
-    return twins[0].folder
+def project(runs):
+    runs.first.result()
+    return runs.project
 
 
 @pytest.fixture(scope="module")
-def twin(twins):
-    twins[1].run.result()
-    return twins[1].folder
+def numbers(runs):
+    runs.sent.result()
+    return runs.numbers
 
 
 @pytest.fixture(scope="module")
-def later(project, tmp_path_factory):
-    """What starts from the finished project: two scenarios in it, and a study without images beside it."""
-    folder, before = copy_code(tmp_path_factory.mktemp("numbers")), tables(project)
-    send_numbers(project, folder)
-    targets = [
-        f"reports/tiny/{name}/{file}" for name in SCENARIOS for file in ("report.html", "privacy.json")
-    ]
-    with ThreadPoolExecutor(2) as pool:
-        scenarios = pool.submit(snakemake, project, *targets, *TINY)
-        numbers = pool.submit(snakemake, folder, "--config", "study=numbers")
-    return SimpleNamespace(before=before, scenarios=scenarios, numbers=numbers, folder=folder)
+def scenarios(project, runs):
+    """The scenarios in the finished project; returns the primary tables of before."""
+    before = tables(project)
+    snakemake(project, *TARGETS, *TINY)
+    return before
+
+
+def test_a_notebook_that_leaks_is_held_back_and_the_next_run_makes_it(project, runs):
+    seen = runs.first.result()
+    derived = project / "data/derived/tiny/primary"
+    subject = pd.read_parquet(derived / "adsl.parquet")["USUBJID"].iloc[0]
+    assert "SUBJECT" in seen.leak and "held_back/05_" in seen.leak and subject not in seen.leak
+    assert "decision.json" in seen.after_leak and "adbm.parquet" not in seen.after_leak
+    assert seen.held_back and not (derived / "held_back").exists()
+    assert seen.copy == b""  # Snakemake leaves an empty file where a log is missing
+    assert seen.asked_after_leak == {"biomarkers", *NOT_YET}
+
+
+def test_a_step_that_stops_leaves_no_table_and_the_next_run_makes_all_after_it(runs, project):
+    seen = runs.first.result()
+    assert "stop here" in seen.stop and "decision.json" not in seen.after_stop
+    assert seen.asked_after_stop == {"pilot_timepoint", "biomarkers", *NOT_YET}
 
 
 def test_the_report_is_there_and_says_the_data_are_simulated(project):
@@ -123,26 +193,17 @@ def test_a_changed_value_reruns_only_what_depends_on_it(project):
     before = plan.read_text()
     plan.write_text(before + "\nbiomarkers: {fdr_level: 0.2}\n")
     try:
-        assert jobs(snakemake(project, "--dry-run", "--quiet", "progress", "--config", "study=tiny")) == {
-            "biomarkers",
-            "publication",
-            "privacy_gate",
-        }
+        assert would_run(project, *TINY) == {"biomarkers", "publication", "privacy_gate"}
         plan.write_text(before + "\nprimary: {alpha: 0.10}\n")
-        assert jobs(snakemake(project, "--dry-run", "--quiet", "progress", "--config", "study=tiny")) == {
-            "pilot_timepoint",
-            "survival_association",
-            "biomarkers",
-            "publication",
-            "privacy_gate",
-        }
+        assert would_run(project, *TINY) == {*AFTER_02, *OF_DESIGN}
     finally:
         plan.write_text(before)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_named_scenario_is_a_sensitivity_analysis_and_leaves_the_primary_alone(project, later, scenario):
-    later.scenarios.result()
+def test_a_named_scenario_is_a_sensitivity_analysis_and_leaves_the_primary_alone(
+    project, scenarios, scenario
+):
     assert "Nothing to be done" in snakemake(project, *TINY, f"scenario={scenario}")
     report = (project / "reports" / "tiny" / scenario / "report.html").read_text()
     assert re.search("sensitivity analysis", report, flags=re.I)
@@ -152,7 +213,7 @@ def test_a_named_scenario_is_a_sensitivity_analysis_and_leaves_the_primary_alone
     # EORTC after one cycle has a cut of its own, 15 percent, whatever the plan's cut.
     assert (main["RULE"], main["CUT"], main["ROLE"]) == (SCENARIOS[scenario], 15.0, "SENSITIVITY")
     assert not {"PRIMARY", "SECONDARY"} & set(estimates["ROLE"])
-    assert tables(project) == later.before
+    assert tables(project) == scenarios
 
 
 def test_an_unknown_scenario_is_refused_with_the_known_ones(project):
@@ -193,6 +254,7 @@ def test_a_result_that_leaks_is_held_back_and_the_run_fails(project):
     folder = project / "reports" / "tiny" / "primary"
     subject = pd.read_parquet(project / "data/derived/tiny/primary/adsl.parquet")["USUBJID"].iloc[0]
     (folder / "tables" / "planted.csv").write_text(f"SUBJECT\n{subject}\n")
+    record = (folder / "privacy.json").read_bytes()
     (folder / "privacy.json").unlink()
     output = snakemake(project, "--config", "study=tiny", check=False)
     assert "planted.csv" in output and "SUBJECT" in output and subject not in output
@@ -201,25 +263,27 @@ def test_a_result_that_leaks_is_held_back_and_the_run_fails(project):
     assert held.is_file()
     held.unlink()  # no step writes it again
     again = snakemake(project, "--quiet", "progress", "--config", "study=tiny")
-    assert jobs(again) == {"privacy_gate"} and (folder / "privacy.json").is_file()
+    assert jobs(again) == {"privacy_gate"} and (folder / "privacy.json").read_bytes() == record
 
 
-def test_two_runs_give_the_same_bytes_wherever_they_run(project, twin):
-    record = Path("reports") / "tiny" / "primary" / "privacy.json"
-    assert tables(project) == tables(twin) and len(tables(project)) > 20
-    assert (project / record).read_bytes() == (twin / record).read_bytes()
+def test_every_notebook_prints_what_its_golden_copy_holds(runs):
+    done = runs.golden.result()
+    assert done.returncode == 0, done.stdout[-20000:]
 
 
-def test_a_trial_simulated_anew_over_the_old_one_gives_the_same_bytes(twin):
-    before, raw = tables(twin), twin / "data" / "raw" / "tiny"
-    files = {file: file.stat().st_mtime_ns for file in raw.rglob("*") if file.is_file()}
-    output = snakemake(
-        twin, "--quiet", "progress", "--forcerun", "virtual_trial", "--until", "virtual_trial", *TINY
-    )
-    assert jobs(output) == {"virtual_trial"}
-    assert tables(twin) == before  # manifest.parquet holds the hash of every raw file
-    again = {file: file.stat().st_mtime_ns for file in raw.rglob("*") if file.is_file()}
-    assert set(again) == set(files) and not set(again.items()) & set(files.items())
+def test_two_runs_give_the_same_bytes_wherever_they_run_and_whatever_stopped_them(project, runs):
+    runs.golden.result()
+    assert tables(project) == files_of(GOLDEN / "derived", "*.*") and len(tables(project)) > 20
+    for ours, golden_copy in (
+        ("reports/tiny/primary", "reports"),
+        ("data/raw/tiny", "raw"),
+        ("data/derived/tiny/primary/dicom", "derived/dicom"),
+    ):
+        made = files_of(project / ours, "**/*")
+        made = {
+            name: content for name, content in made.items() if not name.startswith(("notebooks/", "privacy"))
+        }
+        assert made == files_of(GOLDEN / golden_copy, "**/*") and len(made) > 50, ours
 
 
 # ---- a study whose reading centre only sent numbers
@@ -266,14 +330,21 @@ def send_numbers(project: Path, folder: Path) -> None:
     tiny = yaml.safe_load((folder / "config" / "tiny.yaml").read_text())
     real = {"kind": "real", "pilot_n": {"value": 8, "reason": "as in the tiny trial"}}
     # As few permutations and bootstrap samples as in the tiny trial.
-    content = {"study": "numbers", "design": real, "pilot": tiny["pilot"], "survival": tiny["survival"]}
+    few = {name: tiny[name] for name in ("pilot", "survival", "specification", "misclassification")}
+    content = {"study": "numbers", "design": real, **few}
     (folder / "config" / "numbers.yaml").write_text(yaml.safe_dump(content))
 
 
-@pytest.fixture(scope="module")
-def numbers(later):
-    later.numbers.result()
-    return later.folder
+def run_with_a_table_gone(numbers: Path, project: Path, first: Future) -> SimpleNamespace:
+    """Run the study of numbers; on the way a table is lost that no step reads."""
+    first.result()
+    send_numbers(project, numbers)
+    snakemake(numbers, *NUMBERS, "--until", "pet_quantification")
+    before = tables(numbers, study="numbers")
+    (numbers / "data" / "derived" / "numbers" / "primary" / "comparability.parquet").unlink()
+    asked = would_run(numbers, *NUMBERS)
+    snakemake(numbers, *NUMBERS)
+    return SimpleNamespace(before=before, asked=asked)
 
 
 def test_numbers_without_images_give_the_same_classes_and_a_report_without_pictures(project, numbers):
@@ -304,44 +375,23 @@ def test_numbers_without_images_give_the_same_classes_and_a_report_without_pictu
     assert json.loads((reports / "privacy.json").read_text())["findings"] == 0
 
 
-AFTER_02 = {"pilot_timepoint", "survival_association", "biomarkers", "publication", "privacy_gate"}
+def test_where_a_table_is_gone_that_no_step_reads_its_step_runs_again_and_all_after_it(runs, numbers):
+    sent = runs.sent.result()
+    assert sent.asked == {"pet_quantification", *AFTER_02} and "comparability.parquet" in sent.before
+    after = tables(numbers, study="numbers")
+    assert {name: after[name] for name in sent.before} == sent.before and len(sent.before) > 10
+    assert "Nothing to be done" in snakemake(numbers, *NUMBERS)
 
 
-def asked(project: Path) -> set[str]:
-    """Return the rules that the next run of the study of numbers would run."""
-    return jobs(snakemake(project, "--dry-run", "--quiet", "progress", "--config", "study=numbers"))
+# ---- last, for it leaves everything outdated
 
 
-def stop_once(project: Path, name: str, cell: str) -> str:
-    """Run with `cell` before the last one of a notebook, then put the notebook back as it was."""
-    notebook = project / "notebooks" / name
-    whole, times = notebook.read_text(), os.stat(notebook)
-    content = json.loads(whole)
-    content["cells"].insert(-1, {**content["cells"][-1], "source": [cell], "id": "stop"})
-    notebook.write_text(json.dumps(content))
-    output = snakemake(project, "--config", "study=numbers", check=False)
-    notebook.write_text(whole)
-    os.utime(notebook, ns=(times.st_atime_ns, times.st_mtime_ns))
-    return output
-
-
-def test_after_a_notebook_held_back_a_step_that_stopped_and_a_table_gone_the_next_run_makes_all(numbers):
-    before, derived = tables(numbers, study="numbers"), numbers / "data" / "derived" / "numbers" / "primary"
-    subject = pd.read_parquet(derived / "adsl.parquet")["USUBJID"].iloc[0]
-    copied = Path("notebooks") / "05_biomarkers.ipynb"
-    output = stop_once(numbers, copied.name, f"print({subject!r})")
-    assert "SUBJECT" in output and "held_back/05_" in output and subject not in output
-    assert (derived / "held_back" / copied.name).is_file() and not (derived / "adbm.parquet").exists()
-    # Snakemake leaves an empty file where a log is missing.
-    assert (numbers / "reports" / "numbers" / "primary" / copied).read_bytes() == b""
-    assert asked(numbers) == {"biomarkers", "publication", "privacy_gate"}
-
-    assert "stop here" in stop_once(numbers, "03_pilot_timepoint.ipynb", "raise ValueError('stop here')")
-    assert not (derived / "decision.json").exists()
-    assert asked(numbers) == AFTER_02
-
-    (derived / "comparability.parquet").unlink()  # no step reads it
-    assert asked(numbers) == {"pet_quantification", *AFTER_02}
-    snakemake(numbers, "--config", "study=numbers")
-    assert tables(numbers, study="numbers") == before and not (derived / "held_back").exists()
-    assert "Nothing to be done" in snakemake(numbers, "--config", "study=numbers")
+def test_a_trial_simulated_anew_over_the_old_one_gives_the_same_bytes(project, numbers, scenarios):
+    before, raw = tables(project), project / "data" / "raw" / "tiny"
+    files = {file: file.stat().st_mtime_ns for file in raw.rglob("*") if file.is_file()}
+    forced = ("--forcerun", "virtual_trial", "--until", "virtual_trial")
+    output = snakemake(project, "--quiet", "progress", *forced, *TINY)
+    assert jobs(output) == {"virtual_trial"}
+    assert tables(project) == before  # manifest.parquet holds the hash of every raw file
+    again = {file: file.stat().st_mtime_ns for file in raw.rglob("*") if file.is_file()}
+    assert set(again) == set(files) and not set(again.items()) & set(files.items())
