@@ -83,8 +83,10 @@ def _choice(own: pd.DataFrame) -> str:
         most = others["ESTIMATE"].idxmax()
         text += f" (the rule that adds most, {words.name_analysis(most)}: {words.points(others.loc[most])})"
     is_chance = plans["ESTIMATE"] <= CHANCE * plans["SE"]
-    verdict = "under this rule it costs more than it prevents" if is_chance else "it prevents a real excess"
-    return f"{text}, and the correction for it costs {low} to {high} points of power: {verdict}"
+    verdict = "" if is_chance else ": it prevents a real excess"
+    if is_chance and cost["ESTIMATE"].max() > 0:
+        verdict = ": under this rule it costs more than it prevents"
+    return f"{text}, and the correction for it costs {low} to {high} points of power{verdict}"
 
 
 def _power(own: pd.DataFrame) -> str:
