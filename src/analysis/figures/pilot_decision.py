@@ -11,16 +11,10 @@ from matplotlib.lines import Line2D
 
 from analysis.figures import style
 from analysis.tables.format import interval, number, percent
+from analysis.tables.words import PILOT_RULES as RULES
 from analysis.tables.words import phrase_of
 
 LABEL_MM, ROW_MM, HEAD_MM, FOOT_MM, EDGE_MM, GAP_MM = 47.0, 7.0, 13.0, 12.0, 3.0, 6.0
-RULES = {
-    "margin": "margin",
-    "max_concordance": "larger C",
-    "max_partial_likelihood": "larger partial likelihood",
-    "bootstrap_support": "bootstrap support",
-    "agreement_first": "agreement first",
-}
 SETS = {
     "DECISION": "On the decision date",
     "FINAL": "Pilot, all follow-up",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from analysis.tables.format import number, percent
+from analysis.tables.words import PILOT_RULES as RULES
 from analysis.tables.words import phrase_of
 
 # In the order in which a reader meets them.
@@ -25,14 +26,7 @@ ANALYSES = {
     "start_of_treatment": "later day, no landmark, no scan = non-response",
     "missing_as_nonresponse": "later day, landmark, no scan = non-response",
 }
-PILOT_RULES = {
-    "margin": "margin",
-    "max_concordance": "larger C",
-    "max_partial_likelihood": "larger partial likelihood",
-    "bootstrap_support": "bootstrap support",
-    "agreement_first": "agreement first",
-    "PLAN": "plan's rule with its fallback",
-}
+PILOT_RULES = {**RULES, "PLAN": "plan's rule with its fallback"}
 QUANTITIES = {
     "rejection": "Rejections, %",
     "coverage": "Coverage, %",

@@ -117,6 +117,14 @@ REASONS = {
     "LESION_NOT_EVALUABLE": "a lesion not evaluable",
 }
 _ALL = GROUPS | METRICS | VISITS | RULES | REASONS
+# Rules that choose the day in the pilot.
+PILOT_RULES = {
+    "margin": "margin",
+    "max_concordance": "larger C",
+    "max_partial_likelihood": "larger partial likelihood",
+    "bootstrap_support": "bootstrap support",
+    "agreement_first": "agreement first",
+}
 
 
 def order_visits(found: Iterable[Any]) -> list[str]:
