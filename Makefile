@@ -21,7 +21,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/.cache/ipython
 export JUPYTER_PLATFORM_DIRS := 1
 
-.PHONY: help reproduce scenarios figures lab privacy operating test golden recovery response-truth fuzz real lint lock environment clean benchmark-pet benchmark-clinical benchmark-survival benchmark-operating \
+.PHONY: help reproduce scenarios figures lab privacy operating test golden recovery biomarker-rates response-truth fuzz real lint lock environment clean benchmark-pet benchmark-clinical benchmark-survival benchmark-operating \
         oracle validate-exports
 
 help:            ## what can be done here
@@ -57,6 +57,9 @@ golden: $(READY)     ## renew the golden notebooks of the tiny trial (a changed 
 
 recovery: $(READY)   ## slow proof: is what was planted found again, over 60 fresh simulated trials (6 minutes)
 	$(BIN)/python tests/recovery.py --workers $(WORKERS)
+
+biomarker-rates: $(READY)  ## slow proof: power, family-wise error and false discoveries of the markers, exchanged tubes, over 200 simulated trials (8 minutes)
+	$(BIN)/python tests/biomarker_rates.py
 
 response-truth: $(READY)  ## slow proof: metabolic response from the images of the virtual trial against what was planted, rule by rule (1 minute, after make reproduce)
 	$(BIN)/python tests/response_truth.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 import pandas as pd
@@ -45,7 +46,7 @@ class Portfolio:
         return figure
 
     def draw(self, name: str, title: str, figures, what: str, *drawn, **choices):
-        """Add a figure whose picture, caption and description take the same arguments.
+        """Add a figure whose picture, caption and description are drawn from the same tables.
 
         Parameters
         ----------
@@ -55,16 +56,28 @@ class Portfolio:
             One of ``analysis.figures`` with ``plot_<what>``, ``caption_<what>`` and ``alt_<what>``.
         what : str
             Which of its figures.
-        *drawn, **choices
-            Their arguments.
+        *drawn
+            What all three take.
+        **choices
+            Further arguments, each handed to those of the three that know it.
 
         Returns
         -------
         Figure
             To be shown.
         """
-        made = [getattr(figures, f"{part}_{what}")(*drawn, **choices) for part in ("plot", "caption", "alt")]
-        return self.add_figure(name, title, *made)
+        made = [getattr(figures, f"{part}_{what}") for part in ("plot", "caption", "alt")]
+        known = [set(signature(one).parameters) for one in made]
+        unknown = set(choices) - set().union(*known)
+        if unknown:
+            raise TypeError(
+                f"neither picture nor caption nor description of {what!r} takes {sorted(unknown)}"
+            )
+        parts = [
+            one(*drawn, **{key: value for key, value in choices.items() if key in names})
+            for one, names in zip(made, known, strict=True)
+        ]
+        return self.add_figure(name, title, *parts)
 
     def add_table(
         self, name: str, title: str, table: pd.DataFrame, *, group_column: str | None = None, notes=()

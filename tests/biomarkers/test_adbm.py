@@ -1,12 +1,14 @@
 """The table adbm from the mini study and plasma: who is mutated, who is wild type, who was not looked at."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis import contracts, plan
 from analysis.biomarkers import derive_adbm, read_cbioportal, read_plasma, select_markers
-from analysis.biomarkers.adbm import match_subjects, transform_expression
+from analysis.biomarkers.adbm import COLUMNS, match_subjects, transform_expression
 
 
 @pytest.fixture
@@ -71,7 +73,11 @@ def test_what_is_left_out_is_in_the_ledger_with_its_reason(derived):
 def test_plasma_gives_a_call_a_fraction_and_the_genes_found(derived):
     plasma = derived.adbm[derived.adbm["SAMPTYPE"] == "PLASMA"]
     first = plasma[plasma["SAMPLEID"] == "P1-a"].set_index("PARAMCD")
-    assert first["PARTYPE"].to_dict() == {"CTDNA": "CTDNA", "TUMFRAC": "CTDNA", "ESR1": "MUT"}
+    expected = {"CTDNA": "CTDNA", "TUMFRAC": "CTDNA", "ESR1": "MUT", "PIK3CA": "MUT"}
+    assert first["PARTYPE"].to_dict() == expected
+    # Reported as not detected: wild type, with a fraction of 0.
+    assert first.loc["PIK3CA", ["AVALC", "AVAL"]].tolist() == ["WT", 0.0]
+    assert first.loc["ESR1", ["AVALC", "AVAL", "ASSAY", "ADY"]].tolist() == ["MUTATED", 0.05, "panel", -1]
     assert first.loc["CTDNA", "AVALC"] == "DETECTED" and first.loc["TUMFRAC", "AVAL"] == 0.10
 
 
@@ -126,3 +132,97 @@ def test_a_visit_that_its_date_contradicts_is_a_query(plasma_file, adsl):
 def test_a_subject_found_by_the_ending_of_its_identifier_is_recorded(derived):
     noted = derived.queries[derived.queries["CODE"] == "SUBJECT_BY_ENDING"]
     assert set(noted["USUBJID"]) == {"S-01-P1", "S-01-P2", "S-01-P3"}
+
+
+def deep(mini_study, write, column="SAMPLE_COVERAGE"):
+    """Give the mini study a column of sequencing depth in place of the purity."""
+    text = (mini_study / "clinical_samples.tsv").read_text()
+    text = text.replace("PURITY", column).replace("SAMPLE_COVERAGE", column)
+    for share, reads in (("0.4", "400"), ("0.5", "500"), ("0.6", "600")):
+        text = text.replace(f"\t{share}\n", f"\t{reads}\n")
+    (mini_study / "clinical_samples.tsv").write_text(text)
+    return read_cbioportal(mini_study)
+
+
+def test_depth_is_of_the_variant_else_of_the_sample(mini_study, write, adsl):
+    adbm = derive_adbm(deep(mini_study, write), None, adsl).adbm
+    assert value(adbm, "P1-met", "ESR1", "DEPTH") == 100  # 30 and 70 reads
+    assert value(adbm, "P1-prim", "PIK3CA", "DEPTH") == 400  # mutated, no reads given
+    assert value(adbm, "P3-met", "ESR1", "DEPTH") == 600
+    assert np.isnan(value(adbm, "P2-prim", "ESR1", "DEPTH"))  # not known
+    other = derive_adbm(deep(mini_study, write, "READS_PERHAPS"), None, adsl).adbm
+    assert np.isnan(value(other, "P3-met", "ESR1", "DEPTH"))
+
+
+def test_a_gene_off_the_panel_of_its_sample_was_not_looked_at(mini_study, adsl):
+    study = read_cbioportal(mini_study)
+    small = frozenset({"PIK3CA"})
+    study = _with_panels(study, {"P1-prim": small, "P1-met": small, "P3-met": None})
+    adbm = derive_adbm(study, None, adsl).adbm
+    assert value(adbm, "P1-prim", "AKT1") == "NOT ASSESSABLE"
+    assert np.isnan(value(adbm, "P1-prim", "AKT1", "AVAL"))
+    assert value(adbm, "P1-met", "PIK3CA") == "WT"
+    assert value(adbm, "P1-met", "ESR1") == "MUTATED"  # seen, whatever the panel is said to hold
+    assert value(adbm, "P3-met", "AKT1") == value(adbm, "P2-prim", "AKT1") == "WT"
+    assert np.isnan(select_markers(adbm, samptypes=["PRIMARY"]).loc["S-01-P1", "AKT1"])
+
+
+def _with_panels(study, panels):
+    return replace(study, panels=panels)
+
+
+def test_two_samples_of_one_kind_and_visit_are_a_query_that_says_which_is_taken(mini_study, adsl):
+    study = read_cbioportal(mini_study)
+    again = study.samples[study.samples["SAMPLE_ID"] == "P1-met"].assign(
+        SAMPLE_ID="P1-again", SEQUENCED=False
+    )
+    study = replace(study, samples=pd.concat([study.samples, again], ignore_index=True))
+    derived = derive_adbm(study, None, adsl)
+    asked = derived.queries.set_index("CODE").loc["TUMOUR_SAMPLE_SEVERAL"]
+    # The other one is first by its name, but was not sequenced.
+    assert asked["MESSAGE"] == "2 samples of kind METASTASIS at D0: P1-met, P1-again; P1-met is taken"
+    assert select_markers(derived.adbm).loc["S-01-P1", "ESR1"] == 1
+
+
+def test_signature_scores_and_their_genes_are_rows(mini_study, write, adsl):
+    study = expression(mini_study, write, 7)
+    write(mini_study / "e.txt", "Hugo_Symbol|P1-met\nESR1|7\nMKI67|3\nOTHER|1\n")
+    study = read_cbioportal(mini_study)
+    scores = pd.DataFrame({"GLYCOLYSIS": [0.7, np.nan]}, index=["P1-met", "P2-prim"])
+    adbm = derive_adbm(study, None, adsl, signatures=scores).adbm
+    contracts.check("adbm", adbm)
+    genes = adbm[adbm["PARTYPE"] == "EXPR"].set_index("PARAMCD")["AVAL"]
+    assert genes.to_dict() == {"ESR1": 3.0, "MKI67": 2.0}  # a candidate, a gene of a signature
+    signed = adbm[adbm["PARTYPE"] == "SIGN"]
+    assert signed[["SAMPLEID", "PARAMCD", "AVAL"]].to_numpy().tolist() == [["P1-met", "GLYCOLYSIS", 0.7]]
+
+
+def ready(subject, **changes):
+    row = dict.fromkeys(COLUMNS) | {"STUDYID": "S", "USUBJID": subject, "SAMPLEID": f"{subject}-T"}
+    row |= {"SAMPTYPE": "PRIMARY", "AVISIT": "D0", "PARAMCD": "TMB", "PARTYPE": "LEVEL", "AVAL": 4.2}
+    return pd.DataFrame([row | changes])
+
+
+def test_ready_rows_are_appended_and_checked(adsl):
+    derived = derive_adbm(None, None, adsl, ready=pd.concat([ready("S-01-P1"), ready("S-99-PX")]))
+    contracts.check("adbm", derived.adbm)
+    assert derived.adbm[["USUBJID", "AVAL"]].to_numpy().tolist() == [["S-01-P1", 4.2]]
+    assert derived.exclusions["CODE"].tolist() == ["SUBJECT_UNKNOWN"]
+    with pytest.raises(contracts.ContractError, match="PARTYPE"):
+        derive_adbm(None, None, adsl, ready=ready("S-01-P1", PARTYPE="TMB"))
+
+
+def test_a_ready_row_of_a_marker_that_is_there_is_refused(mini_study, adsl):
+    twice = ready("S-01-P1", SAMPLEID="P1-met", PARAMCD="ESR1", PARTYPE="MUT", AVALC="WT")
+    with pytest.raises(ValueError, match="ADBM_KEY_TWICE: 1 rows"):
+        derive_adbm(read_cbioportal(mini_study), None, adsl, ready=twice)
+
+
+@pytest.mark.parametrize("doses", [None, pd.NaT])
+def test_a_study_without_dates_of_treatment_has_draws_of_unknown_day(plasma_file, adsl, doses):
+    undated = adsl.drop(columns="TRTSDT") if doses is None else adsl.assign(TRTSDT=doses)
+    derived = derive_adbm(None, read_plasma(plasma_file), undated)
+    contracts.check("adbm", derived.adbm)
+    assert set(derived.adbm["AVISIT"]) == {"UNSCHED", "PROG"} and derived.adbm["ADY"].isna().all()
+    said = derived.queries.loc[derived.queries["CODE"] == "PLASMA_VISIT_DIFFERS", "MESSAGE"]
+    assert said.str.contains("its study day is unknown").all() and len(said)

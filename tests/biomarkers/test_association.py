@@ -1,80 +1,33 @@
-"""Effects against published numbers; families, floor, landmark and direction by hand."""
+"""Families, floor, companions, landmark and direction: by hand and by properties."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis import contracts, plan
-from analysis.biomarkers import (
-    assemble_outcomes,
-    derive_adbm,
-    estimate_associations,
-    estimate_ctdna,
-    landmark_outcomes,
-    read_plasma,
-    select_markers,
-    tabulate_pet_by_ctdna,
-)
-from analysis.biomarkers.effects import estimate_fisher, estimate_hazard_ratio, estimate_shift
+from analysis.biomarkers.association import estimate_associations, select_markers
+from analysis.biomarkers.outcomes import assemble_outcomes, landmark_outcomes, list_outcomes
 
 
 @pytest.fixture
 def rules():
-    return plan.defaults().override({"biomarkers.permutations": 199}).biomarkers
+    few = {"biomarkers.permutations": 199, "biomarkers.spearman_bootstrap": 99}
+    return plan.defaults().override(few).biomarkers
 
 
 def rng():
     return np.random.default_rng(1)
 
 
-# -- effects ------------------------------------------------------------------------------------------
+def estimate(markers, outcomes, rules, **options):
+    """Return the rows of mutated genes."""
+    given = {"partype": "MUT", "samptype": "X", "rng": rng(), "rules": rules, **options}
+    return estimate_associations(markers, outcomes, **given).estimates
 
 
-def test_fisher_on_fishers_twins_is_what_r_prints():
-    # R fisher.test(Convictions): OR 0.04693661, 95 % 0.003325764-0.363182271, p 0.0005367
-    marker = np.repeat([1, 0], [12, 18])
-    convicted = np.r_[np.ones(2), np.zeros(10), np.ones(15), np.zeros(3)]
-    found = estimate_fisher(marker, convicted)
-    assert found.estimate == pytest.approx(0.04693661, rel=1e-5)
-    assert (found.lower, found.upper) == pytest.approx((0.003325764, 0.363182271), rel=5e-3)
-    assert found.p == pytest.approx(0.0005367, abs=5e-8)
-
-
-def test_fisher_with_an_empty_cell_is_unbounded_on_one_side():
-    found = estimate_fisher(np.repeat([1, 0], 5), np.r_[np.ones(5), [1, 1, 0, 0, 0]])
-    assert np.isinf(found.estimate) and np.isinf(found.upper) and found.lower > 0
-
-
-def test_fisher_without_non_responders_has_no_odds_ratio_and_p_one():
-    found = estimate_fisher(np.repeat([1, 0], 5), np.zeros(10))
-    assert np.isnan(found.estimate) and found.p == 1.0
-
-
-def test_swapping_the_coding_inverts_the_odds_ratio():
-    rng_ = np.random.default_rng(2)
-    marker, response = rng_.integers(0, 2, 40), rng_.integers(0, 2, 40)
-    one, other = estimate_fisher(marker, response), estimate_fisher(1 - marker, response)
-    assert other.estimate == pytest.approx(1 / one.estimate, rel=1e-6)
-    assert other.lower == pytest.approx(1 / one.upper, rel=1e-4)
-
-
-def test_hodges_lehmann_on_the_placenta_data_is_what_r_prints():
-    # R wilcox.test example, Hollander & Wolfe 1973 p. 69: shift .305, 95 % -.15 to .76, p .2544
-    x = [0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46]
-    y = [1.15, 0.88, 0.90, 0.74, 1.21]
-    found = estimate_shift(np.repeat([1, 0], [10, 5]), np.r_[x, y])
-    assert found == pytest.approx((0.305, -0.15, 0.76, 0.2544), abs=5e-5)
-
-
-def test_a_tied_change_gives_a_finite_interval_around_the_shift():
-    found = estimate_shift(np.repeat([1, 0], 6), np.array([0, 0, 5, 5, 5, 9, -9, -5, -5, 0, 0, 0.0]))
-    assert found.lower <= found.estimate <= found.upper and found.p < 0.05
-
-
-def test_firth_hazard_ratio_stays_finite_when_one_group_has_no_event():
-    time, event = np.arange(1.0, 11.0), np.r_[np.ones(5, bool), np.zeros(5, bool)]
-    found = estimate_hazard_ratio(np.repeat([1, 0], 5), time, event)
-    assert np.isfinite(found.estimate) and found.estimate > 1 and found.p < 0.05
+def main(table):
+    """Leave the companions out."""
+    return table[~table["NOTE"].fillna("").str.startswith("companion")]
 
 
 # -- outcomes ------------------------------------------------------------------------------------------
@@ -146,16 +99,53 @@ def test_a_subject_enters_the_landmark_only_if_its_end_is_after_the_draw():
         landmark_outcomes(outcomes.assign(PFS_ADT=pd.NaT), pd.Series(day, index=["A", "B"]))
 
 
-def test_a_study_without_samples_or_plasma_gives_empty_tables_and_no_error(adsl, rules):
-    adbm = derive_adbm(None, None, adsl).adbm
-    outcomes = make_outcomes(["S-01-P1", "S-01-P2"]).assign(PFS_ADT=pd.Timestamp("2020-06-01"))
-    genes = estimate_associations(
-        select_markers(adbm), outcomes, partype="MUT", samptype="X", rng=rng(), rules=rules
+def test_a_study_without_dates_takes_a_fixed_landmark_in_days():
+    index = pd.Index(["A", "B", "C"], name="USUBJID")
+    outcomes = pd.DataFrame({"PFS_TIME": [60.0, 61.0, np.nan], "PFS_EVENT": [1.0, 0.0, np.nan]}, index=index)
+    outcomes.attrs["binary"] = []
+    found, out = landmark_outcomes(outcomes.assign(PFS_ADT=pd.NaT), days=60)
+    assert (
+        out == {"PFS": ["A"]} and found["PFS_TIME"].tolist()[1] == 1 and found["PFS_TIME"].isna().sum() == 2
     )
-    ctdna, aside = estimate_ctdna(adbm, outcomes, rng=rng(), rules=rules)
-    assert len(genes) == len(ctdna) == len(aside) == 0
-    contracts.check("estimates_biomarkers", pd.concat([genes, ctdna]))
-    assert tabulate_pet_by_ctdna(adbm, outcomes, "D14")["N"].tolist() == [0, 0, 0, 0]
+    assert outcomes["PFS_TIME"].iloc[0] == 60  # the caller's table is left as it was
+    for options in ({}, {"landmark": pd.Series(dtype="datetime64[ns]"), "days": 60}):
+        with pytest.raises(ValueError, match="LANDMARK_ONE"):
+            landmark_outcomes(outcomes, **options)
+
+
+def test_further_binary_outcomes_stand_beside_and_are_refused_when_they_are_not_binary():
+    admr = pd.DataFrame({"USUBJID": ["A", "B"], "MRESP": "RESPONDER", "SCORE": [0.0, -1.0]})
+    adtte = pd.DataFrame(columns=["USUBJID", "PARAMCD", "AVAL", "CNSR", "STARTDT", "ADT"])
+    further = pd.DataFrame({"NOBENEFIT": [1, np.nan]}, index=pd.Index(["B", "A"], name="USUBJID"))
+    found = assemble_outcomes(admr, adtte, binary=further)
+    assert found.attrs["binary"] == ["NOBENEFIT"] and found["SCORE"].tolist() == [0.0, -1.0]
+    assert [(o.name, o.kind, len(o.values)) for o in list_outcomes(found)] == [
+        ("NONRESPONSE", "binary", 2),
+        ("NOBENEFIT", "binary", 1),
+        ("PCTCHANGE", "change", 2),
+    ]
+    for wrong in (further + 1, further.set_axis(["SCORE"], axis=1)):
+        with pytest.raises(ValueError, match="BINARY_VALUES"):
+            assemble_outcomes(admr, adtte, binary=wrong)
+
+
+def test_without_markers_or_outcomes_there_are_no_rows_but_a_reason(rules):
+    adbm = pd.DataFrame(columns=list(contracts.contract_of("adbm").columns), dtype=object)
+    nobody = estimate_associations(
+        select_markers(adbm), make_outcomes(["A"]), partype="MUT", samptype="X", rng=rng(), rules=rules
+    )
+    markers = make_markers(["A", "B"], ["ESR1"])
+    blind = estimate_associations(
+        markers, pd.DataFrame(index=["A", "B"]), partype="MUT", samptype="X", rng=rng(), rules=rules
+    )
+    elsewhere = estimate_associations(
+        markers, make_outcomes(["C"]), partype="MUT", samptype="X", rng=rng(), rules=rules
+    )
+    assert len(nobody.estimates) == len(blind.estimates) == 0 and nobody.reason and blind.reason
+    assert set(elsewhere.estimates["TESTED"]) == {"N"} and set(elsewhere.estimates["N"]) == {0.0}
+    assert "could be tested" in elsewhere.reason
+    for found in (nobody, blind, elsewhere):
+        contracts.check("estimates_biomarkers", found.estimates)
 
 
 # -- families ------------------------------------------------------------------------------------------
@@ -164,9 +154,7 @@ def test_a_study_without_samples_or_plasma_gives_empty_tables_and_no_error(adsl,
 def test_every_row_is_exploratory_and_fulfils_the_contract(rules):
     subjects = [f"S{i:02d}" for i in range(40)]
     markers = make_markers(subjects, ["ESR1", "TP53", "KMT2C", "GATA3"])
-    table = estimate_associations(
-        markers, make_outcomes(subjects), partype="MUT", samptype="METASTASIS", rng=rng(), rules=rules
-    )
+    table = estimate(markers, make_outcomes(subjects), rules, samptype="METASTASIS", avisit="D0")
     contracts.check("estimates_biomarkers", table)
     assert set(table["ROLE"]) == {"EXPLORATORY"}
     assert list(dict.fromkeys(table["OUTCOME"])) == ["NONRESPONSE", "PCTCHANGE", "PFS", "OS"]
@@ -179,9 +167,10 @@ def test_a_marker_under_the_floor_is_listed_and_not_tested_and_does_not_count(ru
     subjects = [f"S{i:02d}" for i in range(20)]
     markers = pd.DataFrame({"ESR1": [1.0] * 8 + [0.0] * 12, "TP53": [0.0, 1.0] * 10}, index=subjects)
     outcomes = make_outcomes(subjects)
-    alone = estimate_associations(markers, outcomes, partype="MUT", samptype="X", rng=rng(), rules=rules)
+    outcomes = outcomes.drop(columns=["OS_TIME"])
+    alone = estimate(markers, outcomes, rules)
     markers["AKT1"], markers["MTOR"] = [1.0] * 3 + [0.0] * 17, [0.0] * 3 + [1.0] * 17
-    table = estimate_associations(markers, outcomes, partype="MUT", samptype="X", rng=rng(), rules=rules)
+    table = estimate(markers, outcomes, rules)
     rare = table[table["MARKER"].isin(["AKT1", "MTOR"])]
     assert set(rare["TESTED"]) == {"N"} and rare[["ESTIMATE", "P", "Q_BH", "P_MAXT"]].isna().all().all()
     assert rare["NOTE"].str.contains("fewer than 4 subjects").all()
@@ -191,15 +180,8 @@ def test_a_marker_under_the_floor_is_listed_and_not_tested_and_does_not_count(ru
 
 def test_each_tier_is_adjusted_within_itself(rules):
     subjects = [f"S{i:02d}" for i in range(40)]
-    genes = ["ESR1", *[f"G{i}" for i in range(30)]]
-    table = estimate_associations(
-        make_markers(subjects, genes),
-        make_outcomes(subjects),
-        partype="MUT",
-        samptype="X",
-        rng=rng(),
-        rules=rules,
-    )
+    genes = ["ESR1", *[f"G{i}" for i in range(10)]]
+    table = main(estimate(make_markers(subjects, genes), make_outcomes(subjects)[["NONRESPONSE"]], rules))
     first = table[(table["MARKER"] == "ESR1") & (table["OUTCOME"] == "NONRESPONSE")].iloc[0]
     assert first["TIER"] == "CANDIDATE" and first["Q_BH"] == pytest.approx(
         first["P"]
@@ -213,15 +195,8 @@ def test_each_tier_is_adjusted_within_itself(rules):
 def test_subject_names_and_order_change_no_effect(rules):
     subjects = [f"S{i:02d}" for i in range(30)]
     markers, outcomes = make_markers(subjects, ["ESR1", "TP53"]), make_outcomes(subjects)
-    one = estimate_associations(markers, outcomes, partype="MUT", samptype="X", rng=rng(), rules=rules)
-    other = estimate_associations(
-        markers.iloc[::-1],
-        outcomes.sample(frac=1, random_state=1),
-        partype="MUT",
-        samptype="X",
-        rng=rng(),
-        rules=rules,
-    )
+    one = estimate(markers, outcomes, rules)
+    other = estimate(markers.iloc[::-1], outcomes.sample(frac=1, random_state=1), rules)
     pd.testing.assert_frame_equal(one, other)
 
 
@@ -231,8 +206,8 @@ def test_a_planted_gene_is_found_and_resistance_is_above_one(rules):
     outcomes["PCTCHANGE"] += 60 * markers["ESR1"]
     outcomes["NONRESPONSE"] = (outcomes["PCTCHANGE"] > -25).astype(float)
     outcomes["PFS_TIME"] /= 1 + 3 * markers["ESR1"]
-    table = estimate_associations(markers, outcomes, partype="MUT", samptype="X", rng=rng(), rules=rules)
-    planted = table[table["MARKER"] == "ESR1"].set_index("OUTCOME")
+    table = estimate(markers, outcomes, rules)
+    planted = main(table)[main(table)["MARKER"] == "ESR1"].set_index("OUTCOME")
     assert planted.loc["PCTCHANGE", "ESTIMATE"] > 40 and planted.loc["PCTCHANGE", "P_MAXT"] < 0.05
     assert planted.loc["NONRESPONSE", "ESTIMATE"] > 1 and planted.loc["PFS", "ESTIMATE"] > 1
 
@@ -240,35 +215,65 @@ def test_a_planted_gene_is_found_and_resistance_is_above_one(rules):
 def test_without_any_event_a_marker_is_listed_with_its_reason(rules):
     subjects = [f"S{i:02d}" for i in range(20)]
     outcomes = make_outcomes(subjects)[["OS_TIME", "OS_EVENT"]].assign(OS_EVENT=0.0)
-    table = estimate_associations(
-        make_markers(subjects, ["ESR1"], 0.5), outcomes, partype="MUT", samptype="X", rng=rng(), rules=rules
-    )
+    table = estimate(make_markers(subjects, ["ESR1"], 0.5), outcomes, rules)
     assert table["TESTED"].tolist() == ["N"] and "not estimable" in table["NOTE"].iloc[0]
 
 
-# -- ctDNA ------------------------------------------------------------------------------------------
-
-
-def test_ctdna_at_day_14_runs_from_the_draw_and_names_who_is_left_out(plasma_file, adsl):
-    low = (
-        plan.defaults().override({"biomarkers.permutations": 99, "biomarkers.min_prevalence_n": 1}).biomarkers
+def test_each_outcome_has_its_methods_and_only_the_first_is_adjusted(rules):
+    subjects = [f"S{i:02d}" for i in range(40)]
+    outcomes = make_outcomes(subjects)
+    outcomes["NOBENEFIT"] = 1.0 - outcomes["NONRESPONSE"]
+    outcomes.attrs["binary"] = ["NOBENEFIT"]
+    table = estimate(
+        make_markers(subjects, ["ESR1", "TP53"]), outcomes, rules, tier="SINGLE", analysis="ctdna"
     )
-    adbm = derive_adbm(None, read_plasma(plasma_file), adsl).adbm
-    subjects = ["S-01-P1", "S-01-P2", "S-01-P3"]
-    outcomes = make_outcomes(subjects).drop(columns=["OS_TIME", "OS_EVENT"])
-    outcomes["PFS_STARTDT"] = pd.to_datetime(["2020-01-02", "2020-02-01", "2020-03-02"])
-    # P2 progresses on the day of its draw, 2020-02-14
-    outcomes["PFS_ADT"] = pd.to_datetime(["2020-05-01", "2020-02-14", "2020-06-01"])
-    table, aside = estimate_ctdna(adbm, outcomes, rng=rng(), rules=low)
-    contracts.check("estimates_biomarkers", table)
-    assert aside[["USUBJID", "AVISIT", "CODE"]].to_numpy().tolist() == [["S-01-P2", "D14", "BEFORE_LANDMARK"]]
-    rows = table.set_index(["MARKER", "OUTCOME"])
-    assert rows.loc[("CTDNA_D14", "PFS"), "N"] == 2 and "D14 draw" in rows.loc[("CTDNA_D14", "PFS"), "NOTE"]
-    assert rows.loc[("CTDNA_D0", "PFS"), "N"] == 2  # P2's baseline assay failed
+    methods = table.groupby("OUTCOME", sort=False)["METHOD"].unique().map(list).to_dict()
+    assert methods == {
+        "NONRESPONSE": ["fisher", "firth_logistic"],
+        "NOBENEFIT": ["fisher", "firth_logistic"],
+        "PCTCHANGE": ["wilcoxon", "spearman"],
+        "PFS": ["cox_firth"],
+        "OS": ["cox_firth"],
+    }
+    companion = table["METHOD"].isin(["firth_logistic", "spearman"])
+    assert table.loc[companion, ["Q_BH", "P_MAXT"]].isna().all().all()
+    assert table.loc[~companion, ["Q_BH", "P_MAXT"]].notna().all().all()
+    assert set(table["TIER"]) == {"SINGLE"} and set(table["ANALYSIS"]) == {"ctdna"}
+    # the opposite outcome has the inverse odds ratio
+    fisher = table[table["METHOD"] == "fisher"].pivot_table("ESTIMATE", "MARKER", "OUTCOME")
+    np.testing.assert_allclose(fisher["NONRESPONSE"] * fisher["NOBENEFIT"], 1, rtol=1e-6)
 
 
-def test_the_four_groups_of_pet_and_ctdna_are_always_shown(plasma_file, adsl):
-    adbm = derive_adbm(None, read_plasma(plasma_file), adsl).adbm
-    outcomes = make_outcomes(["S-01-P1", "S-01-P2", "S-01-P3"]).assign(NONRESPONSE=[0.0, 1.0, 1.0])
-    table = tabulate_pet_by_ctdna(adbm, outcomes, "D14")
-    assert table["N"].tolist() == [1, 0, 0, 2] and table["PFS_EVENTS"].tolist() == [1, 0, 0, 2]
+def test_a_marker_that_is_the_outcome_is_listed_and_not_tested(rules):
+    subjects = [f"S{i:02d}" for i in range(30)]
+    outcomes = make_outcomes(subjects)
+    markers = make_markers(subjects, ["TP53"]).assign(NONRESPONSE=outcomes["NONRESPONSE"])
+    table = main(estimate(markers, outcomes, rules)).set_index(["MARKER", "OUTCOME"])
+    itself = table.loc[("NONRESPONSE", "NONRESPONSE")]
+    assert itself["TESTED"] == "N" and itself["NOTE"].endswith("the marker is the outcome itself")
+    assert table.loc[("NONRESPONSE", "PCTCHANGE"), "TESTED"] == "Y"
+    # it is no member of the family either
+    other = table.loc[("TP53", "NONRESPONSE")]
+    assert other["Q_BH"] == pytest.approx(other["P"])
+
+
+@pytest.mark.parametrize("response", [0.0, 1.0])
+def test_without_both_responses_no_marker_is_tested(rules, response):
+    subjects = [f"S{i:02d}" for i in range(20)]
+    outcomes = make_outcomes(subjects)[["NONRESPONSE"]].assign(NONRESPONSE=response)
+    table = estimate(make_markers(subjects, ["ESR1"], 0.5), outcomes, rules)
+    assert set(table["TESTED"]) == {"N"} and table["NOTE"].str.contains("the same response").all()
+
+
+def test_amplified_and_deleted_are_two_markers_of_a_gene_and_of_its_tier(rules):
+    rows = [(f"S{i:02d}", word) for i, word in enumerate(["AMPLIFIED", "DELETED", "NEUTRAL"] * 8)]
+    adbm = pd.DataFrame(rows, columns=["USUBJID", "AVALC"]).assign(
+        PARAMCD="FGFR1", PARTYPE="CNA", SAMPTYPE="PRIMARY", AVISIT="D0", AVAL=1.0
+    )
+    adbm["SAMPLEID"] = adbm["USUBJID"]
+    adbm.loc[2, "AVAL"] = np.nan
+    markers = select_markers(adbm, partype="CNA", rules=rules)
+    assert list(markers.columns) == ["FGFR1_AMP", "FGFR1_DEL"] and markers.sum().tolist() == [8, 8]
+    assert markers.iloc[2].isna().all()
+    table = estimate(markers, make_outcomes(list(markers.index))[["PCTCHANGE"]], rules, partype="CNA")
+    assert set(table["TIER"]) == {"CANDIDATE"}

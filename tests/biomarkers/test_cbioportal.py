@@ -135,7 +135,7 @@ def test_raw_expression_is_preferred_to_z_scores(mini_study, write):
         ("data_mutations.txt", "|10|90|Somatic", "|10|90", "ROW_LENGTH: @, line 5: 9 fields.*10"),
         ("data_mutations.txt", "HGVSp_Short", "Chromosome", "COLUMN_TWICE: @, line 2, column Chromosome"),
         ("data_cna.txt", "|2|0|0", "|3|0|0", "CNA_LEVEL: @, line 2, column P1-met"),
-        ("data_cna.txt", "PTEN", "FGFR1", "GENE_TWICE: @, line 3, column Hugo_Symbol"),
+        ("data_cna.txt", "PTEN|5728", "FGFR1|2260", "GENE_TWICE: @, line 3, column Hugo_Symbol"),
         ("data_cna.txt", "Hugo_Symbol|Entrez_Gene_Id", "Gene|Id", "COLUMN_MISSING: @"),
         ("meta_cna.txt", "datatype: DISCRETE\n", "", "META_INCOMPLETE: meta_cna.txt"),
         ("meta_cna.txt", "stable_id: gistic", "stable_id gistic", "META_MALFORMED: meta_cna.txt, line 3"),

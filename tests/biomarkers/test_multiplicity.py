@@ -1,6 +1,6 @@
 """Benjamini-Hochberg and Westfall-Young against hand, enumeration and theory."""
 
-from itertools import permutations
+from itertools import permutations as all_orders
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def brute_force(markers, scores):
 
     observed = np.array(statistics(scores))
     order = np.argsort(-observed)
-    every = [statistics(np.array(y)) for y in permutations(scores)]
+    every = [statistics(np.array(y)) for y in all_orders(scores)]
     adjusted, before = np.empty(len(order)), 0.0
     for place, marker in enumerate(order):
         below = order[place:]
@@ -47,6 +47,40 @@ def test_max_t_equals_full_enumeration():
     np.testing.assert_allclose(found, brute_force(markers, scores), atol=1e-12)
 
 
+def test_max_t_equals_full_enumeration_of_seven_with_ties():
+    rng = np.random.default_rng(11)
+    markers = np.vstack([rng.normal(size=(1, 7)), [[1, 0, 0, 1, 0, 0, 0]], np.zeros((1, 7))])
+    markers[2] = -markers[0]  # the same statistic twice
+    scores = np.array([1.0, 2.5, 2.5, 4, 5, 6, 7])
+    found = westfall_young(markers, scores, n_permutations=5040, rng=np.random.default_rng(1))
+    np.testing.assert_allclose(found, brute_force(markers, scores), atol=1e-12)
+    assert found[0] == found[2]
+
+
+@pytest.mark.parametrize(
+    ("markers", "subjects", "permutations"), [(1, 5, 600), (37, 13, 300), (300, 61, 513)]
+)
+def test_the_compiled_count_is_the_plain_one(markers, subjects, permutations):
+    # blocks, and numbers of subjects that four does not divide, must leave no seam
+    rng = np.random.default_rng(markers)
+    values, scores = rng.normal(size=(markers, subjects)), rng.normal(size=subjects)
+    values[rng.random(values.shape) < 0.05] = np.nan
+    found = westfall_young(values, scores, n_permutations=permutations, rng=np.random.default_rng(5))
+    if subjects == 5:
+        drawn = np.array(list(all_orders(scores)))
+        added = 0
+    else:
+        drawn = np.random.default_rng(5).permuted(np.tile(scores, (permutations, 1)), axis=1)
+        added = 1
+    observed = np.abs(standardised_statistics(values, scores))
+    order = np.argsort(-observed)
+    sampled = np.abs(standardised_statistics(values, drawn))[order]
+    maxima = np.maximum.accumulate(sampled[::-1], axis=0)[::-1]
+    reached = (maxima >= observed[order][:, None] - 1e-9).sum(axis=1)
+    plain = np.maximum.accumulate((reached + added) / (len(drawn) + added))
+    np.testing.assert_allclose(found[order], plain, atol=1e-12)
+
+
 def test_sampled_max_t_is_near_the_enumerated_one():
     markers = np.array([[1, 1, 0, 0, 0, 1], [0, 1, 0, 1, 0, 0]], float)
     scores = np.array([3.1, 2.7, 0.4, 1.0, 0.2, 5.0])
@@ -64,7 +98,7 @@ def test_one_marker_alone_needs_no_adjustment_and_equals_fisher_both_tails():
 
 def test_the_statistic_has_mean_zero_and_variance_one_over_all_permutations():
     markers = np.array([[1, 0, 0, 1, 0, 0], [np.nan, 1, 0, 0, 0, 1]], float)
-    every = np.array(list(permutations([1.0, 4.0, 2.0, 8.0, 5.0, 7.0])))
+    every = np.array(list(all_orders([1.0, 4.0, 2.0, 8.0, 5.0, 7.0])))
     found = standardised_statistics(markers, every)
     np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-12)
     np.testing.assert_allclose(found.std(axis=1), 1, atol=1e-12)

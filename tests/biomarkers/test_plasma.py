@@ -1,11 +1,12 @@
 """Serial plasma: reading, visits, calls by sample, change over time."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from analysis import plan
 from analysis.biomarkers import FileRefused, classify_clearance, derive_adbm, read_plasma, tabulate_clearance
-from analysis.biomarkers.plasma import assign_visits, call_samples, select_visit
+from analysis.biomarkers.plasma import assign_visits, call_samples, select_visit, write_plasma
 
 
 @pytest.fixture
@@ -99,3 +100,159 @@ def test_windows_are_the_plans(plasma_file, adsl):
     rules = plan.defaults().override({"biomarkers.plasma_visit_windows": {"EARLY": [-28, 20]}}).biomarkers
     draws = assign_visits(read_plasma(plasma_file), adsl.set_index("USUBJID")["TRTSDT"], rules=rules)
     assert set(draws["AVISIT"]) == {"EARLY", "PROG", "UNSCHED"}
+
+
+def test_a_written_table_reads_the_same(plasma_file, tmp_path):
+    rng = np.random.default_rng(20260105)
+    frame = read_plasma(plasma_file)
+    # Fractions with all their digits, names with what a separated file must quote.
+    frame[["VAF", "TUMFRAC", "LOD"]] = rng.random((len(frame), 3))
+    frame["DEPTH"] = np.where(np.arange(len(frame)) % 2, 1234.0, np.nan)
+    frame.loc[0, "ASSAY"] = 'panel "B", second'
+    for name in ("again.csv", "again.tsv"):
+        write_plasma(frame, tmp_path / name)
+        pd.testing.assert_frame_equal(read_plasma(tmp_path / name), frame)
+    assert (tmp_path / "again.csv").read_text().splitlines()[0].startswith("USUBJID,SAMPLEID,ADT,ADY,AVISIT")
+    with pytest.raises(ValueError, match=r"TEXT_UNWRITABLE.*ASSAY"):
+        write_plasma(frame.assign(ASSAY="two\nlines"), tmp_path / "broken.csv")
+
+
+def read_lines(path, *lines, header="USUBJID,DAY,VISIT,ASSAY,GENE,VARIANT,VAF,RESULT,LOD"):
+    path = path / "days.csv"
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return read_plasma(path)
+
+
+def derive_days(tmp_path, *lines, **changes):
+    rules = (
+        plan.defaults().override({f"biomarkers.{key}": value for key, value in changes.items()}).biomarkers
+    )
+    subjects = pd.DataFrame({"STUDYID": "S", "USUBJID": ["A", "B"]})
+    return derive_adbm(None, read_lines(tmp_path, *lines), subjects, rules=rules)
+
+
+def codes(derived):
+    return sorted(derived.queries["CODE"])
+
+
+def call(derived, sample, param="CTDNA"):
+    rows = derived.adbm[(derived.adbm["SAMPLEID"] == sample) & (derived.adbm["PARAMCD"] == param)]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def test_a_study_day_places_a_draw_where_no_date_does(tmp_path):
+    derived = derive_days(tmp_path, "A,-1,,x,,,,detected,0.01", "A,14,,x,,,,negative,0.01")
+    assert call(derived, "A-PDAY-1")["AVISIT"] == "D0" and call(derived, "A-PDAY14")["AVISIT"] == "D14"
+    assert derived.adbm["ADY"].tolist() == [-1, 14] and derived.adbm["ADT"].isna().all()
+    assert classify_clearance(derived.adbm, "D0", "D14")["A"] == "+-"
+
+
+def test_of_two_draws_without_dates_the_earlier_day_is_taken(tmp_path):
+    derived = derive_days(
+        tmp_path, "A,9,,x,,,,negative,0.01", "A,12,,x,,,,detected,0.01", "A,10,,x,,,,negative,0.01"
+    )
+    assert codes(derived) == ["PLASMA_DRAWS_SEVERAL"]
+    assert select_visit(derived.adbm, "D14").loc["A", "ADY"] == 10
+    assert "A-PDAY10, A-PDAY12; A-PDAY10 is taken" in derived.queries["MESSAGE"].iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "expected"),
+    [
+        ("USUBJID,DAY,RESULT", "A,0,detected", "DAY_ZERO: days.csv, line 2, column ADY"),
+        (
+            "USUBJID,RESULT",
+            "A,detected",
+            "COLUMN_MISSING: days.csv, line 1, column ADT: needs a date or a study",
+        ),
+        (
+            "USUBJID,DAY,RESULT",
+            "A,,detected",
+            "VALUE_MISSING: days.csv, line 2, column ADT: neither the date",
+        ),
+        ("USUBJID,DAY,RESULT", "A,soon,detected", "NUMBER_MALFORMED: days.csv, line 2, column ADY"),
+    ],
+)
+def test_a_table_without_day_or_date_is_refused(tmp_path, header, line, expected):
+    with pytest.raises(FileRefused, match=expected):
+        read_lines(tmp_path, line, header=header)
+
+
+def test_a_date_goes_before_the_day_the_table_gives_and_is_asked_after(plasma_file, adsl):
+    frame = read_plasma(plasma_file)
+    frame.loc[frame["SAMPLEID"] == "P1-b", "ADY"] = 15.0  # 2020-01-15 is day 14
+    derived = derive_adbm(None, frame, adsl)
+    assert codes(derived) == ["PLASMA_DAY_DIFFERS"] and call(derived, "P1-b")["ADY"] == 14
+
+
+def test_a_row_sent_twice_counts_once(tmp_path):
+    line = "A,14,,x,TP53,p.X1,0.1,detected,0.01"
+    derived = derive_days(tmp_path, line, line, "A,14,,x,ESR1,p.X2,,negative,0.01")
+    assert codes(derived) == ["PLASMA_ROW_TWICE"]
+    pd.testing.assert_frame_equal(
+        derived.adbm, derive_days(tmp_path, line, "A,14,,x,ESR1,p.X2,,negative,0.01").adbm
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "word", "level"),
+    [
+        ("A,14,,x,TP53,p.X1,0.005,detected,0.01", "PLASMA_BELOW_LOD", "DETECTED", 0.005),
+        ("A,14,,x,TP53,p.X1,0,detected,0.01", "PLASMA_CONTRADICTS", "DETECTED", np.nan),
+        ("A,14,,x,TP53,p.X1,0.2,negative,0.01", "PLASMA_CONTRADICTS", "NOT DETECTED", np.nan),
+        ("A,14,,x,TP53,p.X1,0.2,failed,0.01", "PLASMA_CONTRADICTS", "NOT ASSESSABLE", np.nan),
+        ("A,14,,x,TP53,p.X1,0.2,detected,", "PLASMA_LOD_MISSING", "DETECTED", 0.2),
+    ],
+)
+def test_where_word_and_number_contradict_the_word_counts_and_is_asked_after(
+    tmp_path, line, code, word, level
+):
+    derived = derive_days(tmp_path, line)
+    assert codes(derived) == [code]
+    found = call(derived, "A-PDAY14")
+    assert found["AVALC"] == word
+    assert found["AVAL"] == level or (np.isnan(level) and np.isnan(found["AVAL"]))
+
+
+def test_one_variant_with_two_results_is_asked_after(tmp_path):
+    lines = [f"A,14,,x,TP53,p.X1,{vaf},detected,0.01" for vaf in (0.1, 0.3)]
+    derived = derive_days(tmp_path, *lines)
+    assert codes(derived) == ["PLASMA_ROWS_DIFFER"] and call(derived, "A-PDAY14", "TP53")["AVAL"] == 0.3
+
+
+TWO_ASSAYS = ("A,14,,NGS,TP53,p.X1,,negative,0.01", "A,14,,PCR,TP53,p.X1,0.002,detected,0.001")
+
+
+@pytest.mark.parametrize(
+    ("preference", "expected", "gene"),
+    [([], "DETECTED", "MUTATED"), (["NGS"], "NOT DETECTED", "WT"), (["PCR", "NGS"], "DETECTED", "MUTATED")],
+)
+def test_the_plan_says_which_assay_counts_where_they_disagree(tmp_path, preference, expected, gene):
+    derived = derive_days(tmp_path, *TWO_ASSAYS, plasma_assay_preference=preference)
+    assert codes(derived) == ["PLASMA_ASSAYS_DIFFER"]
+    message = derived.queries["MESSAGE"].iloc[0]
+    assert message == f"NGS NOT DETECTED, PCR DETECTED; {expected} counts"
+    assert call(derived, "A-PDAY14")["AVALC"] == expected
+    assert call(derived, "A-PDAY14", "TP53")["AVALC"] == gene
+
+
+def test_a_failed_assay_leaves_the_word_to_the_next(tmp_path):
+    lines = ("A,14,,NGS,,,,failed,", TWO_ASSAYS[1], "B,14,,NGS,,,,failed,")
+    derived = derive_days(tmp_path, *lines, plasma_assay_preference=["NGS"])
+    assert call(derived, "A-PDAY14")[["AVALC", "ASSAY"]].tolist() == ["DETECTED", "PCR"]
+    assert call(derived, "B-PDAY14")["AVALC"] == "NOT ASSESSABLE"
+    assert codes(derived) == []
+
+
+def test_a_gene_is_mutated_wild_type_or_not_assessable_as_the_table_reports(tmp_path):
+    lines = (
+        "A,14,,x,TP53,p.X1,0.1,detected,0.01",
+        "A,14,,x,TP53,p.X2,,negative,0.01",
+        "A,14,,x,ESR1,p.X3,,negative,0.01",
+        "A,14,,x,PTEN,p.X4,,failed,0.01",
+    )
+    derived = derive_days(tmp_path, *lines)
+    words = {gene: call(derived, "A-PDAY14", gene)["AVALC"] for gene in ("TP53", "ESR1", "PTEN")}
+    assert words == {"TP53": "MUTATED", "ESR1": "WT", "PTEN": "NOT ASSESSABLE"}
+    assert not (derived.adbm["PARAMCD"] == "AKT1").any()  # nobody said that it was looked at

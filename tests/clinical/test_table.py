@@ -266,3 +266,52 @@ def test_the_sarcoma_cohort_reads_whole(shared_data):
     assert found.exclusions.empty
     first = found.adtte[found.adtte.USUBJID.eq("STS_001")].set_index("PARAMCD").AVAL
     assert first.to_dict() == {"EFS": 269.0, "OS": 848.0}  # PET on day -7 + 4 = -3
+
+
+IN_MONTHS = {
+    "file": "outcomes.csv",
+    "subject": "id",
+    "time_unit": "months",
+    "time_zero": [],
+    "endpoints": [
+        {
+            "paramcd": "OS",
+            "param": "Overall survival",
+            "events": [{"when": DEAD, "day": "last", "description": "Death"}],
+            "censor_day": "last",
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("unit", "time", "days"),
+    [
+        (None, "90", 90.0),
+        ("days", "90", 90.0),
+        ("weeks", "2.5", 17.5),
+        ("months", "2", 60.875),  # not rounded
+        ("months", "1.97125256673511", 60.0),  # 15 digits of 60 days: their product with 30.4375 is not 60
+    ],
+)
+def test_times_may_come_in_weeks_or_months(tmp_path, unit, time, days):
+    mapping = {**IN_MONTHS, "time_unit": unit}
+    if unit is None:
+        del mapping["time_unit"]
+    (row,) = read(tmp_path, f"A,{time},D", mapping=mapping, header="id,last,status").adtte.itertuples()
+    time, censored, months = row.AVAL, row.CNSR, row.AVALM
+    assert (time, censored) == (days, 0)
+    assert months == pytest.approx(days / 30.4375, rel=1e-12)
+
+
+def test_time_zero_has_the_unit_of_the_times(tmp_path):
+    mapping = {**IN_MONTHS, "time_unit": "weeks", "time_zero": ["start"]}
+    found = read(tmp_path, "A,2,10,D", "B,10,2,D", mapping=mapping, header="id,start,last,status")
+    assert found.adtte["AVAL"].tolist() == [56.0]
+    assert found.exclusions["CODE"].tolist() == ["EVENT_NOT_AFTER_START"]
+
+
+@pytest.mark.parametrize("unit", ["years", 7, ["days"]])
+def test_an_unknown_unit_of_time_is_refused(tmp_path, unit):
+    with pytest.raises(TableError, match="time_unit must be one of days, weeks, months"):
+        read(tmp_path, "A,1,D", mapping={**IN_MONTHS, "time_unit": unit}, header="id,last,status")

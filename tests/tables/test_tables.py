@@ -175,17 +175,6 @@ def test_survival_is_written_in_percent_and_a_difference_of_means_with_its_sign(
     assert text == "−1.2 (−3.0 to 0.6)"
 
 
-def test_markers_are_written_with_the_measure_of_their_outcome():
-    marker = dict(MARKER="ESR1", SAMPTYPE="METASTASIS", ESTIMATE=2.5, LOWER=1.1, UPPER=5.7, P=0.03, Q_BH=0.2)
-    marker |= dict(P_MAXT=0.3, N=31, N_POS=9, TIER="CANDIDATE", TESTED="Y")
-    frame = pd.DataFrame([marker | dict(OUTCOME=name) for name in ("NONRESPONSE", "PCTCHANGE", "PFS")])
-    frame = pd.concat([frame, frame.head(1).assign(TESTED="N")])
-    texts = tables.tabulate_biomarkers(frame)["Estimate (95 % CI)"].tolist()
-    assert texts == ["OR 2.50 (1.10–5.70)", "2.5 (1.1–5.7) points", "HR 2.50 (1.10–5.70)", "too few to test"]
-    with pytest.raises(ValueError, match="no marker"):
-        tables.tabulate_biomarkers(frame.iloc[:0])
-
-
 def test_a_post_hoc_cut_is_called_so_in_the_sentence_of_the_result():
     row = dict(ENDPOINT="PFS", TIMEPOINT="D14", METRIC="SUVMAX", RULE="any_resistant", CUT=15.0)
     row |= dict(CONTRAST="NON-RESPONDER", REFERENCE="RESPONDER", METHOD="cox", ROLE="SENSITIVITY")

@@ -220,8 +220,8 @@ def test_new_lesions_have_a_reader_decision_and_pneumonitis_is_inflammatory(tria
 def test_the_clinical_sample_file_has_the_four_comment_lines_of_the_format(raw):
     lines = (raw / "biomarkers" / "data_clinical_sample.txt").read_text().splitlines()
     assert [line.startswith("#") for line in lines[:5]] == [True] * 4 + [False]
-    assert {len(line.split("\t")) for line in lines} == {5}
-    assert lines[2] == "#STRING\tSTRING\tSTRING\tSTRING\tNUMBER"
+    assert {len(line.split("\t")) for line in lines} == {6}
+    assert lines[2] == "#STRING\tSTRING\tSTRING\tSTRING\tNUMBER\tNUMBER"
 
 
 def test_mutations_name_known_samples_and_required_columns(raw):

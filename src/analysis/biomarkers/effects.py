@@ -1,4 +1,4 @@
-"""Two groups, one effect: odds ratio, shift and hazard ratio, each with interval and p-value."""
+"""A 0/1 marker, one effect: odds ratio, shift, rank correlation, hazard ratio; interval and p-value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import pandas as pd
 from scipy import stats
 from scipy.stats.contingency import odds_ratio
 
+from analysis.biomarkers.firth import cox_limits, fit_logistic
+from analysis.biomarkers.ranks import correlate_ranks, mann_whitney_counts, rank_rows
 from analysis.survival.cox import cox
+from analysis.survival.outcome import NotEstimable
 
 
 class Effect(NamedTuple):
@@ -96,7 +99,7 @@ def estimate_shift(marker: np.ndarray, change: np.ndarray, *, alpha: float = 0.0
 def _interval_place(n_present: int, n_absent: int, change: np.ndarray, tied: bool, alpha: float) -> int:
     """Return k: the limits are the k-th smallest and k-th largest pairwise difference."""
     if not tied:
-        cumulative = np.cumsum(_mann_whitney_counts(n_present, n_absent))
+        cumulative = np.cumsum(mann_whitney_counts(n_present, n_absent))
         return max(1, int(np.searchsorted(cumulative / cumulative[-1], alpha / 2)))
     n, pairs = n_present + n_absent, n_present * n_absent
     _, sizes = np.unique(change, return_counts=True)
@@ -105,21 +108,107 @@ def _interval_place(n_present: int, n_absent: int, change: np.ndarray, tied: boo
     return int(np.clip(place, 1, (pairs + 1) // 2))
 
 
-def _mann_whitney_counts(m: int, n: int) -> np.ndarray:
-    """Count the orders of m and n values that give U = 0, 1, ... mn: the Gaussian binomial coefficients."""
-    counts = np.zeros(m * n + 1)
-    counts[0] = 1.0
-    for i in range(1, m + 1):
-        for u in range(m * n, n + i - 1, -1):
-            counts[u] -= counts[u - n - i]
-        for u in range(i, m * n + 1):
-            counts[u] += counts[u - i]
-    return counts
+def estimate_firth_odds_ratio(value: np.ndarray, nonresponse: np.ndarray, *, alpha: float = 0.05) -> Effect:
+    """Estimate the odds ratio of non-response per unit by logistic regression with Firth's penalty.
+
+    Finite under complete separation. Limits are those of the penalised profile likelihood, p is of its ratio.
+    With a 0/1 marker the estimate is the odds ratio of the table with 1/2 added to each cell.
+
+    Parameters
+    ----------
+    value : array of float, shape (n,)
+        A 0/1 marker or a level, without missing values.
+    nonresponse : array of 0/1, shape (n,)
+        Without missing values.
+    alpha : float
+        The interval covers 1 - alpha.
+
+    Raises
+    ------
+    NotEstimable
+        If all have one value or one outcome, or the fit does not converge.
+
+    References
+    ----------
+    Firth D, Biometrika 1993;80:27-38. Heinze G, Schemper M, Stat Med 2002;21:2409-19.
+
+    Examples
+    --------
+    >>> found = estimate_firth_odds_ratio(np.repeat([1, 0], 4), np.array([1, 1, 1, 0, 1, 0, 0, 0]))
+    >>> round(found.estimate, 6) == round(3.5 / 1.5 * 3.5 / 1.5, 6)
+    True
+    """
+    value, nonresponse = np.asarray(value, float), np.asarray(nonresponse, int)
+    if len(np.unique(nonresponse)) < 2:
+        raise NotEstimable("all subjects have the same response")
+    if len(np.unique(value)) < 2:
+        raise NotEstimable("the marker does not vary")
+    scale = float(value.std())
+    coef, lower, upper, p = fit_logistic((value - value.mean()) / scale, nonresponse, alpha)
+    with np.errstate(over="ignore"):
+        ratio, low, high = np.exp(np.array([coef, lower, upper]) / scale)
+    return Effect(float(ratio), float(low), float(high), p)
+
+
+def estimate_rank_correlation(
+    value: np.ndarray, change: np.ndarray, *, resamples: int, rng: np.random.Generator, alpha: float = 0.05
+) -> tuple[Effect, int]:
+    """Estimate Spearman's correlation with the percentile interval of a bootstrap of subjects.
+
+    Parameters
+    ----------
+    value, change : array of float, shape (n,)
+        Marker (0/1 or a level) and outcome, without missing values.
+    resamples : int
+        Bootstrap samples.
+    rng : numpy Generator
+        Source of the samples.
+    alpha : float
+        The interval covers 1 - alpha.
+
+    Returns
+    -------
+    tuple
+        The effect (p of the t approximation, as R's ``cor.test(exact = FALSE)``; by enumeration for up to 9
+        subjects without ties), and how many samples were left out because one side had no spread in them.
+
+    Raises
+    ------
+    NotEstimable
+        If the marker or the outcome does not vary, or fewer than 3 subjects are there.
+    """
+    value, change = np.asarray(value, float), np.asarray(change, float)
+    rho, p = (float(found[0]) for found in correlate_ranks(value[None, :], change))
+    if not np.isfinite(rho):
+        raise NotEstimable("the marker or the outcome does not vary, or fewer than 3 subjects have both")
+    drawn = rng.integers(0, len(value), (resamples, len(value)))
+    sampled = _row_correlations(rank_rows(value[drawn]), rank_rows(change[drawn]))
+    known = sampled[np.isfinite(sampled)]
+    lower, upper = np.quantile(known, [alpha / 2, 1 - alpha / 2]) if len(known) else (np.nan, np.nan)
+    return Effect(rho, float(lower), float(upper), p), int(resamples - len(known))
+
+
+def _row_correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    one, other = (side - side.mean(axis=1, keepdims=True) for side in (one, other))
+    length = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
+    covariance = (one * other).sum(axis=1)
+    return np.divide(covariance, length, out=np.full(len(one), np.nan), where=length > 0)
 
 
 def estimate_hazard_ratio(
     marker: np.ndarray, time: np.ndarray, event: np.ndarray, *, alpha: float = 0.05
 ) -> Effect:
-    """Estimate the hazard ratio, present against absent, by Firth's Cox regression with profile limits."""
+    """Estimate the hazard ratio per unit (present against absent) by Firth's Cox regression, profile limits.
+
+    Raises
+    ------
+    NotEstimable
+        Without an event, or where the marker does not vary among those at risk.
+    """
+    marker = np.asarray(marker, float)
     row = cox(time, event, pd.DataFrame({"marker": marker}), penalty="firth", alpha=alpha).iloc[0]
-    return Effect(*(float(row[name]) for name in ("estimate", "lower", "upper", "p")))
+    ratio, lower, upper, p = (float(row[name]) for name in ("estimate", "lower", "upper", "p"))
+    if not lower <= ratio <= upper:
+        with np.errstate(over="ignore"):
+            lower, upper = np.exp(cox_limits(time, event, marker, float(row["coef"]), alpha))
+    return Effect(ratio, float(lower), float(upper), p)

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.stats import rankdata
 from statsmodels.stats.multitest import multipletests
 
-# Elements of one block of permuted statistics: 2^23 doubles are 64 MiB, three of them live at once.
-_BLOCK_ELEMENTS = 2**23
+# Permutations of one block: the scores of some 60 subjects (120 KiB) stay in a core's own cache.
+_BLOCK_PERMUTATIONS = 256
 # Two statistics that differ by rounding alone are tied; else the order of summation would decide.
 _TIE_TOLERANCE = 1e-9
 
@@ -75,8 +75,8 @@ def westfall_young(
     """Adjust the two-sided p-values of all markers by step-down maxT; strong family-wise control.
 
     Where there are no more than `n_permutations` orders of the subjects, all are taken and the p-values are
-    exact; else the observed order counts as one more permutation. Memory is bounded whatever the number of
-    markers.
+    exact; else the observed order counts as one more permutation. No statistic is kept: memory is that of the
+    markers. Runs on one core, compiled at first use.
 
     Parameters
     ----------
@@ -110,17 +110,32 @@ def westfall_young(
         return np.empty(0)
     observed = np.abs(standardised_statistics(markers, scores))
     order = np.argsort(-observed, kind="stable")
-    counts, taken = np.zeros(len(order)), 0
-    rows_per_block = max(1, _BLOCK_ELEMENTS // max(len(order), len(scores)))
-    for block in _permuted(scores, n_permutations, rows_per_block, rng):
-        permuted = np.abs(standardised_statistics(markers[order], block))
-        counts += _count_exceedances(permuted, observed[order])
-        taken += len(block)
+    counts, taken = _count_reached(markers[order], scores, observed[order], n_permutations, rng)
     exact = taken == math.factorial(len(scores))
     ordered = counts / taken if exact else (counts + 1) / (taken + 1)
     adjusted = np.empty(len(order))
     adjusted[order] = np.maximum.accumulate(ordered)
     return adjusted
+
+
+def _count_reached(
+    markers: np.ndarray, scores: np.ndarray, observed: np.ndarray, wanted: int, rng: np.random.Generator
+) -> tuple[np.ndarray, int]:
+    """Count, by marker in falling order, permutations whose maximum over it and all below reaches it."""
+    from analysis.biomarkers.maxt_kernel import count_reached
+
+    unit = _standardise_markers(markers)
+    limit = observed - _TIE_TOLERANCE
+    counts, taken = np.zeros(len(unit), dtype=np.int64), 0
+    # A score without spread gives every statistic 0, as `standardised_statistics` does.
+    centred, scale = scores - scores.mean(), math.sqrt(len(scores) - 1)
+    length = math.sqrt(float((centred**2).sum()))
+    unit_scores = centred / length * scale if length > 0 else np.zeros_like(centred)
+    for block in _permuted(unit_scores, wanted, _BLOCK_PERMUTATIONS, rng):
+        room = np.zeros((2, len(block)))
+        count_reached(unit, np.ascontiguousarray(block.T), limit, room[0], room[1], counts)
+        taken += len(block)
+    return counts, taken
 
 
 def _standardise_markers(markers: np.ndarray) -> np.ndarray:
@@ -131,12 +146,6 @@ def _standardise_markers(markers: np.ndarray) -> np.ndarray:
     centred = np.where(known, markers - mean, 0.0)
     length = np.sqrt((centred**2).sum(axis=1, keepdims=True))
     return np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
-
-
-def _count_exceedances(permuted: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Count, by marker in falling order, permutations whose maximum over it and all below reaches it."""
-    maxima = np.maximum.accumulate(permuted[::-1], axis=0)[::-1]
-    return (maxima >= observed[:, None] - _TIE_TOLERANCE).sum(axis=1)
 
 
 def _permuted(scores: np.ndarray, wanted: int, rows: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

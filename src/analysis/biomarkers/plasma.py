@@ -1,155 +1,129 @@
-"""Serial plasma: read the long table, give each draw its visit, call ctDNA by sample and over time.
+"""Serial plasma: give each draw its visit, call ctDNA by sample and over time.
 
 A failed assay is NOT ASSESSABLE and never negative: it is missing in every comparison.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from analysis import plan
-from analysis.biomarkers.textfile import FileRefused, read_table, refuse_lines, to_number
+from analysis.biomarkers.files.plasma_table import (
+    DETECTED,
+    NOT_ASSESSABLE,
+    NOT_DETECTED,
+    read_plasma,
+    write_plasma,
+)
 
-DETECTED, NOT_DETECTED, NOT_ASSESSABLE = "DETECTED", "NOT DETECTED", "NOT ASSESSABLE"
-_REQUIRED = ("USUBJID", "ADT", "RESULT")
-_FRACTIONS = ("VAF", "TUMFRAC", "LOD")
-
-
-def read_plasma(path: str | Path, *, rules=None) -> pd.DataFrame:
-    """Read the long table of serial plasma: a row a sample and, where several are reported, a variant.
-
-    Parameters
-    ----------
-    path : path
-        Comma- or tab-separated (by the ending ``.csv`` or any other). Columns as
-        ``plan.biomarkers.plasma_columns`` spells them; subject, date of the draw (ISO 8601, complete) and
-        result are required.
-    rules : Section, optional
-        The plan's section ``biomarkers``; its defaults if None.
-
-    Returns
-    -------
-    DataFrame
-        USUBJID SAMPLEID ADT AVISIT (as the table says it, or None) ASSAY GENE VARIANT VAF TUMFRAC LOD
-        (fractions 0-1, NaN where missing) RESULT (DETECTED, NOT DETECTED, NOT ASSESSABLE). Without sample
-        identifiers, one is made of subject and date.
-
-    Raises
-    ------
-    FileRefused
-        With file, line and column: a required column or value missing, two columns of one meaning
-        (``COLUMN_TWICE``), ``DATE_MALFORMED``, ``RESULT_UNKNOWN``, ``NUMBER_RANGE`` (a percentage where a
-        fraction is meant), ``SAMPLE_OF_TWO`` (one sample with two subjects or dates).
-    """
-    rules = plan.defaults().biomarkers if rules is None else rules
-    path = Path(path)
-    raw = read_table(path, delimiter="," if path.suffix.lower() == ".csv" else "\t")
-    frame = _rename(raw, rules.plasma_columns, path.name)
-    for column in _REQUIRED:
-        refuse_lines(frame[column].isna(), "VALUE_MISSING", "a required value is missing", path.name, column)
-    frame["ADT"] = _dates(frame["ADT"], path.name)
-    for column in _FRACTIONS:
-        frame[column] = to_number(frame, column, path.name, low=0.0, high=1.0)
-    frame["RESULT"] = _results(frame["RESULT"], rules, path.name)
-    if frame["SAMPLEID"].isna().all():
-        frame["SAMPLEID"] = frame["USUBJID"] + "-P" + frame["ADT"].dt.strftime("%Y%m%d")
-    refuse_lines(
-        frame["SAMPLEID"].isna(), "VALUE_MISSING", "a sample without identifier", path.name, "SAMPLEID"
-    )
-    _check_samples(frame, path.name)
-    return frame.reset_index(drop=True)
-
-
-def _rename(raw: pd.DataFrame, spellings: dict[str, list[str]], file: str) -> pd.DataFrame:
-    columns = {}
-    for ours, accepted in spellings.items():
-        found = [name for name in raw.columns if name.lower() in accepted]
-        if len(found) > 1:
-            raise FileRefused("COLUMN_TWICE", f"{found} mean the same; keep one", file, 1, found[1])
-        if not found and ours in _REQUIRED:
-            raise FileRefused("COLUMN_MISSING", f"needs one of {accepted}", file, 1, ours)
-        columns[ours] = raw[found[0]] if found else pd.Series(None, index=raw.index, dtype=object)
-    return pd.DataFrame(columns, index=raw.index)
-
-
-def _dates(text: pd.Series, file: str) -> pd.Series:
-    date = pd.to_datetime(text.str.slice(0, 10), format="%Y-%m-%d", errors="coerce")
-    # A partial date cannot place a draw in a window; a draw is never given an imputed day.
-    refuse_lines(date.isna(), "DATE_MALFORMED", "expected a complete date YYYY-MM-DD", file, "ADT")
-    return date.astype("datetime64[ns]")
-
-
-def _results(text: pd.Series, rules, file: str) -> pd.Series:
-    words = {
-        DETECTED: rules.plasma_detected,
-        NOT_DETECTED: rules.plasma_not_detected,
-        NOT_ASSESSABLE: rules.plasma_not_assessable,
-    }
-    known = {word: result for result, spellings in words.items() for word in spellings}
-    plain = text.str.lower().str.replace(r"[\s_-]+", " ", regex=True)
-    result = plain.map(known)
-    refuse_lines(result.isna(), "RESULT_UNKNOWN", f"expected one of {sorted(known)}", file, "RESULT", text)
-    return result
-
-
-def _check_samples(frame: pd.DataFrame, file: str) -> None:
-    for column in ("USUBJID", "ADT"):
-        many = frame.groupby("SAMPLEID")[column].transform("nunique") > 1
-        refuse_lines(many, "SAMPLE_OF_TWO", f"one sample with more than one {column}", file, column)
+__all__ = [
+    "DETECTED",
+    "NOT_ASSESSABLE",
+    "NOT_DETECTED",
+    "PROGRESSION",
+    "assign_visits",
+    "call_samples",
+    "classify_clearance",
+    "read_plasma",
+    "select_assays",
+    "select_visit",
+    "tabulate_clearance",
+    "tabulate_pet_by_ctdna",
+    "write_plasma",
+]
+PROGRESSION = "PROG"
+_RANK = {DETECTED: 0, NOT_DETECTED: 1, NOT_ASSESSABLE: 2}
 
 
 def assign_visits(draws: pd.DataFrame, first_dose: pd.Series, *, rules=None) -> pd.DataFrame:
     """Give each draw its visit by its study day; return `draws` with AVISIT and DAY.
 
-    The day of first dose is day 1, the day before it is day -1 (CDISC). A draw outside all windows keeps the
-    visit PROG if the table says so, else it is UNSCHED. Without a first dose the visit is UNSCHED.
+    The day of first dose is day 1, the day before it is day -1 (CDISC). The day is that of the date where
+    date and first dose are known, else the day the table gives. A draw outside all windows keeps the visit
+    PROG if the table says so, else it is UNSCHED. A draw of unknown day is UNSCHED or PROG.
 
     Parameters
     ----------
     draws : DataFrame
-        As `read_plasma` returns.
+        As `read_plasma` returns; ADY may be left out.
     first_dose : Series of datetime64
-        Date of first dose, index USUBJID.
+        Date of first dose, index USUBJID; missing in a study without dates.
     rules : Section, optional
         The plan's section ``biomarkers``.
     """
     rules = plan.defaults().biomarkers if rules is None else rules
     out = draws.copy()
-    days = (out["ADT"] - out["USUBJID"].map(first_dose)).dt.days
-    out["DAY"] = days + (days >= 0)
-    said_progression = out["AVISIT"].str.upper().isin(["PROG", "PROGRESSION"]).fillna(False)
-    out["AVISIT"] = np.where(said_progression.astype(bool), "PROG", "UNSCHED")
+    days = (pd.to_datetime(out["ADT"]) - pd.to_datetime(out["USUBJID"].map(first_dose))).dt.days
+    told = out["ADY"].astype(float) if "ADY" in out else pd.Series(np.nan, index=out.index)
+    out["DAY"] = (days + (days >= 0)).astype(float).fillna(told)
+    said = out["AVISIT"].astype("string").str.lower().isin(rules.sample_visits[PROGRESSION])
+    out["AVISIT"] = np.where(said.fillna(False).astype(bool), PROGRESSION, "UNSCHED")
     for visit, (first, last) in rules.plasma_visit_windows.items():
         out.loc[out["DAY"].between(first, last) & (out["AVISIT"] == "UNSCHED"), "AVISIT"] = visit
     return out
 
 
-def call_samples(draws: pd.DataFrame) -> pd.DataFrame:
+def select_assays(draws: pd.DataFrame, *, rules=None) -> pd.DataFrame:
+    """Select the rows of the assay that counts where a draw was run on several.
+
+    By the plan's ``plasma_assay_preference`` the first assay with a result counts, those it does not name
+    last and together; without a preference all rows count. A draw on which every assay failed keeps its rows.
+
+    Parameters
+    ----------
+    draws : DataFrame
+        As `read_plasma` returns.
+    rules : Section, optional
+        The plan's section ``biomarkers``.
+    """
+    rules = plan.defaults().biomarkers if rules is None else rules
+    preference = list(rules.plasma_assay_preference)
+    if not preference or draws.empty:
+        return draws
+    place = draws["ASSAY"].map({name: rank for rank, name in enumerate(preference)}).fillna(len(preference))
+    place = place.astype(float).where(draws["RESULT"] != NOT_ASSESSABLE)
+    best = place.groupby(draws["SAMPLEID"]).transform("min")
+    return draws[(place == best) | best.isna()]
+
+
+def call_samples(draws: pd.DataFrame, *, rules=None) -> pd.DataFrame:
     """Call ctDNA by sample: DETECTED if any variant or assay is; NOT ASSESSABLE only if every one is.
+
+    The word of the result counts, not the number beside it: a detected variant with a VAF of 0 is detected at
+    an unknown level, one not detected has no level.
 
     Parameters
     ----------
     draws : DataFrame
         As `assign_visits` returns: a row a sample and variant.
+    rules : Section, optional
+        The plan's section ``biomarkers``: which assay counts (`select_assays`).
 
     Returns
     -------
     DataFrame
-        A row a sample: USUBJID SAMPLEID ADT AVISIT RESULT VAF (largest detected) TUMFRAC LOD (fractions).
+        A row a sample: USUBJID SAMPLEID ADT DAY AVISIT ASSAY RESULT VAF (largest detected) TUMFRAC LOD
+        (smallest; fractions) DEPTH (smallest, reads).
     """
-    order = {DETECTED: 0, NOT_DETECTED: 1, NOT_ASSESSABLE: 2}
-    best_first = draws.assign(
-        RANK=draws["RESULT"].map(order), VAF=draws["VAF"].where(draws["RESULT"] == DETECTED)
-    ).sort_values(["USUBJID", "ADT", "SAMPLEID", "RANK"], kind="stable")
+    counted = select_assays(draws, rules=rules)
+    best_first = counted.assign(RANK=counted["RESULT"].map(_RANK), VAF=detected_level(counted)).sort_values(
+        ["USUBJID", "ADT", "SAMPLEID", "RANK"], kind="stable"
+    )
     grouped = best_first.groupby("SAMPLEID", sort=False)
-    called = grouped[["USUBJID", "ADT", "AVISIT", "RESULT"]].first()
+    called = grouped[["USUBJID", "ADT", "DAY", "AVISIT", "RESULT"]].first()
+    assays = best_first.dropna(subset="ASSAY").groupby("SAMPLEID")["ASSAY"]
+    called["ASSAY"] = assays.agg(lambda names: ", ".join(sorted(set(names)))).reindex(called.index)
     called["VAF"] = grouped["VAF"].max()
     called["TUMFRAC"] = grouped["TUMFRAC"].max()
     called["LOD"] = grouped["LOD"].min()
+    called["DEPTH"] = grouped["DEPTH"].min() if "DEPTH" in best_first else np.nan
     return called.reset_index()
+
+
+def detected_level(draws: pd.DataFrame) -> pd.Series:
+    """Return the VAF of each detected row (fraction); missing if not detected or 0."""
+    return draws["VAF"].astype(float).where((draws["RESULT"] == DETECTED) & (draws["VAF"] > 0))
 
 
 def select_visit(adbm: pd.DataFrame, visit: str, *, param: str = "CTDNA") -> pd.DataFrame:
@@ -171,7 +145,9 @@ def select_visit(adbm: pd.DataFrame, visit: str, *, param: str = "CTDNA") -> pd.
     """
     rows = adbm[(adbm["PARTYPE"] == "CTDNA") & (adbm["PARAMCD"] == param) & (adbm["AVISIT"] == visit)]
     failed_last = rows.assign(FAILED=rows["AVALC"].eq(NOT_ASSESSABLE))
-    ordered = failed_last.sort_values(["USUBJID", "FAILED", "ADT", "SAMPLEID"], kind="stable")
+    # A study without dates has study days.
+    order = [name for name in ("USUBJID", "FAILED", "ADT", "ADY", "SAMPLEID") if name in failed_last]
+    ordered = failed_last.sort_values(order, kind="stable")
     return ordered.drop_duplicates("USUBJID").drop(columns="FAILED").set_index("USUBJID")
 
 

@@ -6,6 +6,7 @@ The mapping (``clinical.table`` of the plan)::
     subject: patient_id
     age: age_years                     # optional
     sex: {column: sex, map: {Male: M, Female: F}}                     # optional
+    time_unit: days                    # optional: unit of every time, days (default), weeks or months
     time_zero: [days_a_to_b, days_b_to_scan]       # day columns, summed; [] is the table's own day 0
     endpoints:
       - paramcd: OS
@@ -16,6 +17,9 @@ The mapping (``clinical.table`` of the plan)::
         censor_description: Last follow-up
         not_after: DSS                             # optional: an endpoint this one cannot outlast; a query
 
+Months become days as ``design.days_per_month`` says; no day is rounded, so that months stay what they
+were. Only what the product leaves of a whole day (60.00000000000001) is that day again, or a landmark on it
+would be decided by chance.
 Without dates nobody knows who came first: the pilot is the first ``design.pilot_n`` subject numbers.
 """
 
@@ -34,11 +38,13 @@ from analysis.clinical.endpoints import ADTTE_COLUMNS
 from analysis.clinical.queries import EXCLUSION_COLUMNS, QUERY_COLUMNS, STEP
 from analysis.clinical.sdtm import FileBroken, read_frame
 from analysis.clinical.subjects import ADSL_COLUMNS
-from analysis.clinical.table_mapping import CONDITIONS, check_mapping
+from analysis.clinical.table_mapping import CONDITIONS, check_mapping, days_per_unit
 from analysis.clinical.terms import to_number
 
 _DATES = ["ENRLDT", "TRTSDT", "TRTEDT", "DTHDT", "LSTALVDT", "DCUTDT", "NACTDT"]
 _NUMBER = re.compile(r"(\d+)")
+# Days; a tenth of a second. What separates a whole day from the product of its months is a millionth of this.
+_NOISE = 1e-6
 
 REASONS = {
     "TIME_ZERO_MISSING": "a day that makes up time zero is missing",
@@ -73,8 +79,9 @@ def read_mapped_table(raw_dir: str | Path, plan: plans.Plan) -> MappedTable:
     """Read the table the plan maps and derive ADSL and ADTTE from it.
 
     Time is the day of the earliest event (else of censoring) minus the day of time zero, in days, without the
-    + 1 of calendar dates; months are days / 30.4375. A time of zero or less, or a missing day, sets the
-    subject aside for that endpoint, with a code in the ledger.
+    + 1 of calendar dates; times in weeks or months (`time_unit`) become days first, months = days / 30.4375.
+    A time of zero or less, or a missing day, sets the subject aside for that endpoint, with a code in the
+    ledger.
 
     Parameters
     ----------
@@ -106,13 +113,15 @@ def read_mapped_table(raw_dir: str | Path, plan: plans.Plan) -> MappedTable:
     if problems:
         raise TableError(problems)
     table = table.set_index(table[mapping["subject"]].astype(str)).sort_index()
-    zero = _sum_days(table, mapping["time_zero"])
-    pieces = [_endpoint(table, zero, spec, plan.design.days_per_month) for spec in mapping["endpoints"]]
+    month = plan.design.days_per_month
+    days = _days(table, mapping, month)
+    zero = sum((days[name] for name in mapping["time_zero"]), start=pd.Series(0.0, table.index))
+    pieces = [_endpoint(table, days, zero, spec, month) for spec in mapping["endpoints"]]
     every = pd.concat(pieces, ignore_index=True).assign(STUDYID=plan.study.upper(), SRCDOM=mapping["file"])
     kept = every[every.CODE.isna()].sort_values(["USUBJID", "PARAMCD"], ignore_index=True)
     adsl = _subjects(table, mapping, plan.study.upper(), plan.design.pilot_n)
     return MappedTable(
-        adsl, kept.reindex(columns=ADTTE_COLUMNS), _ledger(every), _queries(table, every, adsl, mapping)
+        adsl, kept.reindex(columns=ADTTE_COLUMNS), _ledger(every), _queries(table, days, every, adsl, mapping)
     )
 
 
@@ -150,17 +159,25 @@ def _check_table(table: pd.DataFrame, mapping: Mapping) -> list[str]:
     return problems
 
 
-def _sum_days(table: pd.DataFrame, names: list[str]) -> pd.Series:
-    return sum((to_number(table[name]) for name in names), start=pd.Series(0.0, table.index))
+def _days(table: pd.DataFrame, mapping: Mapping, days_per_month: float) -> pd.DataFrame:
+    """Return the columns that are times as numbers of days, whatever unit the mapping states."""
+    names = [*mapping["time_zero"], *(spec["censor_day"] for spec in mapping["endpoints"])]
+    names += [event["day"] for spec in mapping["endpoints"] for event in spec["events"]]
+    unit = days_per_unit(mapping, days_per_month)
+    days = pd.DataFrame({name: to_number(table[name]) * unit for name in names}, index=table.index)
+    whole = days.round()
+    return days.mask((days - whole).abs() < _NOISE, whole)
 
 
-def _endpoint(table: pd.DataFrame, zero: pd.Series, spec: Mapping, days_per_month: float) -> pd.DataFrame:
-    events = [_event_day(table, event) for event in spec["events"]]
+def _endpoint(
+    table: pd.DataFrame, times: pd.DataFrame, zero: pd.Series, spec: Mapping, days_per_month: float
+) -> pd.DataFrame:
+    events = [_event_day(table, times, event) for event in spec["events"]]
     occurred = pd.concat([happened for happened, _ in events], axis=1).any(axis=1)
     days = pd.concat([day for _, day in events], axis=1).set_axis(range(len(events)), axis=1)
     unknown = pd.concat([happened & day.isna() for happened, day in events], axis=1).any(axis=1)
     first = days.fillna(np.inf).to_numpy().argmin(axis=1)
-    censored = to_number(table[spec["censor_day"]])
+    censored = times[spec["censor_day"]]
     day = days.min(axis=1).where(occurred, censored).mask(unknown)
     time = day - zero
     out = pd.DataFrame({"USUBJID": table.index, "PARAMCD": spec["paramcd"], "PARAM": spec["param"]})
@@ -178,10 +195,10 @@ def _endpoint(table: pd.DataFrame, zero: pd.Series, spec: Mapping, days_per_mont
     return out
 
 
-def _event_day(table: pd.DataFrame, event: Mapping) -> tuple[pd.Series, pd.Series]:
+def _event_day(table: pd.DataFrame, times: pd.DataFrame, event: Mapping) -> tuple[pd.Series, pd.Series]:
     when = event["when"]
     happened = CONDITIONS[when["op"]](table[when["column"]], when.get("value")).astype(bool)
-    return happened, to_number(table[event["day"]]).where(happened)
+    return happened, times[event["day"]].where(happened)
 
 
 def _refusals(zero: pd.Series, day: pd.Series, time: pd.Series, occurred: pd.Series) -> np.ndarray:
@@ -225,7 +242,9 @@ def _ledger(every: pd.DataFrame) -> pd.DataFrame:
     return ledger[EXCLUSION_COLUMNS].sort_values(["CODE", "USUBJID", "ITEM"], ignore_index=True)
 
 
-def _queries(table: pd.DataFrame, every: pd.DataFrame, adsl: pd.DataFrame, mapping: Mapping) -> pd.DataFrame:
+def _queries(
+    table: pd.DataFrame, times: pd.DataFrame, every: pd.DataFrame, adsl: pd.DataFrame, mapping: Mapping
+) -> pd.DataFrame:
     found = [
         (
             f"{name.upper()}_UNKNOWN",
@@ -241,8 +260,8 @@ def _queries(table: pd.DataFrame, every: pd.DataFrame, adsl: pd.DataFrame, mappi
         if name in mapping
     ]
     for spec in mapping["endpoints"]:
-        last = to_number(table[spec["censor_day"]])
-        late = [day.gt(last) for _, day in (_event_day(table, event) for event in spec["events"])]
+        last = times[spec["censor_day"]]
+        late = [day.gt(last) for _, day in (_event_day(table, times, event) for event in spec["events"])]
         subjects = table.index[pd.concat(late, axis=1).any(axis=1)]
         message = f"{spec['paramcd']}: an event after {spec['censor_day']}"
         found.append(

@@ -10,7 +10,9 @@ import pandas as pd
 
 from analysis.clinical.terms import to_number
 
-_KEYS = {"file", "subject", "age", "sex", "time_zero", "endpoints"}
+_KEYS = {"file", "subject", "age", "sex", "time_unit", "time_zero", "endpoints"}
+_OPTIONAL = {"age", "sex", "time_unit"}
+_UNITS = ("days", "weeks", "months")
 _ENDPOINT_KEYS = {"paramcd", "param", "events", "censor_day", "censor_description", "not_after"}
 _ENDPOINT_OPTIONAL = {"censor_description", "not_after"}
 _EVENT_KEYS = {"when", "day", "description"}
@@ -34,9 +36,14 @@ CONDITIONS: dict[str, Callable[[pd.Series, Any], pd.Series]] = {
 }
 
 
+def days_per_unit(mapping: Mapping, days_per_month: float) -> float:
+    """Return how many days the unit of a mapping's times has; without one they are days."""
+    return dict(zip(_UNITS, (1.0, 7.0, float(days_per_month))))[mapping.get("time_unit", _UNITS[0])]
+
+
 def check_mapping(mapping: Mapping) -> list[str]:
     """List what is wrong with a mapping: unknown names, missing ones, unknown conditions."""
-    problems = _check_names("clinical.table", mapping, _KEYS, _KEYS - {"age", "sex"})
+    problems = _check_names("clinical.table", mapping, _KEYS, _KEYS - _OPTIONAL)
     shapes = [] if any(name not in mapping for name in ("time_zero", "endpoints")) else _check_shapes(mapping)
     problems += shapes
     codes = [] if shapes else [endpoint.get("paramcd") for endpoint in mapping.get("endpoints", [])]
@@ -60,7 +67,9 @@ def _check_shapes(mapping: Mapping) -> list[str]:
     sex, names = mapping.get("sex", {"column": "", "map": {}}), mapping["time_zero"]
     endpoints = mapping["endpoints"] if isinstance(mapping["endpoints"], list) else []
     events = [one.get("events") if isinstance(one, Mapping) else None for one in endpoints]
+    unit = mapping.get("time_unit", _UNITS[0])
     wrong = {
+        f"time_unit must be one of {', '.join(_UNITS)}, found {unit!r}": unit not in _UNITS,
         "time_zero must be a list of columns; [] is the table's own day 0": not isinstance(names, list),
         "sex must be {column: ..., map: {...}}": not (
             isinstance(sex, Mapping) and set(sex) == {"column", "map"}

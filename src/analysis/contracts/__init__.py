@@ -9,6 +9,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaError, SchemaErrors
 
+from analysis.contracts.biomarkers import BIOMARKER_CONTRACTS
 from analysis.contracts.clinical import CLINICAL_CONTRACTS
 from analysis.contracts.fields import SUBJECT as _SUBJECT
 from analysis.contracts.fields import YN
@@ -296,49 +297,7 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
         },
         ["TIMEPOINT", "METRIC", "RULE", "CUT", "METHOD", "CASE"],
     ),
-    "adbm": _table(
-        "a marker in a sample",
-        {
-            **_SUBJECT,
-            "SAMPLEID": _text("sample", nullable=False, title="Sample Identifier"),
-            "SAMPTYPE": _text("kind of sample", nullable=False, title="Kind of Sample"),
-            "AVISIT": _text("visit", title="Analysis Visit"),
-            "ADT": _date("date of the sample", title="Analysis Date"),
-            "PARAMCD": _text("gene, CTDNA or TUMFRAC", nullable=False, title="Parameter Code"),
-            "PARTYPE": _text("MUT, CNA, EXPR or CTDNA", nullable=False, title="Parameter Type"),
-            "AVAL": _number("value", title="Analysis Value"),
-            "AVALC": _text("value in words", title="Analysis Value (C)"),
-            "LOD": _number(
-                "limit of detection, same unit as AVAL", title="Limit of Detection (Unit of AVAL)"
-            ),
-        },
-        ["USUBJID", "SAMPLEID", "PARAMCD", "PARTYPE"],
-        title="Biomarker Analysis Dataset",
-    ),
-    "estimates_biomarkers": _table(
-        "association of a marker with an outcome",
-        {
-            "MARKER": _text("gene or plasma marker", nullable=False),
-            "PARTYPE": _text("kind of alteration", nullable=False),
-            "SAMPTYPE": _text("kind of sample"),
-            "OUTCOME": _text("NONRESPONSE, PCTCHANGE, PFS or OS", nullable=False),
-            "METHOD": _text("method", nullable=False),
-            "ESTIMATE": _number("odds ratio, shift or hazard ratio"),
-            "LOWER": _number("lower limit"),
-            "UPPER": _number("upper limit"),
-            "P": _number("p-value"),
-            "Q_BH": _number("Benjamini-Hochberg within its family"),
-            "P_MAXT": _number("Westfall-Young step-down maxT within its family"),
-            "N": _number("subjects"),
-            "N_POS": _number("subjects with the alteration"),
-            "EVENTS": _number("events"),
-            "TIER": _text("CANDIDATE or SCREEN", nullable=False),
-            "ROLE": _text("EXPLORATORY", nullable=False),
-            "TESTED": _text("reached the prevalence floor", nullable=False, isin=YN),
-            "NOTE": _text("note"),
-        },
-        None,
-    ),
+    **BIOMARKER_CONTRACTS,
 }
 
 FAMILIES = {

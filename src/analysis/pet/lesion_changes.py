@@ -128,9 +128,11 @@ def tabulate_by_lesion_count(admr: pd.DataFrame, plan: plans.Plan | None = None)
     -------
     DataFrame
         One row METRIC RULE CUT AVISIT and STRATUM (``0``, ``1``, ``2-3``, ``4+`` by default; only those that
-        occur): N, N_NE, N_NONRESPONDER, and PERCENT of non-responders among the evaluable.
+        occur): N, N_NE, N_NONRESPONDER, and PERCENT of non-responders among the evaluable. Classes that were
+        sent read no lesions, and have no row.
     """
     plan = plans.defaults() if plan is None else plan
+    admr = admr[admr["NLESION"].notna()]
     lows = sorted({0, *plan.response.lesion_strata})
     names = [
         f"{low}+" if high is None else str(low) if high == low + 1 else f"{low}-{high - 1}"

@@ -58,6 +58,9 @@ class Measurements:
     ----------
     adpet, scan_qc, exclusions, queries, lesion_map, mips, reference_proposals : DataFrame
         Tables of these names (``analysis.contracts``); there are no projections and no proposals.
+    admr : DataFrame
+        Table of this name, where the study sent classes (`analysis.pet.class_table`); else without rows:
+        classes are derived from `adpet`.
     decisions : DataFrame
         Table reader_decisions: those given, and what TU and TR say beyond them.
     files : Counter
@@ -74,6 +77,7 @@ class Measurements:
     decisions: pd.DataFrame
     mips: pd.DataFrame = field(default_factory=lambda: empty_table("mips"))
     reference_proposals: pd.DataFrame = field(default_factory=lambda: empty_table("reference_proposals"))
+    admr: pd.DataFrame = field(default_factory=lambda: empty_table("admr"))
     files: Counter = field(default_factory=Counter)
     tasks: list = field(default_factory=list)
 
@@ -85,7 +89,7 @@ def choose_source(
     *,
     tu: pd.DataFrame | None = None,
 ) -> str:
-    """Choose where measurements come from: a table the plan maps, else images, else the PET records of TR.
+    """Choose where response comes from: a table the plan maps, else images, else the PET records of TR.
 
     Parameters
     ----------
@@ -94,15 +98,16 @@ def choose_source(
     tr : DataFrame or None
         SDTM TR as text.
     plan : Plan, optional
-        `pet.source`, `pet.dicom_folder`, `pet.measurements_*`.
+        `pet.source`, `pet.dicom_folder`, `pet.measurements_*`, `pet.classes_table`.
     tu : DataFrame, optional
         SDTM TU: a record of TR without a method has that of its lesion.
 
     Returns
     -------
     str
-        ``table`` (`analysis.pet.measurement_table`), ``images`` or ``measurements``. By ``auto`` a table that
-        the plan maps is used; without one, images where the folder holds a PET; one that
+        ``classes`` (`analysis.pet.class_table`), ``table`` (`analysis.pet.measurement_table`), ``images`` or
+        ``measurements``. By ``auto`` a table that the plan maps is used, classes before numbers; without one,
+        images where the folder holds a PET; one that
         holds anything else (a CT, say) is read as images only if TR has no record of uptake either.
 
     Raises
@@ -112,10 +117,12 @@ def choose_source(
     """
     plan = plans.defaults() if plan is None else plan
     wanted, folder = plan.pet.source, Path(raw_dir) / plan.pet.dicom_folder
-    if plan.pet.measurements_table and wanted in ("auto", "table"):
-        return "table"
-    if wanted == "table":
-        raise FileNotFoundError("NO_PET_DATA: pet.source is table, and pet.measurements_table maps none")
+    mapped = {"classes": "classes_table", "table": "measurements_table"}
+    for kind, value in mapped.items():
+        if getattr(plan.pet, value) and wanted in ("auto", kind):
+            return kind
+    if wanted in mapped:
+        raise FileNotFoundError(f"NO_PET_DATA: pet.source is {wanted}, and pet.{mapped[wanted]} maps none")
     files = wanted == "auto" and _holds_files(folder)
     numbers = wanted != "images" and _holds_uptake(tr, tu, plan)
     if wanted == "images" or (files and (not numbers or len(index_tree(folder).series))):

@@ -30,6 +30,7 @@ __all__ = [
     "cut_in_force",
     "decide",
     "in_force",
+    "is_ready",
     "tabulate_by_lesion_count",
     "with_asked",
     "with_cells",
@@ -90,10 +91,13 @@ def classify(
     Raises
     ------
     ValueError
-        For an unknown rule, a metric that is not in `adpet`, or a repeated key.
+        For an unknown rule, one whose classes were sent (READY_RULE), a metric that is not in `adpet`, or a
+        repeated key.
     """
     plan = plans.defaults() if plan is None else plan
     rule = plan.primary.response_rule if rule is None else rule
+    if is_ready(plan, rule):
+        raise ValueError(f"READY_RULE: the classes of {rule!r} were sent; no lesion is read to make them")
     if rule not in RULE_TABLES:
         raise ValueError(f"UNKNOWN_RULE: {rule!r} is none of {', '.join(RULE_TABLES)}")
     metric = _metric_in_force(plan, rule, metric)
@@ -218,10 +222,11 @@ def tabulate_caps(adpet: pd.DataFrame, plan: plans.Plan, **known: pd.DataFrame |
     -------
     DataFrame
         One row CAP (``all`` without one) and AVISIT: N, N_NE, N_NONRESPONDER, and PERCENT of non-responders
-        among the evaluable; no row for a study without a second scan.
+        among the evaluable; no row for a study without a second scan, or one that sent classes.
     """
     parts = []
-    for cap in [*plan.response.lesion_caps_shown, None] if plan.design.followup_visits else []:
+    reads = plan.design.followup_visits and not is_ready(plan, plan.primary.response_rule)
+    for cap in [*plan.response.lesion_caps_shown, None] if reads else []:
         found = classify(adpet, plan, lesion_cap=cap, **known)[["MRESP", "AVISIT"]]
         parts.append(found.assign(CAP="all" if cap is None else str(cap)))
     rows = pd.concat(parts) if parts else pd.DataFrame(columns=["CAP", "AVISIT", "MRESP"])
@@ -263,6 +268,8 @@ def _asked(plan: plans.Plan) -> list[tuple[str, str, float]]:
 def cut_in_force(plan: plans.Plan, rule: str, cut_percent: float | None = None) -> float:
     """Return the cut a rule uses, percent: its own if it has one, else `cut_percent` or the primary one."""
     rules = plan.response
+    if is_ready(plan, rule):
+        return float(plan.pet.classes_table["cut_percent"])
     if rule.startswith("dominance"):
         return rules.dominance_cut
     if rule == "eortc":
@@ -307,7 +314,14 @@ def decide(conditions: pd.DataFrame, table: Sequence[Sequence[str]]) -> pd.DataF
     return pd.DataFrame(chosen, index=conditions.index)
 
 
+def is_ready(plan: plans.Plan, rule: str) -> bool:
+    """Tell whether the classes of a rule were sent ready made (`pet.classes_table`): nothing derives them."""
+    return plan.pet.classes_table.get("rule") == rule
+
+
 def _metric_in_force(plan: plans.Plan, rule: str, metric: str | None) -> str:
+    if is_ready(plan, rule):
+        return plan.pet.classes_table["metric"]
     if RULE_TABLES.get(rule) == "percist_table":
         return plan.response.percist_metric
     return plan.primary.metric if metric is None else metric

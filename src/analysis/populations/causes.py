@@ -29,6 +29,9 @@ REASONS = {
     "NO_TARGET_METRIC": "targets not ranked",
     "LESION_NOT_EVALUABLE": "a lesion not evaluable",
     "OFF_DRUG": "off the drug before the scan",
+    "CLASS_MISSING": "no class sent",
+    "CLASS_NOT_EVALUABLE": "class sent as not evaluable",
+    "SUBJECT_NOT_IN_TABLE": "not in the table of classes",
     "NO_SAMPLE": "no plasma sample at this visit",
     "NOT_ASSESSABLE": "assay failed: a failed assay is not a negative one",
 }

@@ -72,7 +72,8 @@ def derive_populations(
         found[MEASURABLE] = _measurable(adsl, ledger, adtr, plan)
     if adtte is not None:
         found[ENDPOINTS] = _in_table(adsl, ledger, adtte["USUBJID"], ())
-    if scan_qc is not None and lesions is not None:
+    # A study that sent ready classes has neither scans nor lesions: nobody falls out for want of one.
+    if scan_qc is not None and lesions is not None and len(scan_qc) + len(lesions):
         found |= _pet_evaluable(adsl, found.get(TREATED), ledger, scan_qc, lesions, admr, plan)
     if adbm is not None and adbm["PARAMCD"].eq("CTDNA").any():
         found |= {f"CTDNA-{visit}": _assessed(adsl, adbm, visit) for visit in plan.biomarkers.ctdna_visits}

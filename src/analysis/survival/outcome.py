@@ -86,7 +86,9 @@ def check_time_event(time, event) -> tuple[np.ndarray, np.ndarray]:
             f"time and event must be one-dimensional and as long: {time.shape} and {event.shape}"
         )
     if time.size == 0:
-        raise NotEstimable("no patients are left; look at who the landmark and the filters exclude")
+        raise NotEstimable(
+            "no patients are left; look at who the landmark, the filters and missing values exclude"
+        )
     if not np.all(np.isfinite(time) & (time >= 0)):
         raise ValueError(
             f"{np.sum(~(np.isfinite(time) & (time >= 0)))} times are missing, infinite or negative"

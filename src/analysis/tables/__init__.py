@@ -5,6 +5,18 @@ A table is a frame of ready text: what stands in the report, the notebook and th
 
 from analysis.tables.alternatives import Alternatives, list_alternatives
 from analysis.tables.baseline import Characteristic, tabulate_baseline
+from analysis.tables.biomarker_sentences import (
+    say_acquired,
+    say_burden,
+    say_combined,
+    say_ctdna,
+    say_lead_time,
+    say_lesions,
+    say_profile,
+    say_rows,
+    say_screen,
+)
+from analysis.tables.biomarkers import markers_html, tabulate_biomarkers, tabulate_profile
 from analysis.tables.choice_sentences import say_choice_correction
 from analysis.tables.estimates import (
     add_reported_test,
@@ -14,7 +26,6 @@ from analysis.tables.estimates import (
     list_estimates,
     name_analyses,
     say_alternatives,
-    tabulate_biomarkers,
     tabulate_estimates,
     tabulate_values,
 )
@@ -30,12 +41,14 @@ from analysis.tables.format import (
     ratio,
     signed_percent,
 )
+from analysis.tables.marker_print import name_curve, print_markers
 from analysis.tables.operating_sentences import say_operating
 from analysis.tables.operating_table import tabulate_operating, tabulate_planning
 from analysis.tables.pilot_sentences import say_choice, say_later, say_rule
 from analysis.tables.planning_sentences import say_planning
 from analysis.tables.present import to_great_table, to_html, to_left
 from analysis.tables.rates import tabulate_rates
+from analysis.tables.remark import fill_remark
 from analysis.tables.robustness_sentences import say_attenuation, say_misclassification, say_specifications
 from analysis.tables.sentences import say_main, say_medians, say_proportion
 from analysis.tables.specification_table import tabulate_left_out
@@ -48,32 +61,45 @@ __all__ = [
     "count_percent",
     "estimates_html",
     "fall",
+    "fill_remark",
     "interval",
     "is_effect",
     "is_ratio",
     "label_of",
     "list_alternatives",
     "list_estimates",
+    "markers_html",
     "name_analyses",
+    "name_curve",
     "number",
     "p_text",
     "p_value",
     "percent",
     "phrase_of",
+    "print_markers",
     "proportion",
     "ratio",
+    "say_acquired",
     "say_alternatives",
     "say_attenuation",
+    "say_burden",
     "say_choice",
     "say_choice_correction",
+    "say_combined",
+    "say_ctdna",
     "say_later",
+    "say_lead_time",
+    "say_lesions",
     "say_main",
     "say_medians",
     "say_misclassification",
     "say_operating",
     "say_planning",
+    "say_profile",
     "say_proportion",
+    "say_rows",
     "say_rule",
+    "say_screen",
     "say_specifications",
     "signed_percent",
     "tabulate_baseline",
@@ -82,6 +108,7 @@ __all__ = [
     "tabulate_left_out",
     "tabulate_operating",
     "tabulate_planning",
+    "tabulate_profile",
     "tabulate_rates",
     "tabulate_values",
     "to_great_table",

@@ -310,46 +310,6 @@ def say_alternatives(rows: pd.DataFrame, main: pd.Series) -> str:
     )
 
 
-def tabulate_biomarkers(estimates: pd.DataFrame, *, level: int = 95) -> pd.DataFrame:
-    """Tabulate associations of markers for a reader, in the order they stand.
-
-    Parameters
-    ----------
-    estimates : DataFrame
-        ``estimates_biomarkers``: MARKER SAMPTYPE OUTCOME ESTIMATE LOWER UPPER P Q_BH P_MAXT N N_POS
-        TIER TESTED.
-    level : int
-        Confidence level, percent, printed in the header.
-
-    Returns
-    -------
-    DataFrame
-        Marker, Sample, Outcome, With / n, Estimate, p, q, p (maxT), Tier: text. An odds ratio stands for
-        non-response, points of percent change for the change of uptake, a hazard ratio for an endpoint.
-
-    Raises
-    ------
-    ValueError
-        If there are no rows.
-    """
-    if estimates.empty:
-        raise ValueError("no marker to tabulate: leave the table out and say why it does not apply")
-    rows = estimates.to_dict("records")
-    return pd.DataFrame(
-        {
-            "Marker": [row["MARKER"] for row in rows],
-            "Sample": [MISSING if pd.isna(row["SAMPTYPE"]) else row["SAMPTYPE"].capitalize() for row in rows],
-            "Outcome": [label_of(row["OUTCOME"]) for row in rows],
-            "With / n": [f"{_count(row['N_POS'])} / {_count(row['N'])}" for row in rows],
-            f"Estimate ({level} % CI)": [_write_marker(row) for row in rows],
-            "p": [p_value(row["P"]) for row in rows],
-            "q": [p_value(row["Q_BH"]) for row in rows],
-            "p (maxT)": [p_value(row["P_MAXT"]) for row in rows],
-            "Tier": [str(row["TIER"]).capitalize() for row in rows],
-        }
-    )
-
-
 def tabulate_values(values: Mapping[str, Any]) -> pd.DataFrame:
     """Tabulate the named numbers of a report and where each comes from.
 
@@ -415,13 +375,3 @@ def _name(row: Mapping, main: Mapping, choices: list[str], several: bool, short:
 
 def _same(one: Any, other: Any) -> bool:
     return bool(one == other) or (pd.isna(one) and pd.isna(other))
-
-
-def _write_marker(row: Mapping[str, Any]) -> str:
-    if row.get("TESTED") == "N":
-        return "too few to test"
-    value, low, high = row["ESTIMATE"], row["LOWER"], row["UPPER"]
-    if row["OUTCOME"] == "PCTCHANGE":
-        return f"{interval(value, low, high)} points"
-    name = "OR" if row["OUTCOME"] == "NONRESPONSE" else "HR"
-    return "not estimable" if pd.isna(value) else f"{name} {ratio(value, low, high)}"

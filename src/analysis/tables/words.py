@@ -54,10 +54,18 @@ METRICS = {
     "TTLG": "Total TLG (as drawn)",
     "TMTV41": "Total MTV (41 %)",
     "TTLG41": "Total TLG (41 %)",
+    "CTDNA": "ctDNA",
     "PCTCHANGE": "Change of uptake",
     "NONRESPONSE": "Non-response",
 }
-VISITS = {"D0": "Baseline", "D14": "Day 14", "D28": "Day 28", "PROG": "Progression", "UNSCHED": "Unscheduled"}
+VISITS = {
+    "D0": "Baseline",
+    "D14": "Day 14",
+    "D28": "Day 28",
+    "PROG": "Progression",
+    "UNSCHED": "Unscheduled",
+    "EARLY": "Early",
+}
 RULES = {
     "any_resistant": "any resistant lesion",
     "all_respond": "all targets respond",
@@ -71,6 +79,7 @@ RULES = {
     "percist5": "PERCIST, up to five lesions",
     "per_doubling": "per doubling",
     "median_split": "split at the median",
+    "reported": "class as sent",
 }
 POPULATIONS = {
     "all_scans": "all computable pairs of scans",
@@ -115,6 +124,9 @@ REASONS = {
     "NO_TARGET_METRIC": "targets not ranked",
     "OFF_DRUG": "off the drug before the scan",
     "LESION_NOT_EVALUABLE": "a lesion not evaluable",
+    "CLASS_MISSING": "no class sent",
+    "CLASS_NOT_EVALUABLE": "class sent as not evaluable",
+    "SUBJECT_NOT_IN_TABLE": "not in the table of classes",
 }
 _ALL = GROUPS | METRICS | VISITS | RULES | REASONS
 # Rules that choose the day in the pilot.

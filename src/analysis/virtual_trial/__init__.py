@@ -86,13 +86,13 @@ def write_trial(plan, raw_dir: str | Path, workers: int = 1, *, report=None) -> 
     settings = plan.virtual
     trial = simulate_trial(plan)
     write_sdtm(trial, folder / "sdtm", stream(settings.seed, SDTM), settings)
-    write_biomarkers(trial, folder / "biomarkers", stream(settings.seed, BIOMARKERS), settings)
+    faults = write_biomarkers(trial, folder / "biomarkers", stream(settings.seed, BIOMARKERS), settings)
     write_reading(trial, folder)
     write_reference_regions(trial, folder, settings)
     write_lesion_map(trial, folder)
     write_scan_map(trial, folder)
     images = write_scans(trial, folder / "dicom", settings, workers, report=report)
-    write_truth(trial, images, folder / "truth")
+    write_truth(trial, images, folder / "truth", faults)
     shutil.rmtree(raw_dir, ignore_errors=True)
     os.replace(folder, raw_dir)
     return trial

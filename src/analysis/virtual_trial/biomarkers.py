@@ -1,8 +1,9 @@
-"""Biomarker files of the virtual trial: a cBioPortal study folder and a long table of serial plasma.
+"""Biomarkers of the virtual trial: which samples exist, which variants they hold, and the files of it all.
 
 Primary, metastasis and biopsy at progression are separate samples of a patient; some do not exist. The
 planted gene is mutated in whom the outcome model says so; all other genes and all copy numbers are drawn
-independently of everything.
+independently of everything. Expression is in `expression`, plasma in `plasma_files`, how laboratories write
+it in `tumour_files` and `vcf_file`.
 """
 
 from __future__ import annotations
@@ -15,20 +16,23 @@ import numpy as np
 import pandas as pd
 import yaml
 
-STUDY = "pearl_virtual"
+from analysis.virtual_trial import expression, plasma_files, tumour_files, vcf_file
+
 SUFFIX = {"primary": "P", "metastasis": "M", "progression": "R"}
-SAMPLE_TYPE = {"primary": "Primary", "metastasis": "Metastasis", "progression": "Metastasis"}
+FAULT_COLUMNS = ["FAULT", "USUBJID", "VISIT", "SAMPLE_ID", "OTHER"]
+# Parts drawn after everything else, each from a stream of its own: a new part is added at the end.
+_LATER_PARTS = ("laboratory", "expression", "plasma", "vcf")
 
 
 @lru_cache(maxsize=1)
 def panel() -> dict[str, dict]:
-    """Read the genes of the panel: gene -> entrez, chromosome, position, class, protein changes."""
+    """Read the genes of the panel: gene -> entrez, chromosome and, where simulated, how it is mutated."""
     text = resources.files("analysis.virtual_trial").joinpath("panel.yaml").read_text(encoding="utf-8")
     return yaml.safe_load(text)
 
 
-def write_biomarkers(trial, folder: str | Path, rng: np.random.Generator, settings) -> None:
-    """Write the cBioPortal study files and ``plasma.csv`` of `trial`.
+def write_biomarkers(trial, folder: str | Path, rng: np.random.Generator, settings) -> pd.DataFrame:
+    """Write the cBioPortal study files, the VCFs and ``plasma.csv`` of `trial`.
 
     Parameters
     ----------
@@ -36,20 +40,36 @@ def write_biomarkers(trial, folder: str | Path, rng: np.random.Generator, settin
     folder : path
         Made if absent.
     rng : numpy.random.Generator
+        Its own draws come first, in an order that stays; later parts draw from children of it.
     settings : plan section ``virtual``
+
+    Returns
+    -------
+    DataFrame
+        What is untidy on purpose, for the truth folder: FAULT (SMALL PANEL, SHALLOW, SWAPPED, REPEATED,
+        SECOND ASSAY), USUBJID, VISIT or SAMPLE_ID, OTHER (the patient whose tube it is).
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     mutated = draw_mutations(trial, rng, settings)
     samples = list_samples(trial, rng, settings)
-    variants = list_variants(samples, mutated, rng, settings)
-    _write_study(folder, trial, samples)
-    _write_table(_maf(variants), folder / "data_mutations.txt")
-    _write_table(_copy_numbers(samples, rng, settings), folder / "data_cna.txt")
-    plasma = list_plasma(trial, variants, rng, settings)
-    plasma.to_csv(
-        folder / "plasma.csv", index=False, lineterminator="\n", float_format="%.5g", date_format="%Y-%m-%d"
-    )
+    drawn = list_variants(samples, mutated, rng, settings)
+    copies = draw_copy_numbers(samples, rng, settings)
+    plasma = plasma_files.list_plasma(trial, drawn, rng, settings)
+    later = dict(zip(_LATER_PARTS, rng.spawn(len(_LATER_PARTS))))
+    samples = describe_sequencing(samples, later["laboratory"], settings)
+    variants = seen_variants(drawn, samples, settings)
+    levels = expression.draw_expression(samples, trial.patients, list(panel()), later["expression"], settings)
+    patients = len(trial.patients)
+    plasma, faults = plasma_files.add_faults(plasma, variants, patients, later["plasma"], settings)
+    panels = panel_genes(settings)
+    tumour_files.write_study(folder, trial, samples, expressed=list(levels.columns), panels=panels)
+    tumour_files.write_table(tumour_files.as_maf(variants), folder / "data_mutations.txt")
+    tumour_files.write_table(copies, folder / "data_cna.txt")
+    expression.write_expression(levels, folder)
+    vcf_file.write_vcfs(samples, variants, folder / "vcf", later["vcf"], settings)
+    plasma_files.write_plasma(plasma, folder / "plasma.csv")
+    return pd.concat([_sequencing_faults(samples, settings), faults])[FAULT_COLUMNS].reset_index(drop=True)
 
 
 def draw_mutations(trial, rng: np.random.Generator, settings) -> pd.DataFrame:
@@ -62,14 +82,14 @@ def draw_mutations(trial, rng: np.random.Generator, settings) -> pd.DataFrame:
 
 def list_samples(trial, rng: np.random.Generator, settings) -> pd.DataFrame:
     """List the tumour samples: ROW USUBJID SAMPLE_ID KIND (primary, metastasis, progression) DAY."""
-    n, share = len(trial.patients), settings.sample_share
+    n, share, days = len(trial.patients), settings.sample_share, settings.sample_days
     scanned = trial.scans[trial.scans["AVISIT"] == "PROG"].set_index("ROW")["DAY"]
     exists = {kind: rng.random(n) < share[kind] for kind in SUFFIX}
     exists["progression"] &= np.isin(np.arange(n), scanned.index)
     day = {
-        "primary": -rng.integers(400, 3000, n),
-        "metastasis": -rng.integers(3, 15, n),
-        "progression": scanned.reindex(range(n)).fillna(0).to_numpy() + 1,
+        "primary": -rng.integers(*days["primary"], n, endpoint=True),
+        "metastasis": -rng.integers(*days["metastasis"], n, endpoint=True),
+        "progression": scanned.reindex(range(n)).fillna(0).to_numpy() + days["progression"],
     }
     parts = [
         pd.DataFrame({"ROW": np.arange(n), "KIND": kind, "DAY": day[kind]})[exists[kind]] for kind in SUFFIX
@@ -81,7 +101,7 @@ def list_samples(trial, rng: np.random.Generator, settings) -> pd.DataFrame:
 
 
 def list_variants(samples: pd.DataFrame, mutated: pd.DataFrame, rng, settings) -> pd.DataFrame:
-    """List the variants of every sample: SAMPLE_ID ROW KIND GENE PROTEIN POSITION VAF DEPTH.
+    """List the variants that are in the samples: SAMPLE_ID ROW KIND GENE PROTEIN POSITION VAF DEPTH.
 
     A patient has one variant a gene, the same in all her samples, unless it was missed, is late (not yet in
     the primary) or acquired (only at progression).
@@ -99,55 +119,30 @@ def list_variants(samples: pd.DataFrame, mutated: pd.DataFrame, rng, settings) -
         gained = (kind == "progression") & (rng.random(len(samples)) < share)
         present[gained, mutated.columns.get_loc(gene)] = True
     sample, gene = np.nonzero(present)
-    names = mutated.columns.to_numpy()[gene]
+    names, reads = mutated.columns.to_numpy()[gene], settings.variant_reads
     choices = [panel()[name]["protein"] for name in names]
     row = samples["ROW"].to_numpy()[sample]
     chosen = [int(which[r, g] * len(proteins)) for r, g, proteins in zip(row, gene, choices)]
+    facts = [panel()[name] for name in names]
     return pd.DataFrame(
         {
             "SAMPLE_ID": samples["SAMPLE_ID"].to_numpy()[sample],
             "ROW": row,
+            "USUBJID": samples["USUBJID"].to_numpy()[sample],
             "KIND": kind[sample],
             "GENE": names,
             "PROTEIN": ["p." + proteins[i] for proteins, i in zip(choices, chosen)],
+            # Codons that lie apart: two variants of a gene are not at one place.
             "POSITION": [panel()[name]["position"] + 3 * i for name, i in zip(names, chosen)],
-            "VAF": np.clip(rng.beta(4, 10, len(sample)), 0.05, 0.9),
-            "DEPTH": rng.integers(150, 900, len(sample)),
+            "VAF": np.clip(rng.beta(*reads["vaf_beta"], len(sample)), *reads["vaf_range"]),
+            "DEPTH": rng.integers(*reads["depth"], len(sample), endpoint=True),
+            **{key.upper(): [fact[key] for fact in facts] for key in ("entrez", "chromosome", "class")},
         }
     )
 
 
-def _maf(variants: pd.DataFrame) -> pd.DataFrame:
-    facts = variants["GENE"].map(panel())
-    alternative = np.round(variants["VAF"] * variants["DEPTH"]).astype(int)
-    kind = facts.map(lambda gene: gene["class"])
-    deletion, insertion = kind.str.endswith("Del"), kind.str.endswith("Ins")
-    return pd.DataFrame(
-        {
-            "Hugo_Symbol": variants["GENE"],
-            "Entrez_Gene_Id": facts.map(lambda gene: gene["entrez"]),
-            "Center": "VIRTUAL",
-            "NCBI_Build": "GRCh37",
-            "Chromosome": facts.map(lambda gene: gene["chromosome"]),
-            "Start_Position": variants["POSITION"],
-            "End_Position": variants["POSITION"] + insertion,
-            "Strand": "+",
-            "Variant_Classification": kind,
-            "Variant_Type": np.where(deletion, "DEL", np.where(insertion, "INS", "SNP")),
-            "Reference_Allele": np.where(insertion, "-", "C"),
-            "Tumor_Seq_Allele1": np.where(insertion, "-", "C"),
-            "Tumor_Seq_Allele2": np.where(deletion, "-", "T"),
-            "Tumor_Sample_Barcode": variants["SAMPLE_ID"],
-            "Mutation_Status": "Somatic",
-            "HGVSp_Short": variants["PROTEIN"],
-            "t_alt_count": alternative,
-            "t_ref_count": variants["DEPTH"] - alternative,
-        }
-    )
-
-
-def _copy_numbers(samples: pd.DataFrame, rng, settings) -> pd.DataFrame:
-    """Discrete copy numbers, genes x samples; a patient's alteration is in all her samples."""
+def draw_copy_numbers(samples: pd.DataFrame, rng, settings) -> pd.DataFrame:
+    """Draw discrete copy numbers, genes x samples; a patient's alteration is in all her samples."""
     n = int(samples["ROW"].max()) + 1
     altered = {
         gene: (rng.random(n) < share) * level for gene, (share, level) in settings.copy_number_genes.items()
@@ -158,170 +153,41 @@ def _copy_numbers(samples: pd.DataFrame, rng, settings) -> pd.DataFrame:
     return pd.concat([table, pd.DataFrame(values, columns=samples["SAMPLE_ID"])], axis=1)
 
 
-def list_plasma(trial, variants: pd.DataFrame, rng: np.random.Generator, settings) -> pd.DataFrame:
-    """List serial plasma: a row a draw and variant of the baseline tumour, one row where there is none.
-
-    Returns
-    -------
-    DataFrame
-        USUBJID VISIT DRAWDT ASSAY GENE VARIANT VAF TUMOR_FRACTION STATUS (DETECTED, NOT DETECTED, NOT
-        ASSESSABLE) LOD. A draw is detected when one of its variants is; a failed assay is never negative.
-    """
-    draws = _draws(trial, rng, settings)
-    tracked = variants[variants["KIND"] != "progression"].drop_duplicates(["ROW", "GENE"])[
-        ["ROW", "GENE", "PROTEIN"]
-    ]
-    tracked = tracked[tracked.groupby("ROW").cumcount() < 3]
-    rows = draws.merge(tracked, on="ROW", how="left", validate="many_to_many")
-    first = ~rows.duplicated(["ROW", "VISIT"])
-    expected = rows["TUMOR_FRACTION"] / 2 * np.exp(0.3 * rng.standard_normal(len(rows)))
-    # An allele fraction: no more than every copy carries the variant.
-    vaf = np.minimum(np.maximum(expected, np.where(first, 1.2 * settings.ctdna_lod, 0.0)), 1.0)
-    found = (rows["RESULT"] == "DETECTED") & (vaf >= settings.ctdna_lod)
-    status = rows["RESULT"].mask((rows["RESULT"] == "DETECTED") & ~found, "NOT DETECTED")
-    # An assay without a variant to follow reports the tumour fraction alone.
-    return pd.DataFrame(
-        {
-            "USUBJID": rows["USUBJID"],
-            "VISIT": rows["VISIT"],
-            "DRAWDT": rows["DRAWDT"],
-            "ASSAY": "TARGETED PANEL",
-            "GENE": rows["GENE"],
-            "VARIANT": rows["PROTEIN"],
-            "VAF": pd.Series(vaf).where(found & rows["GENE"].notna()),
-            "TUMOR_FRACTION": rows["TUMOR_FRACTION"],
-            "STATUS": status,
-            "LOD": settings.ctdna_lod,
-        }
-    )
+def describe_sequencing(samples: pd.DataFrame, rng, settings) -> pd.DataFrame:
+    """Add what the laboratory did with each sample: PANEL, COVERAGE (reads) and SHALLOW."""
+    n, depth, small = len(samples), settings.sample_coverage, settings.panel_small
+    old = (samples["KIND"] == "primary").to_numpy() & (rng.random(n) < small["share"])
+    shallow = rng.random(n) < depth["shallow_share"]
+    level = np.where(shallow, depth["shallow"], depth["median"])
+    coverage = np.maximum(np.round(level * np.exp(depth["sd"] * rng.standard_normal(n))), 1).astype(int)
+    name = np.where(old, small["name"], settings.panel_full)
+    return samples.assign(PANEL=name, COVERAGE=coverage, SHALLOW=shallow)
 
 
-def _draws(trial, rng, settings) -> pd.DataFrame:
-    """One row a draw: baseline, D14, D28, every twelve weeks until progression, and at progression."""
-    patients = trial.patients
-    n = len(patients)
-    last = patients[["DEATH_DAY", "LOST_DAY", "EXTRACT_DAY"]].min(axis=1).to_numpy()
-    progression = patients["PD_DAY"].fillna(np.inf).to_numpy()
-    step = 7 * settings.plasma_interval_weeks
-    later = [
-        (f"W{settings.plasma_interval_weeks * k}", step * k) for k in range(1, int(last.max() // step) + 1)
-    ]
-    parts = [_draw(visit, day, n) for visit, day in (("D0", -1), ("D14", 13), ("D28", 27), *later)]
-    parts.append(_draw("PROG", np.where(np.isfinite(progression), progression + 3, 1e6), n))
-    table = pd.concat(parts, ignore_index=True).sort_values(["ROW", "DAY"], kind="stable", ignore_index=True)
-    row, visit = table["ROW"].to_numpy(), table["VISIT"]
-    kept = (table["DAY"] < last[row]) & ((table["DAY"] < progression[row]) | (visit == "PROG"))
-    attended = (rng.random(len(table)) < 0.9) | visit.isin(["D0", "D14", "D28"])
-    table = table[kept & attended].reset_index(drop=True)
-    row = table["ROW"].to_numpy()
-    table["USUBJID"] = patients["USUBJID"].to_numpy()[row]
-    start = patients["TRTSDT"].iloc[row].reset_index(drop=True)
-    table["DRAWDT"] = start + pd.to_timedelta(table["DAY"].astype(int), unit="D")
-    return _call(table, patients, rng, settings)
-
-
-def _draw(visit: str, day, n: int) -> pd.DataFrame:
-    return pd.DataFrame({"ROW": np.arange(n), "VISIT": visit, "DAY": np.broadcast_to(day, n)})
-
-
-def _call(table: pd.DataFrame, patients: pd.DataFrame, rng, settings) -> pd.DataFrame:
-    """Give each draw its result and, where detected, its tumour fraction around the patient's own level."""
-    row, visit = table["ROW"].to_numpy(), table["VISIT"]
-    detected = rng.random(len(table)) < np.where(visit == "PROG", 0.85, 0.5)
-    for early in ("D0", "D14", "D28"):
-        planted = patients[f"CTDNA_{early}"].to_numpy(dtype=bool)[row]
-        detected = np.where(visit == early, planted, detected)
-    failed = rng.random(len(table)) < settings.ctdna_not_assessable
-    level = rng.normal(np.log(settings.ctdna_fraction_median), 0.7, len(patients))[row]
-    shift = visit.map({"D0": 0.3, "D14": -0.2, "D28": -0.2, "PROG": 0.6}).fillna(0.0)
-    resistance = -0.25 * patients["SENSITIVITY"].to_numpy()[row] * (visit != "D0")
-    fraction = np.exp(level + shift + resistance + 0.3 * rng.standard_normal(len(table)))
-    fraction = np.clip(fraction, 3 * settings.ctdna_lod, 0.8)
-    result = np.where(failed, "NOT ASSESSABLE", np.where(detected, "DETECTED", "NOT DETECTED"))
-    return table.assign(RESULT=result, TUMOR_FRACTION=np.where(result == "DETECTED", fraction, np.nan))
-
-
-# ---------------------------------------------------------------- cBioPortal files
-
-_PATIENT_COLUMNS = {"PATIENT_ID": "STRING", "SEX": "STRING", "AGE": "NUMBER"}
-_SAMPLE_COLUMNS = {
-    "PATIENT_ID": "STRING",
-    "SAMPLE_ID": "STRING",
-    "SAMPLE_TYPE": "STRING",
-    "VISIT": "STRING",
-    "COLLECTION_DAY": "NUMBER",
-}
-
-
-def _write_study(folder: Path, trial, samples: pd.DataFrame) -> None:
-    patients = trial.patients.assign(PATIENT_ID=trial.patients["USUBJID"], SEX="Female")
-    files = samples.assign(
-        PATIENT_ID=samples["USUBJID"],
-        SAMPLE_TYPE=samples["KIND"].map(SAMPLE_TYPE),
-        VISIT=np.where(samples["KIND"] == "progression", "PROG", "D0"),
-        COLLECTION_DAY=samples["DAY"].astype(int),
-    )
-    _write_clinical(patients, _PATIENT_COLUMNS, folder / "data_clinical_patient.txt")
-    _write_clinical(files, _SAMPLE_COLUMNS, folder / "data_clinical_sample.txt")
-    for name, lines in _metas().items():
-        text = "".join(f"{key}: {value}\n" for key, value in lines.items())
-        (folder / name).write_text(text, encoding="utf-8")
-    lists = folder / "case_lists"
-    lists.mkdir(exist_ok=True)
-    for kind in ("sequenced", "cna"):
-        head = {
-            "cancer_study_identifier": STUDY,
-            "stable_id": f"{STUDY}_{kind}",
-            "case_list_name": f"Samples with {kind} data",
-            "case_list_description": f"Samples with {kind} data",
-            "case_list_ids": "\t".join(samples["SAMPLE_ID"]),
-        }
-        text = "".join(f"{key}: {value}\n" for key, value in head.items())
-        (lists / f"cases_{kind}.txt").write_text(text, encoding="utf-8")
-
-
-def _metas() -> dict[str, dict[str, str]]:
-    study = {"cancer_study_identifier": STUDY}
-    clinical = study | {"genetic_alteration_type": "CLINICAL"}
-    profile = {"show_profile_in_analysis_tab": "true"}
+def panel_genes(settings) -> dict[str, list[str]]:
+    """Return the genes of each panel: its name -> genes, sorted."""
     return {
-        "meta_study.txt": {
-            "type_of_cancer": "brca",
-            **study,
-            "name": "PEARL (virtual trial)",
-            "description": "Simulated",
-        },
-        "meta_clinical_patient.txt": clinical
-        | {"datatype": "PATIENT_ATTRIBUTES", "data_filename": "data_clinical_patient.txt"},
-        "meta_clinical_sample.txt": clinical
-        | {"datatype": "SAMPLE_ATTRIBUTES", "data_filename": "data_clinical_sample.txt"},
-        "meta_mutations.txt": study
-        | {"genetic_alteration_type": "MUTATION_EXTENDED", "datatype": "MAF", "stable_id": "mutations"}
-        | profile
-        | {
-            "profile_name": "Mutations",
-            "profile_description": "Simulated",
-            "data_filename": "data_mutations.txt",
-        },
-        "meta_cna.txt": study
-        | {"genetic_alteration_type": "COPY_NUMBER_ALTERATION", "datatype": "DISCRETE", "stable_id": "gistic"}
-        | profile
-        | {
-            "profile_name": "Copy number",
-            "profile_description": "Simulated",
-            "data_filename": "data_cna.txt",
-        },
+        settings.panel_full: sorted(panel()),
+        settings.panel_small["name"]: sorted(settings.panel_small["genes"]),
     }
 
 
-def _write_clinical(frame: pd.DataFrame, columns: dict[str, str], path: Path) -> None:
-    """Write a clinical file with its four comment lines: names, descriptions, types, priorities."""
-    names = [name.replace("_", " ").capitalize() for name in columns]
-    head = [names, names, list(columns.values()), ["1"] * len(columns)]
-    text = "".join("#" + "\t".join(line) + "\n" for line in head)
-    body = frame[list(columns)].to_csv(sep="\t", index=False, lineterminator="\n")
-    path.write_text(text + body, encoding="utf-8")
+def seen_variants(variants: pd.DataFrame, samples: pd.DataFrame, settings) -> pd.DataFrame:
+    """Return the variants a laboratory reports: on the sample's panel, and with the reads a caller needs."""
+    rules, of_sample = settings.sample_coverage, samples.set_index("SAMPLE_ID")
+    own = of_sample.loc[variants["SAMPLE_ID"]]
+    covered = [
+        gene in genes
+        for gene, genes in zip(variants["GENE"], own["PANEL"].map(panel_genes(settings)).to_numpy())
+    ]
+    share = np.where(own["SHALLOW"], own["COVERAGE"] / rules["median"], 1.0)
+    depth = np.maximum(np.round(variants["DEPTH"] * share), 1).astype(int)
+    reads = np.round(variants["VAF"] * depth).astype(int)
+    kept = variants.assign(DEPTH=depth, READS=reads)
+    return kept[np.array(covered, dtype=bool) & (reads >= rules["called_reads"])].reset_index(drop=True)
 
 
-def _write_table(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_csv(path, sep="\t", index=False, lineterminator="\n")
+def _sequencing_faults(samples: pd.DataFrame, settings) -> pd.DataFrame:
+    small = samples[samples["PANEL"] == settings.panel_small["name"]].assign(FAULT="SMALL PANEL")
+    shallow = samples[samples["SHALLOW"]].assign(FAULT="SHALLOW")
+    return pd.concat([small, shallow]).reindex(columns=FAULT_COLUMNS)

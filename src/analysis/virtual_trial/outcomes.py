@@ -299,7 +299,7 @@ def planted_effects(settings) -> dict[str, Any]:
     names = (
         "planted_gene planted_prevalence gene_shift hr_score hr_ctdna hr_gene loading_d14 loading_d28 "
         "error_correlation change_mean_d14 change_mean_d28 change_sd lesion_sd lesion_correlation "
-        "ratio_noise_cv pfs_median_months pfs_shape"
+        "ratio_noise_cv pfs_median_months pfs_shape expression_planted"
     )
     better = "D14" if settings.loading_d14 >= settings.loading_d28 else "D28"
     return {name: getattr(settings, name) for name in names.split()} | {"better_day": better}

@@ -143,8 +143,8 @@ def _decisions(trial) -> pd.DataFrame:
     return seen[["USUBJID", "AVISIT", "LESIONID"]].assign(DECISION=decision, READER="R1")
 
 
-def write_truth(trial, images: list[dict], folder: str | Path) -> None:
-    """Write what was planted: patients, lesions, scans, visits, uptake, roles, effects."""
+def write_truth(trial, images: list[dict], folder: str | Path, faults: pd.DataFrame | None = None) -> None:
+    """Write what was planted: patients, lesions, scans, visits, uptake, roles, effects, biomarker faults."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     uptake = trial.uptake.drop(columns="ROW")
@@ -158,4 +158,6 @@ def write_truth(trial, images: list[dict], folder: str | Path) -> None:
     write_csv(trial.assessments.drop(columns="ROW"), folder / "assessments.csv")
     write_csv(uptake, folder / "uptake.csv")
     write_csv(trial.roles[["ROLE", "USUBJID"]], folder / "roles.csv")
+    if faults is not None:
+        write_csv(faults, folder / "biomarker_faults.csv")
     (folder / "effects.json").write_text(json.dumps(trial.effects, indent=2) + "\n", encoding="utf-8")

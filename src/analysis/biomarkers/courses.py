@@ -1,0 +1,66 @@
+"""The level of plasma ctDNA draw by draw, and what is known of it where there is none."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis import plan
+from analysis.biomarkers.plasma import DETECTED, NOT_ASSESSABLE, NOT_DETECTED
+
+_COLUMNS = ["USUBJID", "SAMPLEID", "AVISIT", "ADT", "DAY", "LEVEL", "LIMIT", "CENSORED", "MRESP", "ASIDE"]
+
+
+def tabulate_courses(adbm: pd.DataFrame, outcomes: pd.DataFrame, *, rules=None) -> pd.DataFrame:
+    """List every draw with its level on the plan's ``trajectory_measure``, or what is known of it.
+
+    Parameters
+    ----------
+    adbm : DataFrame
+        Table adbm.
+    outcomes : DataFrame
+        As `assemble_outcomes`.
+    rules : Section, optional
+        The plan's section ``biomarkers``.
+
+    Returns
+    -------
+    DataFrame
+        USUBJID SAMPLEID AVISIT ADT DAY (study day, first dose is day 1) LEVEL (fraction; the limit where
+        CENSORED) LIMIT CENSORED MRESP ASIDE (why the draw cannot be placed: None where it can). A level at or
+        under its limit is censored whatever the result says; nothing detected and no limit is no level.
+    """
+    rules = plan.defaults().biomarkers if rules is None else rules
+    plasma = adbm[adbm["PARTYPE"] == "CTDNA"]
+    draws = plasma[plasma["PARAMCD"] == "CTDNA"].set_index(["USUBJID", "SAMPLEID"])
+    param = "CTDNA" if rules.trajectory_measure == "VAF" else rules.trajectory_measure
+    measured = plasma[plasma["PARAMCD"] == param].set_index(["USUBJID", "SAMPLEID"]).reindex(draws.index)
+    limit = measured["LOD"].astype(float).fillna(draws["LOD"].astype(float))
+    detected = draws["AVALC"] == DETECTED
+    value = measured["AVAL"].astype(float).where(detected)
+    under = (draws["AVALC"] == NOT_DETECTED) | (value <= limit)
+    courses = pd.DataFrame(
+        {
+            "AVISIT": draws["AVISIT"],
+            "ADT": draws["ADT"],
+            "DAY": draws["ADY"].astype(float),
+            "LEVEL": value.mask(under, limit),
+            "LIMIT": limit,
+            "CENSORED": under,
+            "MRESP": draws.index.get_level_values("USUBJID").map(_classes(outcomes)),
+        },
+        index=draws.index,
+    ).assign(ASIDE=None)
+    for reason, where in {
+        "no study day": courses["DAY"].isna(),
+        "no level": ~(courses["LEVEL"] > 0),
+        "not detected, no limit of detection": (draws["AVALC"] == NOT_DETECTED) & ~(limit > 0),
+        "not assessable": draws["AVALC"] == NOT_ASSESSABLE,
+    }.items():
+        courses.loc[where, "ASIDE"] = reason
+    ordered = courses.reset_index().sort_values(["USUBJID", "DAY", "SAMPLEID"], kind="stable")
+    return ordered[_COLUMNS].reset_index(drop=True)
+
+
+def _classes(outcomes: pd.DataFrame) -> dict[str, str]:
+    words = outcomes["NONRESPONSE"].map({1.0: "NON-RESPONDER", 0.0: "RESPONDER"})
+    return words.dropna().to_dict()

@@ -1,0 +1,271 @@
+"""The lesions on the PET at progression: which of them drove it, and were they the early resistant ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2
+from statsmodels.stats.contingency_tables import StratifiedTable
+
+from analysis import plan
+from analysis.biomarkers.rows import Analysis, as_rows, join_notes, nothing
+from analysis.contracts import contract_of
+from analysis.survival.proportion import proportion
+
+PROGRESSION = "PROG"
+_KEY = ["STUDYID", "USUBJID", "LESIONID"]
+_UNPLANNED = {PROGRESSION, "UNSCHED"}
+
+
+def select_lesions(adpet: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Select the lesions of one metric: STUDYID USUBJID LESIONID AVISIT ADT ORGAN EVALFL AVAL."""
+    rows = adpet[adpet["ROLE"].eq("LESION") & adpet["METRIC"].eq(metric)]
+    return rows[[*_KEY, "AVISIT", "ADT", "ORGAN", "EVALFL", "AVAL"]]
+
+
+def classify_resistance(change: pd.Series, cut: float, *, response=None) -> pd.Series:
+    """Tell which lesions are resistant: they did not fall by `cut` percent. Missing where the change is.
+
+    A fall of exactly the cut responds or not as the response rules have it (plan section ``response``:
+    ``cut_inclusive``, ``comparison_tolerance``).
+
+    Parameters
+    ----------
+    change : Series of float
+        Percent change.
+    cut : float
+        Percent fall, above 0.
+    response : Section, optional
+        The plan's section ``response``; its defaults if None.
+
+    Returns
+    -------
+    Series of object
+        ``"Y"``, ``"N"`` or None.
+    """
+    response = plan.defaults().response if response is None else response
+    eps = response.comparison_tolerance
+    falls = change <= -cut + eps if response.cut_inclusive else change < -cut - eps
+    return _flag(~falls, change.notna())
+
+
+def _flag(condition: pd.Series, known: pd.Series) -> pd.Series:
+    words = pd.Series(np.where(condition, "Y", "N"), index=condition.index, dtype=object)
+    return words.where(known, None)
+
+
+def tabulate_lesions_at_progression(
+    adpet: pd.DataFrame, *, early: str, cut: float, rules=None, response=None
+) -> pd.DataFrame:
+    """Set each lesion of the PET at progression beside its baseline, its early change and its nadir.
+
+    Every lesion seen on any scan up to progression has a row; one without a value at progression has PROG
+    missing and DROVE unknown. A lesion is new if no scan before progression has it, though there was one; a
+    lesion drove progression if it is new, or rose from its nadir by ``progression_rise_percent`` or more.
+
+    Parameters
+    ----------
+    adpet : DataFrame
+        Table adpet.
+    early : str
+        Visit of the early scan.
+    cut : float
+        Percent fall of the primary rule. A lesion that was not FDG-evaluable at baseline has no early class.
+    rules, response : Section, optional
+        The plan's sections ``biomarkers`` and ``response``; its defaults if None.
+
+    Returns
+    -------
+    DataFrame
+        Table lesion_progression: subjects with a PET at progression, in the metric ``progression_metric``.
+    """
+    rules = plan.defaults().biomarkers if rules is None else rules
+    response = plan.defaults().response if response is None else response
+    columns = list(contract_of("lesion_progression").columns)
+    lesions = select_lesions(adpet, rules.progression_metric)
+    late = lesions[lesions["AVISIT"].eq(PROGRESSION) & lesions["AVAL"].notna()]
+    if late.empty:
+        return pd.DataFrame(columns=columns)
+    before = _scans_before(lesions, late)
+    table = _place_side_by_side(before, late, early, rules)
+    change = 100 * (table["EARLY"] / table["BASE"].where(table["BASE"] > 0) - 1)
+    table["EARLYPCHG"] = change
+    table["EARLYRES"] = classify_resistance(change.where(table["EVALFL"].ne("N")), cut, response=response)
+    for name, reference in (("PCHGNAD", "NADIR"), ("PCHGBASE", "BASE")):
+        table[name] = 100 * (table["PROG"] / table[reference].where(table[reference] > 0) - 1)
+    had_scan = table["USUBJID"].isin(before["USUBJID"])
+    new = table["NADIR"].isna() & table["PROG"].notna() & had_scan
+    rose = table["PCHGNAD"] >= rules.progression_rise_percent - response.comparison_tolerance
+    table["NEWFL"] = np.where(new, "Y", "N")
+    table["DROVE"] = _flag(new | rose, new | table["PCHGNAD"].notna())
+    return table.assign(METRIC=rules.progression_metric)[columns]
+
+
+def _scans_before(lesions: pd.DataFrame, late: pd.DataFrame) -> pd.DataFrame:
+    """Keep the planned scans of these subjects that are not known to lie on or after progression."""
+    day = lesions["USUBJID"].map(late.groupby("USUBJID")["ADT"].min())
+    planned = ~lesions["AVISIT"].isin(_UNPLANNED) & lesions["USUBJID"].isin(late["USUBJID"])
+    return lesions[planned & ~(lesions["ADT"] >= day) & lesions["AVAL"].notna()]
+
+
+def _place_side_by_side(before: pd.DataFrame, late: pd.DataFrame, early: str, rules) -> pd.DataFrame:
+    at_baseline = before[before["AVISIT"].eq(rules.baseline_visit)].set_index(_KEY)
+    index = pd.concat([before[_KEY], late[_KEY]]).drop_duplicates().sort_values(_KEY)
+    table = index.set_index(_KEY)
+    organs = pd.concat([before, late]).groupby(_KEY)["ORGAN"].first()
+    values = {
+        "ORGAN": organs,
+        "EVALFL": at_baseline["EVALFL"],
+        "BASE": at_baseline["AVAL"],
+        "EARLY": before[before["AVISIT"].eq(early)].set_index(_KEY)["AVAL"],
+        "NADIR": before.groupby(_KEY)["AVAL"].min(),
+        "PROG": late.set_index(_KEY)["AVAL"],
+    }
+    return table.assign(
+        **{name: column.reindex(table.index) for name, column in values.items()}
+    ).reset_index()
+
+
+class Stratified(NamedTuple):
+    """A Mantel-Haenszel odds ratio, its interval, its p-value, and how many strata say anything."""
+
+    estimate: float
+    lower: float
+    upper: float
+    p: float
+    informative: int
+
+
+def estimate_mantel_haenszel(marker, outcome, stratum, *, alpha: float = 0.05) -> Stratified:
+    """Estimate the odds ratio common to all strata, with the Robins-Breslow-Greenland interval.
+
+    Parameters
+    ----------
+    marker, outcome : array of 0/1, shape (n,)
+        Without missing values.
+    stratum : array, shape (n,)
+        Label of the stratum.
+    alpha : float
+        The interval covers 1 - alpha.
+
+    Returns
+    -------
+    Stratified
+        p is of the Mantel-Haenszel test with continuity correction, as R's mantelhaen.test gives it. All
+        missing where no stratum has both values of both.
+
+    References
+    ----------
+    Robins, Breslow, Greenland, Biometrics 1986;42:311-23.
+    """
+    frame = pd.DataFrame({"m": np.asarray(marker, bool), "o": np.asarray(outcome, bool), "s": stratum})
+    tables = [
+        np.array([[(own.m == m) & (own.o == o) for o in (True, False)] for m in (True, False)]).sum(axis=2)
+        for _, own in frame.groupby("s", sort=True)
+    ]
+    # A stratum with an empty margin adds nothing to any of the sums, and one lesion divides by zero.
+    tables = [table for table in tables if table.sum(axis=0).all() and table.sum(axis=1).all()]
+    if not tables:
+        return Stratified(np.nan, np.nan, np.nan, np.nan, 0)
+    p = _mantel_haenszel_p(np.array(tables, float))
+    across = (
+        sum(t[0, 0] * t[1, 1] / t.sum() for t in tables),
+        sum(t[0, 1] * t[1, 0] / t.sum() for t in tables),
+    )
+    if min(across) == 0:
+        # The interval of Robins, Breslow and Greenland does not exist at 0 and infinity.
+        return Stratified(np.inf if across[0] else 0.0, np.nan, np.nan, p, len(tables))
+    stratified = StratifiedTable([table.astype(float) for table in tables])
+    lower, upper = stratified.oddsratio_pooled_confint(alpha=alpha)
+    return Stratified(float(stratified.oddsratio_pooled), float(lower), float(upper), p, len(tables))
+
+
+def _mantel_haenszel_p(tables: np.ndarray) -> float:
+    total = tables.sum(axis=(1, 2))
+    rows, columns = tables.sum(axis=2), tables.sum(axis=1)
+    excess = abs((tables[:, 0, 0] - rows[:, 0] * columns[:, 0] / total).sum())
+    variance = (rows.prod(axis=1) * columns.prod(axis=1) / (total**2 * (total - 1))).sum()
+    correction = 0.5 if excess >= 0.5 else 0.0
+    return float(chi2.sf((excess - correction) ** 2 / variance, 1))
+
+
+def estimate_lesion_progression(
+    adpet: pd.DataFrame, *, early: str, cut: float, rules=None, response=None
+) -> Analysis:
+    """Ask whether the lesions that drove progression were the early resistant ones.
+
+    Parameters
+    ----------
+    adpet, early, cut, rules, response
+        As in `tabulate_lesions_at_progression`.
+
+    Returns
+    -------
+    Analysis
+        Odds ratio of driving progression, resistant against not, stratified by patient (rows of lesions that
+        were there at baseline); share of the progressions with a driver that was resistant; share with a new
+        lesion. Its table is lesion_progression.
+    """
+    rules = plan.defaults().biomarkers if rules is None else rules
+    table = tabulate_lesions_at_progression(adpet, early=early, cut=cut, rules=rules, response=response)
+    if table.empty:
+        return nothing(f"no PET at progression with {rules.progression_metric} of a lesion", table)
+    place = {"ANALYSIS": "lesion_progression", "PARTYPE": "PET", "AVISIT": early}
+    rows = [
+        {**place, **_odds_row(table, rules)},
+        *({**place, **row} for row in _share_rows(table, rules)),
+    ]
+    return Analysis(as_rows(rows), table)
+
+
+def _odds_row(table: pd.DataFrame, rules) -> dict[str, Any]:
+    known = table[table["EARLYRES"].notna() & table["DROVE"].notna()]
+    resistant, drove = known["EARLYRES"].eq("Y"), known["DROVE"].eq("Y")
+    found = estimate_mantel_haenszel(resistant, drove, known["USUBJID"], alpha=rules.interval_alpha)
+    note = (
+        f"N counts lesions, of {known['USUBJID'].nunique()} subjects; {found.informative} of these have "
+        "lesions of both kinds and of both courses, the others say nothing"
+    )
+    row = {"MARKER": "EARLYRES", "OUTCOME": "DROVE", "METHOD": "mantel_haenszel", "STATISTIC": "odds_ratio"}
+    row |= {"N": len(known), "N_POS": int(resistant.sum()), "EVENTS": int(drove.sum())}
+    if min(resistant.sum(), (~resistant).sum()) < rules.min_prevalence_n:
+        text = f"listed, not tested: fewer than {rules.min_prevalence_n} lesions in one group"
+        return {**row, "TESTED": "N", "NOTE": join_notes(text, note)}
+    if not found.informative:
+        return {**row, "TESTED": "N", "NOTE": join_notes("not estimable within patients", note)}
+    numbers = {name.upper(): getattr(found, name) for name in ("estimate", "lower", "upper", "p")}
+    one_sided = None if np.isfinite(found.lower) else "no interval: all that differs points one way"
+    return {**row, **numbers, "NOTE": join_notes(note, one_sided)}
+
+
+def _share_rows(table: pd.DataFrame, rules) -> Iterator[dict[str, Any]]:
+    """Count progressions: with a driver that was resistant, and with a new lesion."""
+    with_resistant = [_drove_resistant(own) for _, own in table.groupby("USUBJID", sort=True)]
+    known = [value for value in with_resistant if value is not None]
+    note = "progressions with a lesion that drove it and whose early class is known; a new lesion had none"
+    yield _share("EARLYRES", sum(known), len(known), note, rules)
+    scanned = table.groupby("USUBJID")["NADIR"].apply(lambda nadir: nadir.notna().any())
+    new = table["NEWFL"].eq("Y").groupby(table["USUBJID"]).any()[scanned]
+    yield _share("NEWFL", int(new.sum()), len(new), "progressions with an earlier PET", rules)
+
+
+def _drove_resistant(own: pd.DataFrame) -> bool | None:
+    drivers = own[own["DROVE"].eq("Y")]
+    if drivers.empty:
+        return None
+    if drivers["EARLYRES"].eq("Y").any():
+        return True
+    unknown = drivers["EARLYRES"].isna() & drivers["NEWFL"].eq("N")
+    return None if unknown.any() else False
+
+
+def _share(marker: str, count: int, of: int, note: str, rules) -> dict[str, Any]:
+    row = {"MARKER": marker, "OUTCOME": "PROG", "METHOD": "clopper_pearson", "STATISTIC": "proportion"}
+    row |= {"N": of, "EVENTS": count, "NOTE": note}
+    if not of:
+        return {**row, "TESTED": "N", "NOTE": join_notes("nobody to count", note)}
+    exact = proportion(count, of, alpha=rules.interval_alpha).set_index("method").loc["clopper_pearson"]
+    return {**row, **{name.upper(): float(exact[name]) for name in ("estimate", "lower", "upper")}}

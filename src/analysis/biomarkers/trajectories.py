@@ -1,0 +1,283 @@
+"""Plasma over time by response: a mixed model of the level, draws under the limit of detection censored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+from scipy.stats import norm
+
+from analysis import plan
+from analysis.biomarkers.censored_mixed import CensoredMixedFit, fit_censored_mixed, likelihood_ratio_tests
+from analysis.biomarkers.courses import tabulate_courses
+from analysis.biomarkers.plasma import PROGRESSION
+from analysis.biomarkers.rows import Analysis, as_rows, join_notes
+from analysis.survival.outcome import NotEstimable
+
+__all__ = [
+    "TERMS",
+    "CourseFit",
+    "estimate_course",
+    "estimate_trajectories",
+    "fit_course",
+    "predict_course",
+    "tabulate_courses",
+]
+
+TERMS = ("TIME", "GROUP", "TIME:GROUP")
+_SCALES = {"logit": (logit, expit), "log": (np.log, np.exp)}
+_CURVE_COLUMNS = ["GROUP", "DAY", "MEDIAN", "LOWER", "UPPER"]
+_CURVE_POINTS = 50
+
+
+class CourseFit(NamedTuple):
+    """A course over time of two groups, fitted.
+
+    Attributes
+    ----------
+    fit : CensoredMixedFit
+        Intercept, TIME, GROUP, TIME:GROUP, on the scale.
+    p_values : array, shape (4,)
+        Likelihood-ratio p of each.
+    rows : DataFrame
+        What was fitted: USUBJID SINCE (days since first dose) LEVEL LIMIT CENSORED GROUP.
+    scale : {"logit", "log"}
+        Scale of the model.
+    unit_days : float
+        Days of one unit of TIME.
+    """
+
+    fit: CensoredMixedFit
+    p_values: np.ndarray
+    rows: pd.DataFrame
+    scale: str
+    unit_days: float
+
+
+def estimate_trajectories(courses: pd.DataFrame, *, group: str = "MRESP", rules=None) -> Analysis:
+    """Estimate how the plasma level moves over time in non-responders against responders.
+
+    Parameters
+    ----------
+    courses : DataFrame
+        As `tabulate_courses`.
+    group : str
+        Column of the class; NON-RESPONDER is 1, RESPONDER 0.
+    rules : Section, optional
+        The plan's section ``biomarkers``.
+
+    Returns
+    -------
+    Analysis
+        Rows TIME (slope of the responders), GROUP (difference at first dose), TIME:GROUP (difference of the
+        slopes); `table` as `predict_course`. Draws at progression, later than ``trajectory_max_days``,
+        not assessable or of unknown class are left out and counted in the note.
+    """
+    rules = plan.defaults().biomarkers if rules is None else rules
+    courses = courses.copy()
+    courses["GROUP"] = courses[group].map({"NON-RESPONDER": 1.0, "RESPONDER": 0.0})
+    free = courses["ASIDE"].isna()
+    courses.loc[free & courses["GROUP"].isna(), "ASIDE"] = "response unknown"
+    courses.loc[free & (courses["AVISIT"] == PROGRESSION), "ASIDE"] = "taken at progression"
+    late = courses["DAY"] > rules.trajectory_max_days
+    courses.loc[courses["ASIDE"].isna() & late, "ASIDE"] = f"after day {rules.trajectory_max_days:g}"
+    left_out = courses["ASIDE"].value_counts(sort=False).sort_index().to_dict()
+    return estimate_course(
+        courses[courses["ASIDE"].isna()],
+        scale=rules.trajectory_scale,
+        outcome=rules.trajectory_measure,
+        labels={"PARTYPE": "CTDNA", "SAMPTYPE": "PLASMA"},
+        left_out=left_out,
+        rules=rules,
+    )
+
+
+def estimate_course(
+    frame: pd.DataFrame,
+    *,
+    scale: str,
+    outcome: str,
+    labels: Mapping[str, Any],
+    marker_names: Mapping[str, str] | None = None,
+    left_out: Mapping[str, int] | None = None,
+    rules=None,
+) -> Analysis:
+    """Estimate the course of a quantity over time in two groups, values at or under a limit censored.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        USUBJID, DAY (study day), LEVEL, LIMIT (NaN: none), GROUP (1 resistance, 0, NaN left out) and, where
+        something else than LEVEL <= LIMIT says so, CENSORED.
+    scale : {"logit", "log"}
+        Scale of the model.
+    outcome : str
+        What is followed, as in column OUTCOME.
+    labels : mapping
+        PARTYPE, SAMPTYPE and other columns that all rows share.
+    marker_names : mapping, optional
+        Other names than TIME, GROUP and TIME:GROUP.
+    left_out : mapping, optional
+        Reason -> values that were left out before.
+    rules : Section, optional
+        The plan's section ``biomarkers``: random effects, unit of time, floor of the groups.
+
+    Returns
+    -------
+    Analysis
+        Three rows, TESTED N with the reason where the model cannot be fitted; `table` as `predict_course`.
+    """
+    rules = plan.defaults().biomarkers if rules is None else rules
+    rows, dropped = _usable(frame, scale)
+    note = _describe(rows, {**(left_out or {}), **dropped})
+    counts = rows.drop_duplicates("USUBJID")["GROUP"]
+    shared = {"ANALYSIS": "trajectory", "OUTCOME": outcome, "METHOD": "mixed_censored", **labels}
+    shared |= {"STATISTIC": f"{scale}_difference", "N": len(counts), "N_POS": counts.sum()}
+    names = {**dict(zip(TERMS, TERMS, strict=True)), **(marker_names or {})}
+    course, reason = _try_fit(rows, scale, rules)
+    if course is None:
+        empty = [{**shared, "MARKER": names[term], "TESTED": "N"} for term in TERMS]
+        return Analysis(
+            as_rows([{**row, "NOTE": join_notes(reason, note)} for row in empty]),
+            pd.DataFrame(columns=_CURVE_COLUMNS),
+            reason,
+        )
+    half = norm.isf(rules.interval_alpha / 2)
+    estimates = []
+    for place, term in enumerate(TERMS, start=1):
+        value, error = course.fit.coef[place], course.fit.se[place]
+        numbers = {"ESTIMATE": value, "LOWER": value - half * error, "UPPER": value + half * error}
+        numbers |= {"P": course.p_values[place], "NOTE": join_notes(_meaning(term, course.unit_days), note)}
+        estimates.append({**shared, "MARKER": names[term], **numbers})
+    return Analysis(as_rows(estimates), predict_course(course, alpha=rules.interval_alpha))
+
+
+def _meaning(term: str, unit_days: float) -> str:
+    return {
+        "TIME": f"change in {unit_days:g} days where the group is 0",
+        "GROUP": "difference of the groups at first dose",
+        "TIME:GROUP": f"difference of the groups' change in {unit_days:g} days",
+    }[term] + "; Wald limits, p of the likelihood ratio"
+
+
+def _describe(rows: pd.DataFrame, left_out: Mapping[str, int]) -> str:
+    said = (
+        f"{len(rows)} values of {rows['USUBJID'].nunique()} subjects, {int(rows['CENSORED'].sum())} censored"
+    )
+    lost = ", ".join(f"{reason} {count}" for reason, count in left_out.items() if count)
+    return f"{said}; left out: {lost}" if lost else said
+
+
+def _usable(frame: pd.DataFrame, scale: str) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return rows with finite values on the scale, and how many had none or no group."""
+    level, limit = frame["LEVEL"].astype(float), frame["LIMIT"].astype(float)
+    said = frame["CENSORED"].astype(bool) if "CENSORED" in frame else pd.Series(False, index=frame.index)
+    censored = said | (level <= limit)
+    value = level.where(~censored, limit)
+    inside = (value > 0) & ((value < 1) | (scale == "log")) & np.isfinite(value)
+    grouped = frame["GROUP"].notna()
+    day = frame["DAY"].astype(float)
+    rows = pd.DataFrame(
+        {
+            "USUBJID": frame["USUBJID"],
+            # There is no day 0: the day of first dose is day 1, 0 days since then.
+            "SINCE": day - (day > 0),
+            "LEVEL": value,
+            "LIMIT": limit,
+            "CENSORED": censored,
+            "GROUP": frame["GROUP"].astype(float),
+        }
+    )
+    dropped = {
+        "group unknown": int((~grouped).sum()),
+        "no day": int((grouped & day.isna()).sum()),
+        f"no value on the {scale} scale": int((grouped & day.notna() & ~inside).sum()),
+    }
+    return rows[grouped & day.notna() & inside].reset_index(drop=True), dropped
+
+
+def _try_fit(rows: pd.DataFrame, scale: str, rules) -> tuple[CourseFit | None, str | None]:
+    groups = rows.drop_duplicates("USUBJID")["GROUP"].value_counts()
+    floor = rules.min_prevalence_n
+    if min(groups.get(0.0, 0), groups.get(1.0, 0)) < floor:
+        return None, f"course not estimated: fewer than {floor} subjects in one group"
+    try:
+        course = fit_course(
+            rows, scale=scale, random=rules.trajectory_random, unit_days=rules.trajectory_unit_days
+        )
+    except NotEstimable as error:
+        return None, f"course not estimable: {error}"
+    if not course.fit.converged:
+        return None, (
+            "course not estimable: the likelihood has no maximum, as where all later values of a group are "
+            "under the limit"
+        )
+    return course, None
+
+
+def fit_course(rows: pd.DataFrame, *, scale: str, random: str, unit_days: float) -> CourseFit:
+    """Fit the mixed model of a course: level on its scale by time, group and their product.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        USUBJID SINCE (days since first dose) LEVEL (the limit where CENSORED) LIMIT CENSORED GROUP (0/1).
+    scale : {"logit", "log"}
+        Scale of the model.
+    random : {"intercept", "intercept_slope"}
+        Random effects of a subject.
+    unit_days : float
+        Days of one unit of time.
+
+    Raises
+    ------
+    NotEstimable
+        As `fit_censored_mixed`.
+    """
+    time, group = rows["SINCE"].to_numpy() / unit_days, rows["GROUP"].to_numpy()
+    design = np.column_stack([np.ones(len(rows)), time, group, time * group])
+    y = _SCALES[scale][0](rows["LEVEL"].to_numpy())
+    model = (y, rows["CENSORED"].to_numpy(bool), design, rows["USUBJID"].to_numpy())
+    fit = fit_censored_mixed(*model, random=random, time=time)
+    tests = np.full(design.shape[1], np.nan)
+    if fit.converged:
+        tests = likelihood_ratio_tests(*model, fit, random=random, time=time)
+    return CourseFit(fit, tests, rows, scale, unit_days)
+
+
+def predict_course(course: CourseFit, days=None, *, alpha: float = 0.05) -> pd.DataFrame:
+    """Predict the course of the median subject of each group.
+
+    Parameters
+    ----------
+    course : CourseFit
+        As `fit_course`.
+    days : array, optional
+        Study days; if None, those that the group's values span.
+    alpha : float
+        The pointwise intervals cover 1 - alpha, between-subject variation not included.
+
+    Returns
+    -------
+    DataFrame
+        GROUP (0, 1) DAY MEDIAN LOWER UPPER, in the unit of the level.
+    """
+    back, half = _SCALES[course.scale][1], norm.isf(alpha / 2)
+    parts = []
+    for group, rows in course.rows.groupby("GROUP"):
+        if days is None:
+            since = np.linspace(rows["SINCE"].min(), rows["SINCE"].max(), _CURVE_POINTS)
+            shown = since + (since >= 0)
+        else:
+            shown = np.asarray(days, float)
+            since = shown - (shown > 0)
+        time, one = since / course.unit_days, np.ones(len(since))
+        design = np.column_stack([one, time, group * one, group * time])
+        mean = design @ course.fit.coef
+        error = half * np.sqrt(((design @ course.fit.covariance) * design).sum(axis=1))
+        columns = (shown, back(mean), back(mean - error), back(mean + error))
+        parts.append(pd.DataFrame(dict(zip(_CURVE_COLUMNS[1:], columns, strict=True))).assign(GROUP=group))
+    return pd.concat(parts, ignore_index=True)[_CURVE_COLUMNS]

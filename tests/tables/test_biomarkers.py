@@ -1,0 +1,157 @@
+"""Tables and sentences of the markers say what the rows say; without rows they say nothing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import tables
+from analysis.contracts.biomarkers import STATISTICS
+from analysis.tables.biomarker_words import SHORT, choose_rows
+
+_ROW = dict(ANALYSIS="gene", MARKER="ESR1", PARTYPE="MUT", SAMPTYPE="METASTASIS>PRIMARY", AVISIT=None)
+_ROW |= dict(OUTCOME="NONRESPONSE", METHOD="fisher", STATISTIC="odds_ratio", ESTIMATE=2.5, LOWER=1.1)
+_ROW |= dict(UPPER=5.7, P=0.03, Q_BH=0.2, P_MAXT=0.3, N=31.0, N_POS=9.0, EVENTS=20.0, TIER="CANDIDATE")
+_ROW |= dict(ROLE="EXPLORATORY", TESTED="Y", NOTE=None)
+
+
+def rows(*changes):
+    return pd.DataFrame([_ROW | change for change in changes])
+
+
+def test_every_statistic_of_the_contract_has_a_short_name():
+    assert set(SHORT) == set(STATISTICS)
+
+
+def test_an_effect_is_written_with_the_name_and_unit_of_its_statistic():
+    frame = rows(
+        {},
+        dict(STATISTIC="shift", OUTCOME="PCTCHANGE"),
+        dict(STATISTIC="hazard_ratio", OUTCOME="PFS"),
+        dict(TESTED="N", ESTIMATE=np.nan, LOWER=np.nan, UPPER=np.nan, P=np.nan),
+        dict(STATISTIC="proportion", ESTIMATE=0.5, LOWER=0.25, UPPER=0.75),
+        dict(STATISTIC="rho", ESTIMATE=-0.4, LOWER=-0.6, UPPER=0.1),
+    )
+    table = tables.tabulate_biomarkers(frame)
+    assert table["Effect (95 % CI)"].tolist() == [
+        "OR 2.50 (1.10–5.70)",
+        "shift 2.5 (1.1–5.7) points",
+        "HR 2.50 (1.10–5.70)",
+        "not tested",
+        "share 50.0 % (25.0–75.0)",
+        "ρ −0.40 (−0.60 to 0.10)",
+    ]
+    assert table.loc[0, ["Marker", "Sample", "Outcome", "With / n"]].tolist() == [
+        "ESR1",
+        "Metastasis, else primary",
+        "Metabolic non-response",
+        "9 / 31",
+    ]
+    with pytest.raises(ValueError, match="no marker"):
+        tables.tabulate_biomarkers(frame.iloc[:0])
+
+
+def test_a_figure_compares_rows_of_one_method_the_one_that_was_corrected():
+    frame = rows(dict(METHOD="firth_logistic", Q_BH=np.nan), {}, dict(MARKER="TP53"))
+    assert choose_rows(frame, "NONRESPONSE")["METHOD"].tolist() == ["fisher", "fisher"]
+    assert choose_rows(frame, "NONRESPONSE", "firth_logistic")["MARKER"].tolist() == ["ESR1"]
+    assert choose_rows(frame, "PFS").empty
+
+
+def test_the_screen_names_what_stands_out_after_correction_and_counts_what_was_not_tested():
+    frame = rows(
+        {},
+        dict(MARKER="TP53", P=0.0005, Q_BH=0.002, P_MAXT=0.004),
+        dict(MARKER="NF1", TESTED="N", ESTIMATE=np.nan, P=np.nan, Q_BH=np.nan, P_MAXT=np.nan),
+    )
+    said = tables.say_screen(frame, fdr_level=0.1, fwer_level=0.05)
+    assert "2 of 3 markers could be tested, 1 are listed only." in said
+    assert "TP53 and metabolic non-response (OR 2.50 (1.10–5.70), maxT p 0.004)" in said
+    assert "ESR1" not in said and "Exploratory" in said
+    assert "none stands out" in tables.say_screen(frame.head(1), fdr_level=0.1, fwer_level=0.05)
+
+
+def test_pet_and_ctdna_in_one_model_are_told_with_what_each_is_given():
+    place = dict(ANALYSIS="combined", OUTCOME="PFS", STATISTIC="hazard_ratio", N=44.0, EVENTS=36.0)
+    frame = rows(
+        place | dict(MARKER="NONRESPONSE", PARTYPE="PET", METHOD="cox_additive"),
+        place | dict(MARKER="CTDNA", PARTYPE="CTDNA", AVISIT="D14", METHOD="cox_additive", ESTIMATE=1.5),
+        place | dict(MARKER="NONRESPONSE x CTDNA", METHOD="cox_interaction", ESTIMATE=0.9, P=0.8),
+    )
+    said = tables.say_combined(frame, "PFS")
+    assert said.startswith("PFS, PET and ctDNA in one model (44 patients, 36 events): metabolic non-response")
+    assert "non-response given ctDNA HR 2.50 (1.10–5.70), p = 0.030; ctDNA, day 14 given metabolic" in said
+    assert "with ctDNA is 0.90 (1.10–5.70) times that without, p = 0.80." in said
+
+
+def test_ctdna_burden_lead_time_and_lesions_are_told_from_their_rows():
+    ctdna = rows(
+        dict(ANALYSIS="ctdna", MARKER="CTDNA", PARTYPE="CTDNA", AVISIT="D14"),
+        dict(ANALYSIS="ctdna", MARKER="CTDNA", PARTYPE="CTDNA", AVISIT="D28", OUTCOME="PFS"),
+    )
+    said = tables.say_ctdna(ctdna, visit="D14")
+    assert "ctDNA, day 14 and metabolic non-response, OR 2.50 (1.10–5.70), p = 0.030 (n = 31)" in said
+    assert "PFS" not in said
+    change = dict(ANALYSIS="burden", MARKER="TTLG41", PARTYPE="PET", METHOD="spearman", STATISTIC="rho")
+    said = tables.say_burden(rows(change | dict(OUTCOME="TUMFRAC", AVISIT="D0", ESTIMATE=0.6)), "TTLG41")
+    assert (
+        said == "Total TLG (41 %) on PET and plasma: tumour fraction at baseline ρ 0.60 (1.10–5.70) (n = 31)."
+    )
+    leads = pd.DataFrame({"CATEGORY": ["RISE BEFORE PROGRESSION"] * 3 + ["NO RISE BEFORE PROGRESSION"]})
+    median = dict(ANALYSIS="lead_time", STATISTIC="median_days", ESTIMATE=42.0, LOWER=20.0, UPPER=80.0)
+    said = tables.say_lead_time(leads, rows(median))
+    assert said == (
+        "Plasma rose before progression in 3 of 4 patients with progression. "
+        "The median lead is 42.0 (20.0–80.0) days."
+    )
+    lesion = dict(ANALYSIS="lesion_progression", MARKER="NEWFL", OUTCOME="PROG", STATISTIC="proportion")
+    lesion |= dict(ESTIMATE=0.4, LOWER=0.2, UPPER=0.6, EVENTS=8.0, N=20.0)
+    assert "a new lesion in 8 of 20 progressions (40.0 % (20.0–60.0))" in tables.say_lesions(rows(lesion))
+
+
+def test_acquired_alterations_are_counted_and_the_unknown_ones_told():
+    acquired = pd.DataFrame(
+        {
+            "USUBJID": ["A", "A", "B", "C"],
+            "PARAMCD": ["ESR1", "TP53", "ESR1", "PTEN"],
+            "AVALC": ["ACQUIRED", "PRESENT AT BASELINE", "ACQUIRED", "NOT ASSESSABLE"],
+        }
+    )
+    said = tables.say_acquired(acquired)
+    assert said.startswith("Of 4 alterations in 3 patients with a later sample: 2 acquired (ESR1 in 2), 1 ")
+    assert "1 not assessable" in said
+
+
+def test_the_page_of_the_non_responders_is_printed_and_summed_up():
+    profile = pd.DataFrame(
+        {
+            "SECTION": ["CLINICAL", "PET"],
+            "CHARACTERISTIC": ["Visceral disease", "Total TLG (41 %)"],
+            "LEVEL": ["yes", "median (quartiles)"],
+            "NONRESPONDER": ["20 (67 %)", "310 (120–800)"],
+            "RESPONDER": ["7 (50 %)", "150 (80–300)"],
+            "N": [44.0, 44.0],
+            "STATISTIC": ["odds_ratio", "difference"],
+            "ESTIMATE": [2.0, 120.0],
+            "LOWER": [0.5, 10.0],
+            "UPPER": [8.0, 300.0],
+            "P": [0.34, 0.004],
+            "Q_BH": [0.34, 0.008],
+        }
+    )
+    table = tables.tabulate_profile(profile)
+    assert table["Characteristic"].tolist() == ["Visceral disease", "Total TLG (41 %): median (quartiles)"]
+    assert table["Effect (95 % CI)"].tolist() == ["OR 2.00 (0.50–8.00)", "difference 120.0 (10.0–300.0)"]
+    assert "1 with q ≤ 0.1: Total TLG (41 %) (q 0.008)." in tables.say_profile(profile, fdr_level=0.1)
+    assert "none has q ≤ 0.001" in tables.say_profile(profile, fdr_level=0.001)
+
+
+def test_without_rows_no_sentence_is_made():
+    none = rows({}).iloc[:0]
+    assert tables.say_screen(none, fdr_level=0.1, fwer_level=0.05) == ""
+    assert (
+        tables.say_ctdna(none) == tables.say_combined(none, "PFS") == tables.say_burden(none, "TTLG41") == ""
+    )
+    assert tables.say_lesions(none) == tables.say_rows(none, "trajectory") == ""
+    empty = pd.DataFrame(columns=["CATEGORY", "AVALC", "USUBJID", "PARAMCD", "P", "Q_BH", "CHARACTERISTIC"])
+    assert tables.say_lead_time(empty) == tables.say_acquired(empty) == ""
+    assert tables.say_profile(empty, fdr_level=0.1) == ""
