@@ -21,7 +21,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/.cache/ipython
 export JUPYTER_PLATFORM_DIRS := 1
 
-.PHONY: help reproduce scenarios figures lab privacy operating test golden recovery biomarker-rates response-truth fuzz real lint lock environment clean benchmark-pet benchmark-clinical benchmark-survival benchmark-operating \
+.PHONY: help reproduce scenarios figures lab privacy operating test golden recovery biomarker-rates response-truth fuzz real lint lock environment clean benchmark-pet benchmark-clinical benchmark-survival benchmark-operating benchmark-screening \
         oracle validate-exports
 
 help:            ## what can be done here
@@ -84,6 +84,9 @@ benchmark-survival: $(READY)  ## batched Cox, permutation and exact log-rank, se
 
 benchmark-operating: $(READY)  ## virtual trials simulated and analysed, beside plain loops (2 minutes, a quiet machine)
 	$(BIN)/python benchmarks/operating/run.py
+
+benchmark-screening: $(READY)  ## the expression screen with 10,000 permutations beside plain loops (1 minute, a quiet machine)
+	$(BIN)/python benchmarks/screening.py
 
 oracle: $(READY) $(PEERS)  ## compare every value with MIRP's on scans of STUDY, and with DATA=folder on real series (2 minutes)
 	$(BIN)/python benchmarks/pet/oracle.py --trial data/raw/$(STUDY)/dicom $(if $(DATA),--data '$(DATA)')

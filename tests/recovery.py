@@ -110,23 +110,24 @@ def analyse_biomarkers(
     plasma = biomarkers.read_plasma(folder / "biomarkers" / "plasma.csv", rules=rules)
     adbm = biomarkers.derive_adbm(tumour, plasma, tables.adsl, rules=rules).adbm
     outcomes = biomarkers.assemble_outcomes(admr[admr["AVISIT"].eq(DAY)], tables.adtte)
-    ctdna, _ = biomarkers.estimate_ctdna(adbm, outcomes, rng=rng, rules=rules)
+    ctdna = biomarkers.estimate_ctdna(adbm, outcomes, rng=rng, rules=rules).estimates
     markers = biomarkers.select_markers(adbm, rules=rules)
     genes = biomarkers.estimate_associations(
         markers, outcomes, partype="MUT", samptype="TUMOUR", rng=rng, rules=rules
-    )
+    ).estimates
     return ctdna, genes
 
 
 def ctdna_row(found: Recovered) -> pd.Series:
     """Return the hazard ratio of PFS by ctDNA at the early day."""
-    rows = found.ctdna.set_index(["MARKER", "OUTCOME"])
-    return rows.loc[(f"CTDNA_{DAY}", "PFS")]
+    rows = found.ctdna.set_index(["MARKER", "OUTCOME", "METHOD"])
+    return rows.loc[(f"CTDNA_{DAY}", "PFS", "cox_firth")]
 
 
 def genes_found(found: Recovered, outcome: str, level: float) -> pd.DataFrame:
-    """Return the tested genes of one outcome with FOUND: maxT keeps the family-wise error at `level`."""
-    rows = found.genes[found.genes["OUTCOME"].eq(outcome) & found.genes["TESTED"].eq("Y")]
+    """Return the genes of one outcome that maxT tested, with FOUND: it keeps the family-wise error at `level`."""
+    # A companion estimate (Spearman, Firth) stands beside the tested one and has no adjusted p.
+    rows = found.genes[found.genes["OUTCOME"].eq(outcome) & found.genes["P_MAXT"].notna()]
     return rows.assign(FOUND=rows["P_MAXT"].le(level))
 
 

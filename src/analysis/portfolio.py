@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.report import render_report
 from analysis.steps import STEPS, writer_of
 from analysis.storage import JSON_TABLES, Run
-from analysis.tables.present import to_html
+from analysis.tables import in_study_words, to_html
 
 RESULT = {
     "hr": ("ESTIMATE", "hazard ratio"),
@@ -42,10 +42,11 @@ class Portfolio:
     def add_figure(self, name: str, title: str, figure, caption: str, alt: str):
         """Save `figure` as SVG, PNG and PDF, keep it for the report, and return it to be shown."""
         path = self.run.save_figure(figure, name)
-        self.figures.append((_identifier(name), title, caption, alt, path.read_bytes()))
+        said = (self._in_words(text) for text in (title, caption, alt))
+        self.figures.append((_identifier(name), *said, path.read_bytes()))
         return figure
 
-    def draw(self, name: str, title: str, figures, what: str, *drawn, **choices):
+    def draw(self, name: str, title: str, figures, what: str, /, *drawn, **choices):
         """Add a figure whose picture, caption and description are drawn from the same tables.
 
         Parameters
@@ -85,8 +86,12 @@ class Portfolio:
         """Save `table` as CSV, keep it for the report, and return it to be shown."""
         self.run.save_report(f"tables/{name}.csv", table.to_csv(index=False, lineterminator="\n"))
         html = to_html(table, notes=notes)
-        self.tables.append((_identifier(name), title, html))
+        self.tables.append((_identifier(name), self._in_words(title), self._in_words(html)))
         return table
+
+    def _in_words(self, text: str) -> str:
+        """Return a text in the study's own words for its response."""
+        return in_study_words(text, self.run.plan.design.words)
 
     def add_value(self, name: str, value: Any, label: str, table: str) -> None:
         """Keep a named number and say which table, and so which notebook, it comes from."""

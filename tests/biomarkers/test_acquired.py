@@ -106,8 +106,8 @@ def test_the_baseline_sample_is_the_preferred_one():
     assert (found["AVALC"], found["BASESAMP"]) == ("ACQUIRED", "A-METASTASIS-D0")
 
 
-def test_the_share_acquired_is_of_subjects_assessable_in_both_samples():
-    # Of eight subjects one is too shallow: seven count. Two acquired, none lost, one has it, four have not.
+def test_the_share_acquired_is_of_those_without_the_gene_assessable_in_both_samples():
+    # Of eight subjects one is too shallow and one has it at baseline: two of six acquired it.
     parts = [
         *[pair(f"A{n}", "ESR1", "WT", "MUTATED") for n in range(2)],
         pair("B", "ESR1", "MUTATED", "MUTATED"),
@@ -116,13 +116,60 @@ def test_the_share_acquired_is_of_subjects_assessable_in_both_samples():
     ]
     found = compare(*parts, min_prevalence_n=2).estimates.set_index("METHOD")
     share = found.loc["clopper_pearson"]
-    # R: binom.test(2, 7)
-    expected = [2 / 7, 0.03669256618, 0.70957913626]
+    # R: binom.test(2, 6)
+    expected = [2 / 6, 0.0432718682927, 0.777221904496]
     assert share[["ESTIMATE", "LOWER", "UPPER"]].tolist() == pytest.approx(expected, rel=1e-8)
-    assert (share["N"], share["N_POS"]) == (7, 2)
+    assert (share["N"], share["N_POS"]) == (6, 2)
     ratio = found.loc["mcnemar_exact"]
+    assert ratio["N"] == 7
     # R: binom.test(2, 2)$p.value
     assert (ratio["ESTIMATE"], ratio["P"], ratio["N_POS"]) == (np.inf, 0.5, 3)
+
+
+def test_a_later_sample_counts_by_what_it_could_show_not_by_what_it_shows():
+    # Baseline 500 reads, later 60: R pbinom(2, 60, 0.05, lower.tail = FALSE) = 0.583, under 0.95. Whether the
+    # other eight have acquired it cannot be told, so neither do the two count: else the share is 2 of 2.
+    parts = [
+        pair(f"A{n}", "ESR1", "WT", "MUTATED" if n < 2 else "WT", depth=500, late_depth=60) for n in range(10)
+    ]
+    found = compare(*parts, min_prevalence_n=2)
+    assert found.table["AVALC"].tolist() == ["ACQUIRED"] * 2  # of each patient it is known
+    assert set(found.table["NOTE"]) == {"called, not counted: later sample: too few reads to show it"}
+    rows = found.estimates.set_index("METHOD")
+    assert rows["N"].tolist() == [0, 0] and rows["TESTED"].tolist() == ["N", "N"]
+    assert rows.loc["clopper_pearson", "NOTE"].startswith("acquired 0, lost 0; 2 called, not counted; nobody")
+    deep = [pair(f"B{n}", "ESR1", "WT", "MUTATED" if n < 1 else "WT", depth=500) for n in range(3)]
+    share = compare(*parts, *deep).estimates.set_index("METHOD").loc["clopper_pearson"]
+    # R: binom.test(1, 3)
+    expected = [1 / 3, 0.00840375865961, 0.90570067595]
+    assert share[["ESTIMATE", "LOWER", "UPPER"]].tolist() == pytest.approx(expected, rel=1e-8)
+
+
+def test_lost_is_judged_like_acquired():
+    # The mirror of the test above: a baseline sample of 60 reads that shows the gene does not count either.
+    parts = [pair(f"A{n}", "ESR1", "MUTATED" if n < 4 else "WT", "WT", depth=60) for n in range(10)]
+    found = compare(*parts).estimates.set_index("METHOD").loc["mcnemar_exact"]
+    assert (found["N"], found["TESTED"]) == (0, "N")
+
+
+def test_who_had_the_gene_at_baseline_cannot_acquire_it():
+    found = compare(*[pair(f"A{n}", "TP53", "MUTATED", "MUTATED") for n in range(5)])
+    rows = found.estimates.set_index("METHOD")
+    assert rows["N"].to_dict() == {"clopper_pearson": 0, "mcnemar_exact": 5}
+    assert rows.loc["clopper_pearson", "TESTED"] == "N" and np.isnan(rows.loc["clopper_pearson", "UPPER"])
+
+
+def test_a_sample_has_one_depth_whether_the_gene_is_altered_or_not():
+    # Reads are known at the variant alone, as in a file without coverage: A's later WT genes have none, and
+    # B, whose ESR1 is not altered later, could never count.
+    def patient(name, after):
+        late = 300.0 if after == "MUTATED" else np.nan
+        rows = pair(name, "ESR1", "WT", after, late_depth=late)
+        return [*rows, *pair(name, "AKT1", "WT", "WT", late_depth=np.nan)]
+
+    found = compare(patient("A", "MUTATED"), patient("B", "WT"))
+    assert only(found)["NOTE"] == "called, not counted: later sample: its depth is not known"
+    assert found.estimates["N"].tolist() == [0, 0]
 
 
 def test_a_gene_below_the_floor_is_listed_with_its_share():
@@ -172,6 +219,24 @@ def test_the_plan_can_let_the_limit_of_detection_decide_alone():
     assert only(compare(draws, acquired_plasma_ctdna=False))["AVALC"] == "ACQUIRED"
 
 
+@pytest.mark.parametrize(
+    ("call", "lone", "expected", "note"),
+    [
+        ("NOT DETECTED", True, "NOT ASSESSABLE", "baseline draw: no ctDNA at all"),
+        ("NOT DETECTED", False, "NOT ASSESSABLE", "baseline sample: the gene was not assessed"),
+        ("NOT ASSESSABLE", True, "NOT ASSESSABLE", "baseline sample: the gene was not assessed"),
+    ],
+)
+def test_a_baseline_draw_that_names_no_gene_is_a_draw(call, lone, expected, note):
+    draws = plasma("A", "ESR1", None, "MUTATED", ctdna=(call, "DETECTED"))
+    found = compare(draws, acquired_plasma_ctdna=lone)
+    row = only(found)
+    assert (row["AVALC"], row["NOTE"]) == (expected, note)
+    assert row["BASESAMP"] == "A-PLASMA-D0" and "plasma" not in (found.reason or "")
+    later = compare(plasma("A", "ESR1", "MUTATED", None, ctdna=("DETECTED", "NOT DETECTED")))
+    assert only(later)["NOTE"] == "later draw: no ctDNA at all"
+
+
 def test_another_variant_of_the_gene_is_noted():
     names = ["SAMPLE_ID", "GENE", "CLASS", "PROTEIN", "STATUS"]
     rows = [
@@ -193,7 +258,7 @@ def test_another_variant_of_the_gene_is_noted():
 
 def test_missing_layers_have_a_reason():
     tissue = compare(pair("A", "ESR1", "WT", "MUTATED"))
-    assert tissue.reason == "no subject has plasma that names genes at baseline and at progression"
+    assert tissue.reason == "no subject has plasma at baseline and at progression that names a gene"
     nobody = compare_acquired(None, pd.DataFrame(pair("A", "ESR1", "WT", "WT")).iloc[:0])
     assert nobody.estimates.empty and nobody.table.empty and "tumour samples at baseline" in nobody.reason
     unaltered = compare(pair("A", "ESR1", "WT", "WT"))

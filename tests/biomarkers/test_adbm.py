@@ -184,6 +184,82 @@ def test_two_samples_of_one_kind_and_visit_are_a_query_that_says_which_is_taken(
     assert select_markers(derived.adbm).loc["S-01-P1", "ESR1"] == 1
 
 
+def rewrite(mini_study, *changes):
+    """Replace text of the sample file, columns written with '|'; read the study again."""
+    path = mini_study / "clinical_samples.tsv"
+    text = path.read_text()
+    for old, new in changes:
+        old, new = old.replace("|", "\t"), new.replace("|", "\t")
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    path.write_text(text)
+    return read_cbioportal(mini_study)
+
+
+@pytest.mark.parametrize("word", ["EOT", "Week 12", "PD", "0"])
+def test_a_visit_the_plan_cannot_spell_is_asked_after_and_its_sample_not_used(mini_study, adsl, word):
+    study = rewrite(mini_study, ("P1-prog|Progression|PROG", f"P1-prog|Progression|{word}"))
+    derived = derive_adbm(study, None, adsl)
+    assert "P1-prog" not in set(derived.adbm["SAMPLEID"])
+    contracts.check("exclusions_05", derived.exclusions)
+    ledger = derived.exclusions.set_index("CODE").loc["SAMPLE_VISIT_UNKNOWN"]
+    assert ledger["USUBJID"] == "S-01-P1" and ledger["AVISIT"] is None and "P1-prog" in ledger["REASON"]
+    asked = derived.queries.set_index("CODE").loc["SAMPLE_VISIT_UNKNOWN"]
+    assert asked["RECORD"] == "sample P1-prog" and f"'{word}'" in asked["MESSAGE"]
+
+
+@pytest.mark.parametrize("word", ["Progression", "progressed"])
+def test_a_sample_of_type_progression_without_visit_is_no_baseline_sample(mini_study, adsl, word):
+    derived = derive_adbm(rewrite(mini_study, ("Progression|PROG", f"{word}|")), None, adsl)
+    assert value(derived.adbm, "P1-prog", "KMT2C", "AVISIT") == "PROG"
+    assert "SAMPLE_VISIT_UNKNOWN" not in set(derived.queries["CODE"])
+
+
+def test_a_file_without_visits_has_baseline_samples_but_for_the_type_progression(mini_study, adsl):
+    study = read_cbioportal(mini_study)
+    adbm = derive_adbm(replace(study, samples=study.samples.drop(columns="VISIT")), None, adsl).adbm
+    visits = adbm.drop_duplicates("SAMPLEID").set_index("SAMPLEID")["AVISIT"]
+    assert visits.to_dict() == {"P1-met": "D0", "P1-prim": "D0", "P1-prog": "PROG", "P2-prim": "D0"} | {
+        "P3-met": "D0"
+    }
+
+
+def with_days(mini_study, **days):
+    study = read_cbioportal(mini_study)
+    names = study.samples["SAMPLE_ID"].str.replace("-", "_")
+    return replace(study, samples=study.samples.assign(COLLECTION_DAY=names.map(days)))
+
+
+def test_the_study_day_of_a_tumour_sample_is_that_of_the_file(mini_study, adsl):
+    study = with_days(mini_study, P1_prim=-900, P1_met=1, P1_prog=200)
+    derived = derive_adbm(study, None, adsl)
+    assert value(derived.adbm, "P1-prim", "PIK3CA", "ADY") == -900
+    assert value(derived.adbm, "P1-met", "FGFR1", "ADY", "CNA") == 1  # before the dose of that day
+    assert value(derived.adbm, "P1-prog", "KMT2C", "ADY") == 200
+    assert np.isnan(value(derived.adbm, "P3-met", "ESR1", "ADY"))
+    assert not {"SAMPLE_AFTER_FIRST_DOSE", "SAMPLE_DAY_UNREAD"} & set(derived.queries["CODE"])
+    rules = plan.defaults().override({"biomarkers.sample_day_column": "OTHER"}).biomarkers
+    assert derive_adbm(study, None, adsl, rules=rules).adbm["ADY"].isna().all()
+
+
+def test_a_baseline_sample_taken_after_first_dose_is_none(mini_study, adsl):
+    derived = derive_adbm(with_days(mini_study, P1_met=2, P1_prim=-900), None, adsl)
+    assert "P1-met" not in set(derived.adbm["SAMPLEID"])
+    ledger = derived.exclusions.set_index("CODE").loc["SAMPLE_AFTER_FIRST_DOSE"]
+    assert (ledger["USUBJID"], ledger["AVISIT"]) == ("S-01-P1", "D0") and "P1-met" in ledger["REASON"]
+    asked = derived.queries.set_index("CODE").loc["SAMPLE_AFTER_FIRST_DOSE"]
+    assert asked["RECORD"] == "sample P1-met" and "study day 2" in asked["MESSAGE"]
+    # The primary takes its place: PIK3CA is mutated in it alone.
+    assert select_markers(derived.adbm).loc["S-01-P1", "PIK3CA"] == 1
+
+
+@pytest.mark.parametrize("day", [0, 1.5, "soon"])
+def test_a_study_day_that_is_none_is_asked_after(mini_study, adsl, day):
+    derived = derive_adbm(with_days(mini_study, P1_met=day), None, adsl)
+    assert np.isnan(value(derived.adbm, "P1-met", "ESR1", "ADY"))
+    assert derived.queries.set_index("CODE").loc["SAMPLE_DAY_UNREAD", "RECORD"] == "sample P1-met"
+
+
 def test_signature_scores_and_their_genes_are_rows(mini_study, write, adsl):
     study = expression(mini_study, write, 7)
     write(mini_study / "e.txt", "Hugo_Symbol|P1-met\nESR1|7\nMKI67|3\nOTHER|1\n")

@@ -90,6 +90,16 @@ def test_the_scatter_has_the_limit_of_detection_where_nothing_was_found(tables, 
     assert ratio.loc["P06", ["PET", "PLASMA"]].tolist() == pytest.approx([39.8 / 44.1, 10.0])
 
 
+def test_without_a_limit_of_the_fraction_that_of_the_assay_stands_in_and_is_named(tables, rules):
+    adpet, adbm, outcomes = tables
+    bare = adbm.copy()
+    bare.loc[bare["PARAMCD"] == "TUMFRAC", "LOD"] = np.nan
+    with_own, without = (estimate((adpet, table, outcomes), rules) for table in (adbm, bare))
+    row = without.estimates.set_index("OUTCOME").loc["TUMFRAC_CHANGE"]
+    assert row["N"] == 12 and "the assay's, for VAF" in row["NOTE"]
+    assert without.table.equals(with_own.table)
+
+
 def test_missing_layers_give_a_reason_and_no_error(tables, rules):
     adpet, adbm, outcomes = tables
     assert "PET" in estimate((adpet.iloc[:0], adbm, outcomes), rules).reason

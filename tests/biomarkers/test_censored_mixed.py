@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 from analysis.biomarkers.censored_mixed import fit_censored_mixed, likelihood_ratio_tests
+from analysis.biomarkers.censored_mixed_kernel import evaluate, pad
 from analysis.survival.outcome import NotEstimable
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 TERMS = ("intercept", "time", "group", "time:group")
-# case: data set, limit (None: as the file says), random effects
+# case: data set, limit (None: as the file says), random effects, ceiling over which no level is known
 CASES = {
     "orthodont_intercept": ("orthodont", None, "intercept"),
     "orthodont_slope": ("orthodont", None, "intercept_slope"),
@@ -21,6 +22,8 @@ CASES = {
     "orthodont_censored": ("orthodont", 22.5, "intercept"),
     "course_intercept": ("course", None, "intercept"),
     "course_slope": ("course", None, "intercept_slope"),
+    "course_sides_none": ("course", None, "none", -2.5),
+    "course_sides_intercept": ("course", None, "intercept", -2.5),
 }
 
 
@@ -34,20 +37,22 @@ def expected():
     return pd.read_csv(REFERENCE / "r_censored_mixed.csv")
 
 
-def model(data, name, limit=None):
+def model(data, name, limit=None, ceiling=np.inf):
     rows = data[data["dataset"] == name]
     time, group = rows["time"].to_numpy(float), rows["group"].to_numpy(float)
     design = np.column_stack([np.ones(len(rows)), time, group, time * group])
     y, censored = rows["y"].to_numpy(float), rows["censored"].to_numpy(bool)
     if limit is not None:
         censored, y = y <= limit, np.maximum(y, limit)
+    if np.isfinite(ceiling):
+        censored, y = np.where(~censored & (y > ceiling), -1, censored), np.minimum(y, ceiling)
     return y, censored, design, rows["subject"].to_numpy(), time
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_estimates_equal_those_of_r(case, data, expected):
-    name, limit, random = CASES[case]
-    *rows, time = model(data, name, limit)
+    name, limit, random, *ceiling = CASES[case]
+    *rows, time = model(data, name, limit, *ceiling)
     fit = fit_censored_mixed(*rows, random=random, time=time)
     found = {f"coef {term}": value for term, value in zip(TERMS, fit.coef, strict=True)}
     found |= {f"se {term}": value for term, value in zip(TERMS, fit.se, strict=True)}
@@ -74,6 +79,29 @@ def test_units_and_order_of_rows_change_nothing_but_the_units(data):
     assert moved.sigma_between == pytest.approx(10 * plain.sigma_between, rel=1e-6)
     seen = (~censored).sum()
     assert moved.log_likelihood == pytest.approx(plain.log_likelihood - seen * np.log(10), abs=1e-6)
+
+
+def test_turned_upside_down_what_was_under_its_limit_is_above_it(data):
+    y, censored, design, subject, _ = model(data, "course", ceiling=-2.5)
+    plain = fit_censored_mixed(y, censored, design, subject)
+    turned = fit_censored_mixed(-y, -censored, design, subject)
+    assert (censored == 1).any() and (censored == -1).any()
+    assert turned.coef == pytest.approx(-plain.coef, rel=1e-6)
+    assert turned.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-8)
+
+
+def test_the_score_is_the_slope_of_the_likelihood_with_values_censored_on_both_sides(data):
+    y, censored, design, subject, time = model(data, "course", ceiling=-2.5)
+    z = np.column_stack([np.ones(len(y)), time])
+    rows = pad(y, design, z, censored, np.unique(subject, return_inverse=True)[1], nodes_per_effect=31)
+
+    def likelihood(theta):
+        return evaluate(rows, theta[:4], theta[4], np.array([[theta[5], 0], [theta[6], theta[7]]]))
+
+    theta = np.array([-3.3, -0.3, 1.5, 0.2, 0.0, 1.1, -0.1, 0.3])
+    steps = 1e-5 * np.eye(len(theta))
+    slope = [(likelihood(theta + step)[0] - likelihood(theta - step)[0]) / 2e-5 for step in steps]
+    assert likelihood(theta)[1] == pytest.approx(slope, rel=1e-5, abs=1e-4)
 
 
 def test_no_variance_between_subjects_gives_zero_and_the_model_without(data):

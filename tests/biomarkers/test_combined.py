@@ -124,6 +124,16 @@ def test_separation_takes_firth_and_says_so():
     assert "Firth" in row["NOTE"] and np.isfinite(row["ESTIMATE"]) and row["ESTIMATE"] > 1
 
 
+@pytest.mark.filterwarnings("error::FutureWarning")
+def test_an_endpoint_nobody_has_leaves_the_curves_of_the_other():
+    adbm, outcomes = make_tables([0] * 5 + [1] * 5, [0, 1] * 5, range(1, 11), [1] * 10)
+    outcomes = outcomes.assign(OS_TIME=outcomes["PFS_TIME"], OS_EVENT=1.0).assign(
+        PFS_TIME=np.nan, PFS_EVENT=np.nan
+    )
+    found = estimate(adbm, outcomes, landmark_days=10.0)
+    assert set(found.curves["ENDPOINT"]) == {"OS"} and found.curves["TIME"].dtype == float
+
+
 def test_nobody_with_both_and_no_dates_give_a_reason():
     adbm, outcomes = make_tables([0, 1], [1, 0], [5, 6], [1, 1])
     assert "no dates" in estimate(adbm, outcomes).analysis.reason

@@ -10,7 +10,6 @@ from analysis.biomarkers.effects import (
     estimate_rank_correlation,
     estimate_shift,
 )
-from analysis.biomarkers.firth import cox_limits
 from analysis.survival.outcome import NotEstimable
 
 # Twelve subjects made up: a level, non-response, percent change.
@@ -179,14 +178,3 @@ def test_profile_limits_of_a_skewed_level_lie_on_both_sides():
     )
     assert np.log(found[:3]) == pytest.approx((-0.65522144, -39.52632595, 0.37936906), abs=1e-6)
     assert found.p == pytest.approx(0.22351886, abs=1e-7)
-
-
-def test_the_search_by_bracketing_finds_the_limits_of_the_library_where_those_are_right():
-    time, event = np.arange(1.0, 13.0), np.array([1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 0, 1], bool)
-    found = estimate_hazard_ratio(LEVEL, time, event)
-    limits = cox_limits(time, event, LEVEL, float(np.log(found.estimate)), 0.05)
-    assert limits == pytest.approx(np.log([found.lower, found.upper]), abs=1e-6)
-    for seed in range(5):
-        skewed = np.exp(3 * np.random.default_rng(seed).normal(size=12))
-        effect = estimate_hazard_ratio(skewed / skewed.std(), time, event)
-        assert effect.lower <= effect.estimate <= effect.upper

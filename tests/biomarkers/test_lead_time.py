@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import plan
 from analysis.biomarkers.lead_time import estimate_lead_time, tabulate_lead_times
 from analysis.contracts import check
 
@@ -131,6 +132,60 @@ def test_median_and_share_take_all_who_progressed_and_censor_who_did_not():
     assert rows.loc[("NON-RESPONDER", "clopper_pearson"), "ESTIMATE"] == 0.5
     assert rows.loc[("RESPONDER", "kaplan_meier"), "TESTED"] == "N"
     assert "3 subjects without a draw that counts or without PFS" in result.reason
+
+
+def with_fractions(adbm, fractions):
+    """Add a tumour fraction to samples (sample -> value); its table has no limit for it."""
+    rows = adbm[adbm["SAMPLEID"].isin(fractions)]
+    own = rows.assign(PARAMCD="TUMFRAC", AVAL=rows["SAMPLEID"].map(fractions), LOD=np.nan)
+    return pd.concat([adbm, own], ignore_index=True)
+
+
+@pytest.fixture
+def mixed():
+    """Four patients of whom some draws are detected and have no VAF, and their ends."""
+    draws = [(1, "D0", 0.05), (29, "D28", None), (57, "U", np.nan), (90, "U", 0.05)]
+    patients = {
+        # The detected draw of day 57 has a fraction alone, as has the last: without it the rise is of day 90.
+        "FRACTION": (draws, 169, 1),
+        # No fraction at day 57: nobody knows when it rose.
+        "UNKNOWN": (draws, 169, 1),
+        # What lacks its level does not count: taken because of progression.
+        "ATPROG": ([(1, "D0", 0.05), (29, "D28", None), (57, "U", 0.02), (100, "U", np.nan)], 104, 1),
+        "VAF": ([(1, "D0", 0.05), (29, "D28", None), (57, "U", 0.02)], 169, 1),
+    }
+    adbm = plasma(patients)
+    adbm = with_fractions(adbm, {"FRACTION-0": 0.1, "FRACTION-2": 0.04, "FRACTION-3": 0.1, "UNKNOWN-0": 0.1})
+    return adbm, ends(patients)
+
+
+def test_a_patient_is_followed_in_one_measure_that_all_her_detected_draws_have(mixed):
+    table = tabulate_lead_times(*mixed)
+    check("lead_times", table)
+    found = table.set_index("USUBJID")
+    assert found["MEASURE"].to_dict() == {
+        "ATPROG": "VAF",
+        "FRACTION": "TUMFRAC",
+        "UNKNOWN": None,
+        "VAF": "VAF",
+    }
+    assert found.loc["FRACTION", ["NADIR", "RISE", "RISEDY", "LEAD"]].tolist() == [0.001, 0.04, 57, 112]
+    assert found.loc["UNKNOWN", "CATEGORY"] == "NOT ASSESSABLE"
+    assert found.loc["UNKNOWN", ["NADIR", "RISE", "LEAD"]].isna().all()
+    assert found.loc["ATPROG", ["RISEDY", "LEAD"]].tolist() == [57, 47]
+    rules = plan.defaults().override({"biomarkers.trajectory_measure": "TUMFRAC"}).biomarkers
+    first = tabulate_lead_times(*mixed, rules=rules).set_index("USUBJID")["MEASURE"]
+    assert first[["FRACTION", "VAF"]].tolist() == ["TUMFRAC", "VAF"]
+
+
+def test_who_cannot_be_followed_is_in_no_estimate_and_is_counted(mixed):
+    rows = estimate_lead_time(*mixed).estimates.set_index(["OUTCOME", "METHOD"])
+    for method in ("kaplan_meier", "clopper_pearson"):
+        row = rows.loc[("ALL", method)]
+        assert row["N"] == 3
+        assert "1 subjects not assessable" in row["NOTE"] and "VAF 2, TUMFRAC 1" in row["NOTE"]
+    # Leads 47, 112, 112.
+    assert rows.loc[("ALL", "kaplan_meier"), "ESTIMATE"] == 112
 
 
 def test_without_plasma_or_endpoint_there_is_a_reason():

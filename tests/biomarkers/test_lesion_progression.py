@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import contracts, plan
@@ -65,6 +66,16 @@ def test_a_lesion_not_evaluable_at_baseline_has_no_early_class(adpet):
 def test_without_an_earlier_scan_nothing_is_new_and_nothing_drove():
     table = tabulate(make_adpet(lesion("A", "L1", PROG=6.0)))
     assert table["NEWFL"].tolist() == ["N"] and table["DROVE"].tolist() == [None]
+
+
+def test_a_lesion_listed_before_and_never_measured_is_not_called_new(adpet):
+    listed = make_adpet([*lesion("A", "L3", D14=np.nan), *lesion("B", "L9", PROG=7.0, D28=np.nan)])
+    table = tabulate(pd.concat([adpet, listed], ignore_index=True))
+    for key in (("A", "L3"), ("B", "L9")):
+        assert table.loc[key, ["NEWFL", "DROVE"]].tolist() == ["N", None]
+    # A row of the day of progression, or of later, is no earlier one.
+    listed["ADT"] += np.timedelta64(300, "D")
+    assert tabulate(pd.concat([adpet, listed], ignore_index=True)).loc[("A", "L3"), "NEWFL"] == "Y"
 
 
 def test_a_scan_dated_after_progression_is_no_nadir(adpet):

@@ -162,6 +162,49 @@ def test_scores_with_gaps_and_other_lengths_are_refused():
         westfall_young(np.ones((2, 3)), np.array([1.0, 2.0]), n_permutations=99, rng=rng)
 
 
+def test_a_marker_with_gaps_has_the_statistic_of_its_known_subjects():
+    # Hand: r of (1, 0, 1, 0) with (9, 1, 3, 3) is 4 / sqrt(36) = 2/3, times sqrt(4 - 1).
+    marker = np.array([1, 0, 1, 0, np.nan, np.nan])
+    found = standardised_statistics(marker, np.array([9.0, 1, 3, 3, 100, -50]))
+    assert found[0] == pytest.approx(2 / 3 * np.sqrt(3))
+    assert standardised_statistics(marker, np.array([1.0, 1, 1, 1, 0, 0]))[0] == 0
+
+
+def test_complete_markers_have_the_same_statistic_beside_gaps_and_p_is_that_of_enumeration():
+    rng = np.random.default_rng(21)
+    markers, scores = rng.normal(size=(3, 6)), rng.normal(size=6)
+    complete = standardised_statistics(markers, scores)
+    markers[1, [2, 5]] = np.nan
+    np.testing.assert_array_equal(standardised_statistics(markers, scores)[[0, 2]], complete[[0, 2]])
+
+    def statistics(y):
+        return [
+            abs(np.corrcoef(g[k], y[k])[0, 1]) * np.sqrt(k.sum() - 1)
+            for g, k in ((g, np.isfinite(g)) for g in markers)
+        ]
+
+    every = np.array([statistics(np.array(y)) for y in all_orders(scores)])
+    observed = np.array(statistics(scores))
+    order = np.argsort(-observed)
+    reached = [np.mean(every[:, order[i:]].max(axis=1) >= observed[j] - 1e-9) for i, j in enumerate(order)]
+    found = westfall_young(markers, scores, n_permutations=720, rng=np.random.default_rng(1))
+    np.testing.assert_allclose(found[order], np.maximum.accumulate(reached), atol=1e-12)
+
+
+def test_a_null_marker_missing_by_outcome_is_rejected_as_often_as_it_says():
+    # Missing in half of those with a high outcome and in nobody else: scaled over everybody, the known outcomes
+    # vary less than the permuted ones, and the statistic is never large enough.
+    rng, trials = np.random.default_rng(6), 400
+    rejected = 0
+    for _ in range(trials):
+        marker, scores = rng.normal(size=50), np.exp(rng.normal(size=50))
+        marker[(scores > np.quantile(scores, 0.6)) & (rng.random(50) < 0.7)] = np.nan
+        p = westfall_young(marker, scores, n_permutations=199, rng=rng)[0]
+        rejected += p <= 0.05
+    # Within three binomial standard errors.
+    assert abs(rejected / trials - 0.05) < 3 * np.sqrt(0.05 * 0.95 / trials)
+
+
 def test_no_markers_give_no_p_values():
     assert (
         westfall_young(np.empty((0, 4)), np.arange(4.0), n_permutations=99, rng=np.random.default_rng(1)).size

@@ -85,6 +85,17 @@ def test_a_rare_gene_is_listed_and_not_tested():
     assert agreement["ESTIMATE"] == 1.0 and "no interval" in agreement["NOTE"]
 
 
+@pytest.mark.parametrize("cells", [((0, 1), (0, 0)), ((1, 1), (1, 0))])
+def test_kappa_has_no_interval_where_one_sample_never_varies(cells):
+    # By hand: observed agreement equals that by chance, so kappa is 0 whatever the numbers.
+    for number in range(4, 14):
+        pairs = adbm_of(ESR1=[(cells[0], 4), (cells[1], number)])
+        found = row(compare_samples(pairs), "ESR1", "cohen_kappa")
+        assert found["ESTIMATE"] == pytest.approx(0, abs=1e-12)
+        assert np.isnan(found["LOWER"]) and np.isnan(found["UPPER"])
+        assert "one of the two samples is the same in every pair" in found["NOTE"]
+
+
 def test_a_gene_off_a_panel_is_no_wild_type():
     pairs = adbm_of(TP53=[((1, None), 3), ((None, 0), 2), ((1, 1), 4), ((0, 0), 1)])
     table = compare_samples(pairs).table.iloc[0]

@@ -237,6 +237,65 @@ def test_the_plan_says_which_assay_counts_where_they_disagree(tmp_path, preferen
     assert call(derived, "A-PDAY14", "TP53")["AVALC"] == gene
 
 
+LIMITS = "USUBJID,DAY,VISIT,ASSAY,GENE,VARIANT,VAF,TUMFRAC,RESULT,LOD,DEPTH"
+
+
+def derive_limits(tmp_path, *lines):
+    subjects = pd.DataFrame({"STUDYID": "S", "USUBJID": ["A"]})
+    return derive_adbm(None, read_lines(tmp_path, *lines, header=LIMITS), subjects)
+
+
+@pytest.mark.parametrize(
+    ("lines", "limit", "depth"),
+    [
+        # The failed assay would have been the most sensitive: it saw nothing, and no reads.
+        (("A,14,,PCR,,,,,failed,0.0001,50", "A,14,,NGS,,,,,negative,0.01,900"), 0.01, 900),
+        # Two variants looked for: below the larger limit one of them may be.
+        (("A,14,,x,TP53,p.X1,,,negative,0.001,800", "A,14,,x,ESR1,p.X2,,,negative,0.02,700"), 0.02, 700),
+        # What was detected decided; of two that were detected the smallest limit.
+        (("A,14,,x,TP53,p.X1,0.1,,detected,0.01,800", "A,14,,x,ESR1,p.X2,,,negative,0.001,60"), 0.01, 800),
+        (("A,14,,x,TP53,p.X1,0.1,,detected,0.01,800", "A,14,,x,ESR1,p.X2,0.2,,detected,0.002,60"), 0.002, 60),
+    ],
+)
+def test_limit_and_depth_are_of_the_rows_that_decided(tmp_path, lines, limit, depth):
+    found = call(derive_limits(tmp_path, *lines), "A-PDAY14")
+    assert (found["LOD"], found["DEPTH"]) == (limit, depth)
+
+
+def test_the_tumour_fraction_of_a_failed_assay_does_not_count(tmp_path):
+    lines = ("A,14,,WGS,,,,0.4,failed,0.03,", "A,14,,NGS,TP53,p.X1,0.1,0.2,detected,0.01,")
+    found = call(derive_limits(tmp_path, *lines), "A-PDAY14", "TUMFRAC")
+    assert found["AVAL"] == 0.2
+    # The limit is one of the allele fraction: half a tumour fraction, where it is that of any.
+    assert np.isnan(found["LOD"])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("negative", "failed"), "NOT ASSESSABLE"),
+        (("failed", "failed"), "NOT ASSESSABLE"),
+        (("negative", "negative"), "WT"),
+        (("detected", "failed"), "MUTATED"),
+    ],
+)
+def test_a_gene_is_wild_type_only_if_all_its_variants_were_assessed(tmp_path, words, expected):
+    lines = [f"A,14,,x,ESR1,p.X{n},,,{word},0.01," for n, word in enumerate(words)]
+    found = call(derive_limits(tmp_path, *lines), "A-PDAY14", "ESR1")
+    assert found["AVALC"] == expected and np.isnan(found["AVAL"]) == (expected != "WT")
+
+
+def test_a_variant_that_a_second_assay_looked_for_was_assessed(tmp_path):
+    lines = ("A,14,,NGS,ESR1,p.X1,,,failed,0.01,", "A,14,,PCR,ESR1,p.X1,,,negative,0.001,")
+    found = call(derive_limits(tmp_path, *lines), "A-PDAY14", "ESR1")
+    assert (found["AVALC"], found["LOD"]) == ("WT", 0.001)
+
+
+def test_a_draw_called_progression_is_one_whatever_its_day(tmp_path):
+    derived = derive_days(tmp_path, "A,14,PROG,x,,,,detected,0.01", "B,14,,x,,,,detected,0.01")
+    assert derived.adbm["AVISIT"].tolist() == ["PROG", "D14"]
+
+
 def test_a_failed_assay_leaves_the_word_to_the_next(tmp_path):
     lines = ("A,14,,NGS,,,,failed,", TWO_ASSAYS[1], "B,14,,NGS,,,,failed,")
     derived = derive_days(tmp_path, *lines, plasma_assay_preference=["NGS"])

@@ -94,6 +94,17 @@ def test_plasma_that_failed_is_unknown_and_undetected_is_none(adpet, adbm, outco
     assert rows.loc[("TUMFRAC", "D0"), ["N", "ESTIMATE"]].tolist() == pytest.approx([19, 0.04])
 
 
+def test_plasma_drawn_after_the_early_scan_is_not_on_the_page(adpet, adbm, outcomes):
+    later = [adbm.assign(AVISIT=visit, SAMPLEID=adbm["SAMPLEID"] + visit) for visit in ("D14", "D28")]
+    drawn = pd.concat([adbm, *later], ignore_index=True)
+    shown = {
+        early: rows_of(profile_nonresponders(None, adpet, drawn, outcomes, **ASK | {"early": early}))
+        for early in ("D14", "D28", "D7")
+    }
+    visits = {early: sorted(rows.loc["CTDNA"].index) for early, rows in shown.items()}
+    assert visits == {"D14": ["D0", "D14"], "D28": ["D0", "D14", "D28"], "D7": ["D0"]}
+
+
 def test_the_share_of_resistant_lesions_has_an_effect_and_no_p(adpet, outcomes):
     row = rows_of(profile_nonresponders(None, adpet, None, outcomes, **ASK)).loc[("RESISTANT SHARE", "D14")]
     assert row["ESTIMATE"] == 1.0 and np.isnan(row["P"]) and np.isnan(row["Q_BH"])

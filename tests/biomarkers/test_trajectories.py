@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from analysis import plan
+from analysis.biomarkers.censored_mixed import fit_censored_mixed
 from analysis.biomarkers.trajectories import (
+    CourseFit,
     estimate_course,
     estimate_trajectories,
     fit_course,
@@ -52,10 +54,11 @@ def test_a_draw_is_a_level_a_limit_or_set_aside_with_a_reason():
             ("B", "D14", DET, np.nan, None),
             ("B", "D28", ND, np.nan, None),
             ("C", "D0", DET, 0.05, None),
+            ("D", "D0", DET, np.nan, 0.07),  # detected by a fraction alone: its VAF is over the limit
         ]
     )
     adbm["ADY"] = adbm["AVISIT"].map({"D0": 1.0, "D14": 14.0, "D28": 28.0})
-    adbm.loc[adbm["SAMPLEID"] == "B-D28", "LOD"] = np.nan
+    adbm.loc[adbm["SAMPLEID"].isin(["B-D14", "B-D28"]), "LOD"] = np.nan
     adbm.loc[adbm["USUBJID"] == "C", "ADY"] = np.nan
     found = tabulate_courses(adbm, make_outcomes({"A": 1, "B": 0})).set_index("SAMPLEID")
     assert found.loc[["A-D0", "A-D14", "A-D28"], "LEVEL"].tolist() == [0.05, 0.002, 0.002]
@@ -66,6 +69,10 @@ def test_a_draw_is_a_level_a_limit_or_set_aside_with_a_reason():
         "B-D28": "not detected, no limit of detection",
         "C-D0": "no study day",
     }
+    assert found.index[found["ABOVE"]].tolist() == ["D-D0"] and found.loc["D-D0", "LEVEL"] == 0.002
+    assert not found.loc["D-D0", "CENSORED"]
+    fraction = tabulate_courses(adbm, make_outcomes({}), measure="TUMFRAC").set_index("SAMPLEID")
+    assert fraction.loc["D-D0", "LEVEL"] == 0.07 and not fraction.loc["D-D0", "ABOVE"]
     assert found.loc["A-D0", "MRESP"] == "NON-RESPONDER"
     assert pd.isna(found.loc["C-D0", "MRESP"])
 
@@ -93,6 +100,45 @@ def test_a_planted_difference_of_slopes_is_found_and_the_flat_group_is_flat():
     assert rows.loc["TIME:GROUP", "P"] < 1e-4
     assert rows.loc["TIME", "LOWER"] < 0 < rows.loc["TIME", "UPPER"]
     assert set(rows["STATISTIC"]) == {"logit_difference"}
+
+
+def fit_once(courses):
+    """Fit the medians alone, without tests of the terms."""
+    group = (courses["MRESP"] == "NON-RESPONDER").astype(float)
+    rows = courses.assign(SINCE=courses["DAY"] - 1.0, GROUP=group)
+    time = rows["SINCE"].to_numpy() / 28
+    design = np.column_stack([np.ones(len(rows)), time, group, time * group])
+    fit = fit_censored_mixed(logit(rows["LEVEL"]), rows["CENSORED"], design, rows["USUBJID"])
+    return CourseFit(fit, np.full(4, np.nan), rows, "logit", 28.0)
+
+
+def test_detected_draws_without_a_level_are_kept_as_over_the_limit():
+    # Eight patients without a variant to follow: only that they are detected, or not, is known. To drop what was
+    # detected in them, and keep what was not, pulls the level down.
+    rng = np.random.default_rng(2)
+    full = make_courses(subjects=24, limit=0.02).assign(ABOVE=False)
+    nameless = full["USUBJID"].isin([f"S{place}" for place in rng.choice(24, 8, replace=False)])
+    lost = nameless & ~full["CENSORED"]
+    above = full.assign(ABOVE=lost, LEVEL=full["LEVEL"].mask(lost, full["LIMIT"]))
+    kept = estimate_trajectories(above)
+    assert f"{int(lost.sum())} detected without a level" in kept.estimates["NOTE"].iloc[0]
+    curves = [kept.table] + [predict_course(fit_once(courses)) for courses in (full[~lost], full)]
+    kept, dropped, truth = (np.log(curve.groupby("GROUP")["MEDIAN"].first()).to_numpy() for curve in curves)
+    assert (np.abs(kept - truth) < 0.2).all()
+    assert (dropped < truth).all() and dropped.mean() < truth.mean() - 0.3
+
+
+def test_a_slope_the_quadrature_cannot_integrate_is_not_said_to_have_no_maximum():
+    rng = np.random.default_rng(4)
+    courses = make_courses(subjects=24, limit=0.002)
+    since = (courses["DAY"] - 1) / 28
+    own = courses["USUBJID"].map(dict(zip(courses["USUBJID"].unique(), rng.normal(0, 1.5, 24), strict=True)))
+    level = expit(-4 + own * since + rng.normal(0, 0.002, len(courses)))
+    courses = courses.assign(LEVEL=level.clip(0.002), CENSORED=level <= 0.002)
+    rules = plan.defaults().override({"biomarkers.trajectory_random": "intercept_slope"}).biomarkers
+    found = estimate_trajectories(courses, rules=rules)
+    assert found.estimates["TESTED"].eq("N").all()
+    assert "no reliable maximum" in found.reason and "not exact enough" in found.reason
 
 
 def test_a_course_equals_the_model_of_r_in_its_own_units():
@@ -165,7 +211,7 @@ def test_another_quantity_than_ctdna_has_names_of_its_own():
             lambda frame: frame.assign(
                 CENSORED=(frame["GROUP"] == 0) & (frame["DAY"] > 1), LEVEL=frame["LEVEL"].clip(0.01)
             ),
-            "no maximum",
+            "no reliable maximum",
         ),
     ],
 )

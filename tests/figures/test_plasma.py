@@ -90,14 +90,38 @@ def test_lead_times_are_sorted_zero_and_negative_ones_shown_and_open_ones_marked
     figure = lead_time.plot_lead_times(leads)
     axes = figure.axes[0]
     assert [bar.get_width() for bar in axes.patches] == [100.0, 40.0, 0.0, -20.0]
+    assert words(figure) == ["1 patient"]
     zero, open_end = (np.asarray(points.get_offsets()).tolist() for points in axes.collections)
     assert zero == [[0.0, 2.5]] and open_end == [[100.0, 0.5]]
     check_readable(figure)
     assert "1 patient with neither rise nor progression" in lead_time.caption_lead_times(leads)
     alt = lead_time.alt_lead_times(leads)
-    assert "before progression in 2, not before it in 1, after it in 1; from −20 to 100 days" in alt
+    assert "rise before progression 1, no rise before progression 1" in alt
+    assert "rise without progression 1; from −20 to 100 days" in alt
     with pytest.raises(ValueError, match="no patient has a lead time"):
         lead_time.plot_lead_times(leads.assign(LEAD=np.nan))
+
+
+def test_who_is_not_assessable_is_counted_apart_from_those_with_neither(leads):
+    unknown = leads.iloc[[-1]].assign(USUBJID="F", CATEGORY="NOT ASSESSABLE")
+    both = pd.concat([leads, unknown, unknown.assign(USUBJID="G")])
+    caption = lead_time.caption_lead_times(both)
+    assert "1 patient with neither rise nor progression not drawn" in caption
+    assert "2 patients not assessable" in caption
+    assert "n = 4" in lead_time.plot_lead_times(both).axes[0].get_ylabel()
+
+
+def test_patients_without_a_lead_share_one_line(leads, check_readable):
+    zeros = leads[leads["LEAD"].eq(0)]
+    crowd = pd.concat([leads, *(zeros.assign(USUBJID=f"Z{n}") for n in range(25))])
+    figure = lead_time.plot_lead_times(crowd)
+    assert len(figure.axes[0].patches) == 4 and words(figure) == ["26 patients"]
+    assert "n = 29" in figure.axes[0].get_ylabel()
+    assert "The 26 patients with a lead of 0 stand as one dot" in lead_time.caption_lead_times(crowd)
+    check_readable(figure)
+    alone = lead_time.plot_lead_times(zeros)
+    assert words(alone) == ["1 patient"]
+    check_readable(alone)
 
 
 def test_the_mosaic_prints_the_counts_it_is_given(four, check_readable):

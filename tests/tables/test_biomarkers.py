@@ -1,12 +1,21 @@
 """Tables and sentences of the markers say what the rows say; without rows they say nothing."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import tables
+from analysis import plan, tables
 from analysis.contracts.biomarkers import STATISTICS
-from analysis.tables.biomarker_words import SHORT, choose_rows
+from analysis.tables.biomarker_words import (
+    SHORT,
+    choose_rows,
+    in_study_words,
+    marker_words,
+    write_effect,
+)
+from analysis.tables.marker_pairs import acquired_html, pairs_html
 
 _ROW = dict(ANALYSIS="gene", MARKER="ESR1", PARTYPE="MUT", SAMPTYPE="METASTASIS>PRIMARY", AVISIT=None)
 _ROW |= dict(OUTCOME="NONRESPONSE", METHOD="fisher", STATISTIC="odds_ratio", ESTIMATE=2.5, LOWER=1.1)
@@ -79,8 +88,8 @@ def test_pet_and_ctdna_in_one_model_are_told_with_what_each_is_given():
     )
     said = tables.say_combined(frame, "PFS")
     assert said.startswith("PFS, PET and ctDNA in one model (44 patients, 36 events): metabolic non-response")
-    assert "non-response given ctDNA HR 2.50 (1.10–5.70), p = 0.030; ctDNA, day 14 given metabolic" in said
-    assert "with ctDNA is 0.90 (1.10–5.70) times that without, p = 0.80." in said
+    assert "non-response, given ctDNA: HR 2.50 (1.10–5.70), p = 0.030; ctDNA detected, day 14, given" in said
+    assert "among patients with ctDNA is 0.90 (1.10–5.70) times that among those without, p = 0.80." in said
 
 
 def test_ctdna_burden_lead_time_and_lesions_are_told_from_their_rows():
@@ -89,23 +98,121 @@ def test_ctdna_burden_lead_time_and_lesions_are_told_from_their_rows():
         dict(ANALYSIS="ctdna", MARKER="CTDNA", PARTYPE="CTDNA", AVISIT="D28", OUTCOME="PFS"),
     )
     said = tables.say_ctdna(ctdna, visit="D14")
-    assert "ctDNA, day 14 and metabolic non-response, OR 2.50 (1.10–5.70), p = 0.030 (n = 31)" in said
+    assert (
+        "ctDNA detected, day 14 and metabolic non-response, OR 2.50 (1.10–5.70), p = 0.030 (n = 31)" in said
+    )
     assert "PFS" not in said
     change = dict(ANALYSIS="burden", MARKER="TTLG41", PARTYPE="PET", METHOD="spearman", STATISTIC="rho")
     said = tables.say_burden(rows(change | dict(OUTCOME="TUMFRAC", AVISIT="D0", ESTIMATE=0.6)), "TTLG41")
     assert (
-        said == "Total TLG (41 %) on PET and plasma: tumour fraction at baseline ρ 0.60 (1.10–5.70) (n = 31)."
+        said == "Total TLG (41 %) on PET and plasma, rank correlations: tumour fraction at baseline "
+        "ρ 0.60 (1.10–5.70) (n = 31)."
     )
     leads = pd.DataFrame({"CATEGORY": ["RISE BEFORE PROGRESSION"] * 3 + ["NO RISE BEFORE PROGRESSION"]})
     median = dict(ANALYSIS="lead_time", STATISTIC="median_days", ESTIMATE=42.0, LOWER=20.0, UPPER=80.0)
     said = tables.say_lead_time(leads, rows(median))
     assert said == (
         "Plasma rose before progression in 3 of 4 patients with progression. "
-        "The median lead is 42.0 (20.0–80.0) days."
+        "The median lead is 42 (20–80) days; who progressed without a rise before it counts as 0."
     )
     lesion = dict(ANALYSIS="lesion_progression", MARKER="NEWFL", OUTCOME="PROG", STATISTIC="proportion")
     lesion |= dict(ESTIMATE=0.4, LOWER=0.2, UPPER=0.6, EVENTS=8.0, N=20.0)
     assert "a new lesion in 8 of 20 progressions (40.0 % (20.0–60.0))" in tables.say_lesions(rows(lesion))
+
+
+@pytest.mark.parametrize(
+    ("estimate", "lower", "upper", "text"),
+    [
+        (np.inf, 2.79, np.inf, "OR ∞ (at least 2.79)"),
+        (0.0, 0.0, 0.45, "OR 0 (at most 0.45)"),
+        (0.0, np.nan, np.nan, "OR 0 (no interval)"),
+        (0.0, 0.0, np.inf, "OR 0"),
+        (0.17, 0.001, 1.75, "OR 0.17 (<0.01–1.75)"),
+        (27.6, 2.89, 3717.1, "OR 27.6 (2.89–3717)"),
+        (np.nan, np.nan, np.nan, "no one ratio"),
+    ],
+)
+def test_a_ratio_at_its_ends_is_written_so_that_it_reads(estimate, lower, upper, text):
+    row = _ROW | dict(ESTIMATE=estimate, LOWER=lower, UPPER=upper)
+    assert write_effect(row) == text
+
+
+def test_markers_of_plasma_are_named_by_what_they_compare():
+    plasma = dict(PARTYPE="CTDNA", SAMPTYPE="PLASMA", AVISIT="D14")
+    kept = marker_words(plasma | dict(MARKER="CLEARANCE_D0_D14"))
+    assert kept == "ctDNA still detected at day 14 against cleared (of those detected at baseline)"
+    assert marker_words(plasma | dict(MARKER="CTDNA_D0", AVISIT="D0")) == "ctDNA detected, baseline"
+    assert (
+        marker_words(plasma | dict(MARKER="CLASSES_D0_D14")) == "ctDNA at baseline and day 14 in four classes"
+    )
+    frame = rows(plasma | dict(MARKER="CTDNA_D14"), dict(MARKER="p53", PARTYPE="PATH", OUTCOME="ALL"))
+    table = tables.tabulate_biomarkers(frame)
+    assert table["Marker"].tolist() == ["ctDNA detected, day 14", "p53"]
+    assert table["Outcome"].tolist() == ["Metabolic non-response", "All patients"]
+
+
+def test_the_course_over_time_is_told_as_factors_and_says_what_they_mean():
+    model = dict(ANALYSIS="trajectory", PARTYPE="CTDNA", SAMPTYPE="PLASMA", OUTCOME="VAF", P=0.6)
+    model |= dict(METHOD="mixed_censored", STATISTIC="logit_difference", LOWER=-np.log(2), UPPER=np.log(4))
+    model |= dict(NOTE="change in 28 days where the group is 0; Wald limits")
+    names = ("TIME", "GROUP", "TIME:GROUP")
+    frame = rows(*(model | dict(MARKER=name, ESTIMATE=0.0) for name in names))
+    said = tables.say_rows(frame, "trajectory")
+    assert "change in 28 days, non-responders against responders × 1.00 (0.50–4.00), p = 0.60" in said
+    assert said.endswith("covers 1: the two courses are not told apart.")
+    said = tables.say_rows(frame.assign(LOWER=0.1), "trajectory")
+    assert said.endswith("The level moves up in the non-responders relative to the responders.")
+
+
+def test_a_table_for_a_notebook_stands_in_groups_and_leaves_companions_and_constants_out():
+    frame = rows(
+        {},
+        dict(METHOD="firth_logistic", NOTE="companion", ESTIMATE=9.0),
+        dict(OUTCOME="PFS", STATISTIC="hazard_ratio", NOTE="time zero: first dose"),
+        dict(MARKER="TP53"),
+        dict(MARKER="NF1", TESTED="N", ESTIMATE=np.nan, P=np.nan),
+    )
+    page = tables.markers_html(frame)
+    assert page.count("ESR1") == 2 and "OR 9.00" not in page
+    heads = re.findall(r'rowgroup" colspan="\d"[^>]*>([^<]+)', page)
+    assert heads == ["Metabolic non-response", "PFS"]  # TP53 stands with ESR1, under one heading
+    assert "Sample: Metastasis, else primary; Tier: Candidate." in page and '<th scope="col">Tier' not in page
+    assert "1 more could not be estimated" in page and "1 row of a second measure" in page
+    assert "Survival runs from: first dose." in page
+    assert "OR 9.00" in tables.markers_html(frame, companions=True)
+    heads = re.findall(r'rowgroup" colspan="\d"[^>]*>([^<]+)', tables.markers_html(frame, by="Marker"))
+    assert heads == ["ESR1", "TP53"] and "rowgroup" not in tables.markers_html(frame, by=None)
+    assert "Nothing to estimate: 1 more" in tables.markers_html(frame.tail(1))
+
+
+def test_groups_of_pet_and_ctdna_name_their_reference_and_models_what_they_hold():
+    place = dict(ANALYSIS="combined", OUTCOME="PFS", STATISTIC="hazard_ratio")
+    group = dict(MARKER="RESPONDER, DETECTED", METHOD="cox_firth", PARTYPE="CTDNA", AVISIT="D14")
+    frame = rows(
+        place | group | dict(NOTE="7 events in 9, against 2 in 5 RESPONDER, NOT DETECTED; time zero: x"),
+        place | dict(MARKER="NONRESPONSE", PARTYPE="PET", METHOD="cox_ml"),
+        place | dict(MARKER="NONRESPONSE", PARTYPE="PET", METHOD="cox_additive"),
+    )
+    page = tables.markers_html(frame)
+    assert "The groups are compared with: Responder, ctDNA not detected." in page
+    for text in ("Responder, ctDNA detected, day 14", "non-response, alone", "non-response, given ctDNA"):
+        assert text in page
+
+
+def test_pairs_of_samples_stand_in_one_line_with_their_counts():
+    pairs = pd.DataFrame([dict(PARTYPE="MUT", MARKER="ESR1", N=37, BOTH=1, PRIMARY_ONLY=0)])
+    pairs = pairs.assign(METASTASIS_ONLY=6, NEITHER=30)
+    frame = rows(
+        dict(METHOD="mcnemar_exact", ESTIMATE=np.inf, LOWER=1.18, UPPER=np.inf, P=0.031),
+        dict(METHOD="cohen_kappa", STATISTIC="kappa", ESTIMATE=0.21, LOWER=-0.14, UPPER=0.57, P=np.nan),
+    )
+    cells = re.findall(r"<td>([^<]*)</td>", pairs_html(pairs, frame))
+    assert cells == ["37", "1", "6", "0", "∞ (at least 1.18)", "0.031", "0.20", "0.21 (−0.14 to 0.57)"]
+    assert pairs_html(pairs.iloc[:0], frame) == ""
+    acquired = dict(USUBJID=["A", "B", "C"], SOURCE="PLASMA", PARAMCD="ESR1", PARTYPE="MUT")
+    acquired = pd.DataFrame(acquired | dict(AVALC=["ACQUIRED", "ACQUIRED", "NOT ASSESSABLE"]))
+    assert re.findall(r"<td>([^<]*)</td>", acquired_html(acquired)) == ["0", "2", "0", "1"]
+    assert acquired_html(acquired.iloc[:0]) == ""
 
 
 def test_acquired_alterations_are_counted_and_the_unknown_ones_told():
@@ -125,7 +232,7 @@ def test_the_page_of_the_non_responders_is_printed_and_summed_up():
     profile = pd.DataFrame(
         {
             "SECTION": ["CLINICAL", "PET"],
-            "CHARACTERISTIC": ["Visceral disease", "Total TLG (41 %)"],
+            "CHARACTERISTIC": ["Visceral disease", "TTLG41 of the whole patient"],
             "LEVEL": ["yes", "median (quartiles)"],
             "NONRESPONDER": ["20 (67 %)", "310 (120–800)"],
             "RESPONDER": ["7 (50 %)", "150 (80–300)"],
@@ -139,9 +246,13 @@ def test_the_page_of_the_non_responders_is_printed_and_summed_up():
         }
     )
     table = tables.tabulate_profile(profile)
-    assert table["Characteristic"].tolist() == ["Visceral disease", "Total TLG (41 %): median (quartiles)"]
+    whole = "Total TLG (41 %) of the whole patient: median (quartiles)"
+    assert table["Characteristic"].tolist() == ["Visceral disease", whole]
+    assert table["Section"].tolist() == ["Clinical", "PET"]
     assert table["Effect (95 % CI)"].tolist() == ["OR 2.00 (0.50–8.00)", "difference 120.0 (10.0–300.0)"]
-    assert "1 with q ≤ 0.1: Total TLG (41 %) (q 0.008)." in tables.say_profile(profile, fdr_level=0.1)
+    assert "1 with q ≤ 0.1: total TLG (41 %) of the whole patient (q 0.008)." in tables.say_profile(
+        profile, fdr_level=0.1
+    )
     assert "none has q ≤ 0.001" in tables.say_profile(profile, fdr_level=0.001)
 
 
@@ -155,3 +266,13 @@ def test_without_rows_no_sentence_is_made():
     empty = pd.DataFrame(columns=["CATEGORY", "AVALC", "USUBJID", "PARAMCD", "P", "Q_BH", "CHARACTERISTIC"])
     assert tables.say_lead_time(empty) == tables.say_acquired(empty) == ""
     assert tables.say_profile(empty, fdr_level=0.1) == ""
+
+
+def test_a_study_speaks_of_its_own_response_and_groups():
+    words = {"scan": "plasma", "response": "ctDNA response", "change": "ctDNA"}
+    said = "Metabolic non-response and the change in uptake; other group against reference group"
+    assert in_study_words(said, words, ("cleared", "kept")) == (
+        "ctDNA non-response and the change in ctDNA; kept against cleared"
+    )
+    default = plan.defaults().design.words
+    assert in_study_words(said, default) == said

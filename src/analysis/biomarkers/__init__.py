@@ -24,6 +24,7 @@ from analysis.biomarkers.gather import (
     list_progressed,
     rank_markers,
     read_plasma_if_there,
+    stack_curves,
     stack_exclusions,
     stack_queries,
 )
@@ -111,6 +112,7 @@ __all__ = [
     "select_pathways",
     "select_variants",
     "select_visit",
+    "stack_curves",
     "stack_estimates",
     "stack_exclusions",
     "stack_queries",

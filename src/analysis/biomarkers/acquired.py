@@ -1,7 +1,8 @@
 """Alterations at progression that were absent at baseline, where the baseline sample would have shown them.
 
 Absence is evidence only in a sample that could have seen the clone: a gene on its panel, with so many reads
-that a clone of the plan's allele fraction would have given the reads a caller needs. Direction: the later
+that a clone of the plan's allele fraction would have given the reads a caller needs. What is counted needs
+the same of the later sample. Direction: the later
 sample against baseline, so that a ratio above 1 is more often acquired than lost. Exploratory.
 """
 
@@ -16,13 +17,14 @@ from analysis.biomarkers.adbm_tumour import select_variants
 from analysis.biomarkers.association import preferred_rows, tier_of
 from analysis.biomarkers.files.cbioportal import CbioportalStudy
 from analysis.biomarkers.paired_samples import adjust_family, pair_row
-from analysis.biomarkers.plasma import DETECTED, PROGRESSION, select_visit
+from analysis.biomarkers.plasma import NOT_DETECTED, PROGRESSION, select_visit
 from analysis.biomarkers.rows import Analysis, as_rows, join_notes, nothing
 from analysis.contracts import contract_of
 from analysis.survival.proportion import proportion
 
 COLUMNS = list(contract_of("acquired").columns)
 _PAIR = ["USUBJID", "PARAMCD"]
+_SAMPLE = ["USUBJID", "SAMPLEID"]
 _SIDE = ["SAMP", "PRESENT", "VAF", "DEPTH", "LOD", "SHEDS"]
 _MUTATION = {"MUTATED": 1.0, "WT": 0.0}
 _COPY_NUMBER = {"AMP": "AMPLIFIED", "DEL": "DELETED"}
@@ -48,9 +50,11 @@ def compare_acquired(study: CbioportalStudy | None, adbm: pd.DataFrame, *, rules
         BASELINE in both; NOT ASSESSABLE where the sample that does not show it might have missed it. `DEPTH`
         and `POWER` are of that sample. Without reads a plasma draw is judged by its limit of detection; by
         the plan, a draw without any ctDNA shows no absence. A copy number is assessable where it has a value.
-        `estimates`: for each gene, among the N subjects assessable in both samples, the share that acquired
-        it (Clopper-Pearson; N_POS acquired), and McNemar's exact test with the ratio of acquired to lost
-        (N_POS altered later); Q_BH over the tested genes of one source and kind.
+        `estimates` count the subjects both of whose samples could have shown the gene, whatever they show: a
+        shallow sample would else count when it finds something and not when it finds nothing. For each gene
+        the share that acquired it among the N without it at baseline (Clopper-Pearson; N_POS acquired), and
+        McNemar's exact test with the ratio of acquired to lost (N_POS altered later); Q_BH over the tested
+        genes of one source and kind.
     """
     rules = plan.defaults().biomarkers if rules is None else rules
     tissue = [_tissue_pairs(adbm, partype, rules) for partype in ("MUT", "CNA")]
@@ -60,7 +64,7 @@ def compare_acquired(study: CbioportalStudy | None, adbm: pd.DataFrame, *, rules
         words
         for words, found in (
             ("no subject has tumour samples at baseline and at progression", any(map(len, tissue))),
-            ("no subject has plasma that names genes at baseline and at progression", len(plasma)),
+            ("no subject has plasma at baseline and at progression that names a gene", len(plasma)),
         )
         if not found
     ]
@@ -103,13 +107,21 @@ def _tissue_pairs(adbm: pd.DataFrame, partype: str, rules) -> pd.DataFrame:
 
 
 def _plasma_pairs(adbm: pd.DataFrame, rules) -> pd.DataFrame:
+    """Pair the draws of each subject, for every gene that either of them names."""
+    rows = adbm[(adbm["PARTYPE"] == "MUT") & (adbm["SAMPTYPE"] == "PLASMA")]
+    calls = [
+        select_visit(adbm, visit)[["SAMPLEID", "AVALC"]].rename(columns={"AVALC": "CALL"}).reset_index()
+        for visit in (rules.baseline_visit, PROGRESSION)
+    ]
+    both = set(calls[0]["USUBJID"]) & set(calls[1]["USUBJID"])
+    taken = pd.concat(calls)[_SAMPLE].merge(rows, on=_SAMPLE)
+    named = taken.loc[taken["USUBJID"].isin(both), _PAIR].drop_duplicates()
     sides = []
-    for visit in (rules.baseline_visit, PROGRESSION):
-        draws = select_visit(adbm, visit).set_index("SAMPLEID")["AVALC"]
-        rows = adbm[(adbm["PARTYPE"] == "MUT") & adbm["SAMPLEID"].isin(draws.index)]
-        rows = rows[rows["SAMPTYPE"] == "PLASMA"]
-        sheds = rows["SAMPLEID"].map(draws).eq(DETECTED)
-        sides.append(rows.assign(SHEDS=sheds if rules.acquired_plasma_ctdna else True))
+    for call in calls:
+        # A draw without ctDNA may name no gene: it is the subject's draw all the same.
+        side = named.merge(call, on="USUBJID").merge(rows, how="left", on=[*_SAMPLE, "PARAMCD"])
+        sheds = side["CALL"].ne(NOT_DETECTED)
+        sides.append(side.assign(SHEDS=sheds if rules.acquired_plasma_ctdna else True))
     return _join(*sides, "MUT", "PLASMA")
 
 
@@ -160,38 +172,57 @@ def _name_new_variants(pairs: pd.DataFrame, study: CbioportalStudy | None, rules
 
 
 def _classify(pairs: pd.DataFrame, rules) -> pd.DataFrame:
+    """Call each gene; SEEN: the call is certain, COUNTED: both samples could have shown the gene."""
     pairs = pairs.reset_index(drop=True)
     for name in ("BASE", "LATE"):
         pairs[f"{name}POWER"], pairs[f"{name}WHY"] = _what_it_shows(pairs, name, rules)
     base, late = pairs["BASEPRESENT"] == 1, pairs["LATEPRESENT"] == 1
-    seen = pairs["BASEWHY"].isna() & pairs["LATEWHY"].isna()
+    seen = (base | pairs["BASEWHY"].isna()) & (late | pairs["LATEWHY"].isna())
     words = np.select(
         [~seen, base & late, late, base],
         ["NOT ASSESSABLE", "PRESENT AT BASELINE", "ACQUIRED", "LOST"],
         "NEITHER",
     )
-    return pairs.assign(AVALC=words, SEEN=seen, BASE=base, LATE=late)
+    counted = pairs["BASEWHY"].isna() & pairs["LATEWHY"].isna()
+    return pairs.assign(AVALC=words, SEEN=seen, COUNTED=counted, BASE=base, LATE=late)
 
 
 def _what_it_shows(pairs: pd.DataFrame, name: str, rules) -> tuple[np.ndarray, pd.Series]:
-    """Return the power of each sample that does not show the gene, and why it is no evidence, or None."""
-    present, depth, lod = pairs[f"{name}PRESENT"], pairs[f"{name}DEPTH"], pairs[f"{name}LOD"]
-    absent = (present == 0) & (pairs["PARTYPE"] == "MUT")
+    """Return each sample's power to show the gene, and why it could not have shown it, or None.
+
+    What the sample does show is not asked: absence and presence are judged alike.
+    """
+    present, lod = pairs[f"{name}PRESENT"], pairs[f"{name}LOD"]
+    asked = present.notna() & (pairs["PARTYPE"] == "MUT")
+    depth = _depth_judged(pairs, name)
     power = power_to_show(
-        depth.where(absent).to_numpy(float), vaf=rules.acquired_min_vaf, reads=rules.acquired_min_reads
+        depth.where(asked).to_numpy(float), vaf=rules.acquired_min_vaf, reads=rules.acquired_min_reads
     )
-    by_limit = absent & depth.isna() & (pairs["SOURCE"] == "PLASMA")
+    by_limit = asked & depth.isna() & (pairs["SOURCE"] == "PLASMA")
     which = {"BASE": "baseline", "LATE": "later"}[name]
     reasons = [
+        (~pairs[f"{name}SHEDS"] & (present != 1), f"{which} draw: no ctDNA at all"),
         (present.isna(), f"{which} sample: the gene was not assessed"),
-        (absent & ~pairs[f"{name}SHEDS"], f"{which} draw: no ctDNA at all"),
         (by_limit & lod.isna(), f"{which} draw: neither depth nor limit of detection is known"),
         (by_limit & (lod > rules.acquired_min_vaf), f"{which} draw: limit of detection too high"),
-        (absent & depth.isna() & ~by_limit, f"{which} sample: its depth is not known"),
-        (absent & (power < rules.acquired_power), f"{which} sample: too few reads to show it"),
+        (asked & depth.isna() & ~by_limit, f"{which} sample: its depth is not known"),
+        (asked & (power < rules.acquired_power), f"{which} sample: too few reads to show it"),
     ]
     why = np.select([case.to_numpy(bool) for case, _ in reasons], [words for _, words in reasons], "")
     return power, pd.Series(why, index=pairs.index, dtype=object).replace("", None)
+
+
+def _depth_judged(pairs: pd.DataFrame, name: str) -> pd.Series:
+    """Return the reads each sample is judged by.
+
+    A gene that is altered has the reads at its variant, one that is not those of the whole sample. So that
+    both are judged alike, the first has those of the second (median), where the sample has any such gene.
+    """
+    depth, absent = pairs[f"{name}DEPTH"].astype(float), pairs[f"{name}PRESENT"] == 0
+    sample = [pairs[column] for column in ("USUBJID", "SOURCE", "PARTYPE", f"{name}SAMP")]
+    whole = depth.where(absent).groupby(sample, dropna=False).transform("median")
+    known = absent.groupby(sample, dropna=False).transform("any")
+    return depth.mask(~absent & known, whole)
 
 
 def _tabulate(every: pd.DataFrame, adbm: pd.DataFrame) -> pd.DataFrame:
@@ -199,7 +230,6 @@ def _tabulate(every: pd.DataFrame, adbm: pd.DataFrame) -> pd.DataFrame:
     # What is told of depth and power is told of the sample that does not show the gene.
     missing_late = shown["BASE"] & ~shown["LATE"]
     missing_base = shown["LATE"] & ~shown["BASE"]
-    why = shown["BASEWHY"].where(missing_base, shown["LATEWHY"])
     told = {
         name: shown[f"BASE{name}"].where(missing_base, shown[f"LATE{name}"].where(missing_late))
         for name in ("DEPTH", "POWER")
@@ -208,9 +238,18 @@ def _tabulate(every: pd.DataFrame, adbm: pd.DataFrame) -> pd.DataFrame:
         **told,
         STUDYID=adbm["STUDYID"].iloc[0],
         VAF=shown["LATEVAF"].where(shown["LATE"], shown["BASEVAF"]),
-        NOTE=why.where(why.notna(), shown["REMARK"]),
+        NOTE=[_note(row) for row in shown.to_dict("records")],
     )
     return table.sort_values(["USUBJID", "SOURCE", "PARTYPE", "PARAMCD"], ignore_index=True)[COLUMNS]
+
+
+def _note(row: dict) -> str | None:
+    """Say why a gene was not called, or is called but not counted; then what was remarked of it."""
+    asked = ("BASEWHY", "LATEWHY") if row["LATE"] else ("LATEWHY", "BASEWHY")
+    why = next((row[name] for name in asked if pd.notna(row[name])), None)
+    if why is not None and row["SEEN"]:
+        why = f"called, not counted: {why}"
+    return join_notes(why, row["REMARK"]) or None
 
 
 def _estimate(family: pd.DataFrame, rules) -> list[dict]:
@@ -218,16 +257,19 @@ def _estimate(family: pd.DataFrame, rules) -> list[dict]:
     altered = family[family["BASE"] | family["LATE"]]["PARAMCD"].unique()
     shares, ratios = [], []
     for gene in sorted(altered):
-        seen = family[(family["PARAMCD"] == gene) & family["SEEN"]]
+        of_gene = family[family["PARAMCD"] == gene]
+        seen, aside = of_gene[of_gene["COUNTED"]], of_gene[of_gene["SEEN"] & ~of_gene["COUNTED"]]
         acquired, lost = (int((seen["AVALC"] == word).sum()) for word in ("ACQUIRED", "LOST"))
         late, either = int(seen["LATE"].sum()), int((seen["BASE"] | seen["LATE"]).sum())
         partype, source = family["PARTYPE"].iloc[0], family["SOURCE"].iloc[0]
+        left = int(aside["AVALC"].isin(["ACQUIRED", "LOST"]).sum())
+        note = f"acquired {acquired}, lost {lost}" + (f"; {left} called, not counted" if left else "")
         identity = {
             **{"ANALYSIS": "acquired", "MARKER": gene, "PARTYPE": partype, "SAMPTYPE": source},
             **{"AVISIT": PROGRESSION, "OUTCOME": "ACQUIRED", "TIER": tier_of(gene, partype, rules)},
-            **{"N": len(seen), "N_POS": late, "NOTE": f"acquired {acquired}, lost {lost}"},
+            **{"N": len(seen), "N_POS": late, "NOTE": note},
         }
-        shares.append(_share_row(identity, acquired, rules))
+        shares.append(_share_row({**identity, "N": int((~seen["BASE"]).sum())}, acquired, rules))
         ratios.append(pair_row(identity, acquired, lost, either, rules))
     return [*shares, *adjust_family(ratios)]
 
@@ -238,7 +280,8 @@ def _share_row(identity: dict, acquired: int, rules) -> dict:
         **{"METHOD": "clopper_pearson", "STATISTIC": "proportion", "N_POS": acquired},
     }
     if identity["N"] == 0:
-        return {**row, "TESTED": "N", "NOTE": "no subject is assessable in both samples"}
+        none = "nobody without it at baseline is assessable in both samples"
+        return {**row, "TESTED": "N", "NOTE": join_notes(identity["NOTE"], none)}
     found = proportion(acquired, identity["N"], alpha=rules.interval_alpha).set_index("method")
     limits = found.loc["clopper_pearson", ["estimate", "lower", "upper"]]
     return {**row, **{name.upper(): float(value) for name, value in limits.items()}, "TESTED": "Y"}

@@ -86,9 +86,10 @@ def derive_adbm(
         variant allele fraction, 0 for WT; DEPTH the reads at the variant, else of the sample), a CNA row for
         every gene of the file (AVALC AMPLIFIED, DELETED, NEUTRAL or NOT ASSESSABLE; AVAL the level), EXPR
         rows for the candidate and signature genes, SIGN rows; for each plasma sample CTDNA (AVAL the largest
-        VAF), TUMFRAC and the genes reported on. The date and study day of a tumour sample are missing: the
-        format has no column for them. `exclusions` names samples of unknown subjects, tumour samples without
-        type, failed assays; `queries` what contradicts itself, and samples that may have been exchanged.
+        VAF), TUMFRAC and the genes reported on. A tumour sample has no date; its study day is
+        that of the plan's column, where the file has it. `exclusions` names samples of unknown subjects,
+        tumour samples without type, of a visit the plan does not know or taken after first dose and called
+        baseline, failed assays; `queries` what contradicts itself, and samples that may have been exchanged.
 
     Raises
     ------

@@ -32,8 +32,9 @@ def plasma_rows(draws: pd.DataFrame, *, rules=None) -> pd.DataFrame:
 
     For each sample CTDNA (AVAL the largest VAF) and, where given, TUMFRAC; for each gene the table reports on
     a MUT row: MUTATED where a variant was detected (AVAL the largest VAF), WT where all were looked for and
-    not detected (AVAL 0), NOT ASSESSABLE where the assay failed. A gene the table does not name has no row:
-    nobody said that it was looked at.
+    not detected (AVAL 0), NOT ASSESSABLE where the assay failed for any of them. A gene the table does not
+    name has no row: nobody said that it was looked at. TUMFRAC has no LOD: the table's limit is of the VAF,
+    which is no tumour fraction (about half of it for a clonal heterozygous variant in a diploid region).
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def plasma_rows(draws: pd.DataFrame, *, rules=None) -> pd.DataFrame:
     called = call_samples(draws, rules=rules)
     ctdna = called.assign(PARAMCD="CTDNA", PARTYPE="CTDNA", AVAL=called["VAF"], AVALC=called["RESULT"])
     fraction = called[called["TUMFRAC"].notna()].assign(PARAMCD="TUMFRAC", PARTYPE="CTDNA")
-    fraction = fraction.assign(AVAL=fraction["TUMFRAC"], AVALC=fraction["RESULT"])
+    fraction = fraction.assign(AVAL=fraction["TUMFRAC"], AVALC=fraction["RESULT"], LOD=np.nan)
     parts = [ctdna, fraction, _gene_rows(select_assays(draws, rules=rules))]
     filled = [part.assign(ADY=part["DAY"]).reindex(columns=_COLUMNS) for part in parts if len(part)]
     stacked = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=_COLUMNS)
@@ -55,9 +56,13 @@ def plasma_rows(draws: pd.DataFrame, *, rules=None) -> pd.DataFrame:
 
 def _gene_rows(draws: pd.DataFrame) -> pd.DataFrame:
     named = draws[draws["GENE"].notna()]
-    named = named.assign(
-        RANK=named["RESULT"].map({DETECTED: 0, NOT_DETECTED: 1, NOT_ASSESSABLE: 2}), VAF=detected_level(named)
-    )
+    named = named.assign(VAF=detected_level(named), VARIANT=named["VARIANT"].astype(object).fillna(""))
+    # Of one variant the assay with a result counts. Of a gene a variant that failed may be the one there is:
+    # it is wild type only where every variant was assessed.
+    within = named["RESULT"].map({DETECTED: 0, NOT_DETECTED: 1, NOT_ASSESSABLE: 2})
+    best = within.groupby([named["SAMPLEID"], named["GENE"], named["VARIANT"]]).transform("min")
+    named = named[within == best]
+    named = named.assign(RANK=named["RESULT"].map({DETECTED: 0, NOT_ASSESSABLE: 1, NOT_DETECTED: 2}))
     # Among what was not detected the largest limit of detection stands for the gene: it promises least.
     ordered = named.sort_values(
         ["SAMPLEID", "GENE", "RANK", "VAF", "LOD", "ASSAY"],

@@ -1,75 +1,24 @@
-"""Rows of adbm from the tumour samples: whose they are, what was found in them, what could not be seen."""
+"""Rows of adbm from the tumour samples: what was found in them, and what could not be seen."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from analysis import plan
-from analysis.biomarkers.files.cbioportal import PROBLEM_COLUMNS, CbioportalStudy
+from analysis.biomarkers.files.cbioportal import CbioportalStudy
 from analysis.biomarkers.files.plasma_table import NOT_ASSESSABLE
+from analysis.biomarkers.tumour_samples import assign_samples, match_subjects
 
-_COLUMNS = ["USUBJID", "SAMPLEID", "SAMPTYPE", "AVISIT", "PARAMCD", "AVAL", "AVALC", "DEPTH"]
-
-
-class TumourSamples(NamedTuple):
-    """The samples that count, and what was set aside or asked.
-
-    Attributes
-    ----------
-    samples : DataFrame
-        A row a sample: SAMPLE_ID, USUBJID, SAMPTYPE, AVISIT, SEQUENCED, SAMPLE_DEPTH (reads, NaN unknown).
-    aside : list of tuple
-        USUBJID, visit, what, code, reason of each sample set aside.
-    queries : DataFrame
-        Columns of a query table without STEP.
-    """
-
-    samples: pd.DataFrame
-    aside: list[tuple]
-    queries: pd.DataFrame
-
-
-def assign_samples(study: CbioportalStudy, adsl: pd.DataFrame, *, rules=None) -> TumourSamples:
-    """Give each tumour sample its subject, kind and visit.
-
-    Parameters
-    ----------
-    study : CbioportalStudy
-        As `read_cbioportal` returns.
-    adsl : DataFrame
-        Table adsl: USUBJID is read.
-    rules : Section, optional
-        The plan's section ``biomarkers``: spellings of kind and visit, columns of the sample's depth.
-    """
-    rules = plan.defaults().biomarkers if rules is None else rules
-    samples = study.samples.copy()
-    samples["USUBJID"] = match_subjects(samples["PATIENT_ID"], adsl["USUBJID"])
-    samples["SAMPTYPE"] = _spelled(samples, rules.sample_type_column, rules.sample_types)
-    visit = _spelled(samples, rules.sample_visit_column, rules.sample_visits)
-    samples["AVISIT"] = visit.fillna(rules.baseline_visit)
-    samples["SAMPLE_DEPTH"], unread = _sample_depth(samples, rules.sample_depth_columns)
-    unknown, untyped = samples["USUBJID"].isna(), samples["SAMPTYPE"].isna()
-    kept = samples[~unknown & ~untyped]
-    queries = [_matched_by_ending(kept), _several(kept), unread]
-    columns = ["SAMPLE_ID", "USUBJID", "SAMPTYPE", "AVISIT", "SEQUENCED", "SAMPLE_DEPTH"]
-    return TumourSamples(kept[columns], _set_aside(samples, unknown, untyped), pd.concat(queries))
-
-
-def match_subjects(patients: pd.Series, subjects: pd.Series) -> pd.Series:
-    """Match patient identifiers to USUBJID: equal, or the one that ends in ``-<patient>``; else None."""
-    ids = sorted(set(subjects))
-
-    def match(patient: str) -> str | None:
-        """Return the subject a patient identifier stands for."""
-        if patient in ids:
-            return patient
-        ending = [subject for subject in ids if subject.endswith(f"-{patient}")]
-        return ending[0] if len(ending) == 1 else None
-
-    return patients.map({patient: match(patient) for patient in patients.unique()}).astype(object)
+__all__ = [
+    "assign_samples",
+    "left_out_by_status",
+    "match_subjects",
+    "select_variants",
+    "transform_expression",
+    "tumour_rows",
+]
+_COLUMNS = ["USUBJID", "SAMPLEID", "SAMPTYPE", "AVISIT", "ADY", "PARAMCD", "AVAL", "AVALC", "DEPTH"]
 
 
 def select_variants(study: CbioportalStudy, *, rules=None) -> pd.DataFrame:
@@ -133,72 +82,6 @@ def transform_expression(study: CbioportalStudy, *, rules=None) -> pd.DataFrame:
             "LOG2-VALUE or Z-SCORE in its meta file, or set biomarkers.expression_log2 to false"
         )
     return np.log2(matrix + rules.expression_log2_offset)
-
-
-def _set_aside(samples: pd.DataFrame, unknown: pd.Series, untyped: pd.Series) -> list[tuple]:
-    strange = samples.loc[unknown, "SAMPLE_ID"]
-    odd = samples.loc[~unknown & untyped, ["USUBJID", "AVISIT", "SAMPLE_ID"]]
-    whose = "its patient is not in adsl; mend the identifier"
-    which = "neither primary nor metastasis; add its type"
-    return [
-        *[(None, None, "record", "SUBJECT_UNKNOWN", f"tumour sample {name}: {whose}") for name in strange],
-        *[
-            (subject, visit, "record", "SAMPTYPE_UNKNOWN", f"tumour sample {name}: {which}")
-            for subject, visit, name in odd.itertuples(index=False)
-        ],
-    ]
-
-
-def _queries(rows: list[tuple]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=PROBLEM_COLUMNS).astype(object)
-
-
-def _matched_by_ending(samples: pd.DataFrame) -> pd.DataFrame:
-    found = samples.loc[samples["PATIENT_ID"] != samples["USUBJID"], ["USUBJID", "SAMPLE_ID"]]
-    said = "patient identifier equals the end of one USUBJID only; taken as that subject"
-    todo = "use USUBJID as PATIENT_ID"
-    return _queries(
-        [
-            ("SUBJECT_BY_ENDING", "note", subject, "samples", f"sample {name}", said, todo)
-            for subject, name in found.itertuples(index=False)
-        ]
-    )
-
-
-def _several(samples: pd.DataFrame) -> pd.DataFrame:
-    """Ask after samples of one subject, kind and visit: an analysis takes one, and says here which."""
-    # Mutations come from sequenced samples alone; among them the analysis takes the first identifier.
-    ordered = samples.sort_values(["SEQUENCED", "SAMPLE_ID"], ascending=[False, True], kind="stable")
-    rows = []
-    for (subject, kind, visit), group in ordered.groupby(["USUBJID", "SAMPTYPE", "AVISIT"]):
-        names = list(group["SAMPLE_ID"])
-        if len(names) > 1:
-            said = f"{len(names)} samples of kind {kind} at {visit}: {', '.join(names)}; {names[0]} is taken"
-            todo = "confirm the sample, or give the others their visit or kind"
-            record = f"sample {names[0]}"
-            rows.append(("TUMOUR_SAMPLE_SEVERAL", "warning", subject, "samples", record, said, todo))
-    return _queries(rows)
-
-
-def _sample_depth(samples: pd.DataFrame, columns: list[str]) -> tuple[pd.Series, pd.DataFrame]:
-    found = [name for name in columns if name in samples]
-    if not found:
-        return pd.Series(np.nan, index=samples.index), _queries([])
-    depth = pd.to_numeric(samples[found[0]], errors="coerce").astype(float)
-    depth = depth.where(depth > 0)
-    unread = samples.loc[depth.isna() & samples[found[0]].notna(), "SAMPLE_ID"]
-    said = f"{found[0]} is no number of reads; the depth of the sample is unknown"
-    todo = "give the depth as a number above 0"
-    return depth, _queries(
-        [("DEPTH_UNREAD", "warning", None, "samples", f"sample {name}", said, todo) for name in unread]
-    )
-
-
-def _spelled(samples: pd.DataFrame, column: str, spellings: dict[str, list[str]]) -> pd.Series:
-    known = {word: ours for ours, words in spellings.items() for word in words}
-    if column not in samples:
-        return pd.Series(None, index=samples.index, dtype=object)
-    return samples[column].astype("string").str.lower().map(known).astype(object)
 
 
 def _mutation_rows(study: CbioportalStudy, samples: pd.DataFrame, rules) -> pd.DataFrame:

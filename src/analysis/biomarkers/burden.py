@@ -35,7 +35,8 @@ def estimate_burden(
     (Spearman; samples without ctDNA tie below every detected one, failed ones are missing), and its shift
     between patients with and without ctDNA. Change with change: log ratio of the burden against log ratio of
     the tumour fraction, from baseline to the early visit; a sample without ctDNA stands at its limit of
-    detection, and once more only those detected at both visits. PET and draw are of the same visit.
+    detection (of the fraction where a table has one, else the assay's for VAF), and once more only those
+    detected at both visits. PET and draw are of the same visit.
 
     Parameters
     ----------
@@ -167,7 +168,8 @@ def _estimate_changes(ratios: pd.DataFrame, rng: np.random.Generator, rules) -> 
     lost = int((~usable).sum())
     without = f"{lost} without a ratio (no burden left, no tumour fraction, or no limit of detection)"
     once, twice = (int((kept["UNDETECTED"] == times).sum()) for times in (1, 2))
-    limits = f"at the limit of detection: {once} at one visit, {twice} at both"
+    limits = "at the limit of detection (the assay's, for VAF, where none is given for the fraction): "
+    limits += f"{once} at one visit, {twice} at both"
     note = join_notes(limits, without if lost else None)
     yield {"OUTCOME": "TUMFRAC_CHANGE", **_correlate(logs["PET"], logs["PLASMA"], rng, rules, note)}
     own = logs[kept["UNDETECTED"] == 0]

@@ -1,6 +1,7 @@
-"""Linear mixed model with values under a limit censored: maximum likelihood, observed information, LR tests.
+"""Linear mixed model with censored values: maximum likelihood, observed information, LR tests.
 
-y_ij = x_ij b + u_i (+ v_i t_ij) + e_ij, where a value at or under its limit is known to be no more than that.
+y_ij = x_ij b + u_i (+ v_i t_ij) + e_ij, where a value at or under its limit is known to be no more than that,
+and one that was found but not measured to be more.
 A value replaced by the limit, or by half of it, biases level, slope and variances; here it enters the
 likelihood as what it is (a Tobit model with random effects).
 
@@ -42,7 +43,7 @@ _LEAST_INFORMATION = 1e-4
 
 
 class CensoredMixedFit(NamedTuple):
-    """A linear mixed model with left-censored responses, fitted by maximum likelihood.
+    """A linear mixed model with censored responses, fitted by maximum likelihood.
 
     Attributes
     ----------
@@ -62,7 +63,8 @@ class CensoredMixedFit(NamedTuple):
         Rows, subjects, censored rows.
     converged : bool
         The score is zero and every coefficient carries information. False where a coefficient has no finite
-        estimate, as where all later values of a group are under the limit.
+        estimate, as where all later values of a group are under the limit, or where the quadrature of two
+        random effects is not accurate enough for a score of zero.
     """
 
     coef: np.ndarray
@@ -79,14 +81,14 @@ class CensoredMixedFit(NamedTuple):
 
 
 def fit_censored_mixed(y, censored, design, subject, *, random: str = "intercept", time=None):
-    """Fit a linear mixed model to values of which some are only known to be at or under a limit.
+    """Fit a linear mixed model to values of which some are only known to be under, or above, a limit.
 
     Parameters
     ----------
     y : array, shape (n,)
         Response; where censored, its limit of detection on the same scale.
-    censored : array of bool, shape (n,)
-        True where the response is at or under `y`.
+    censored : array of bool or of {-1, 0, 1}, shape (n,)
+        True or 1 where the response is at or under `y`, -1 where it is above `y`.
     design : array, shape (n, p)
         Columns of the fixed effects, the intercept among them.
     subject : array, shape (n,)
@@ -110,7 +112,7 @@ def fit_censored_mixed(y, censored, design, subject, *, random: str = "intercept
     Notes
     -----
     With no value censored this is the ordinary mixed model by maximum likelihood (nlme::lme, method "ML");
-    with one row a subject and no random effect, survival::survreg with left-censored normal responses.
+    with no random effect survival::survreg with normal responses censored on the left and on the right.
     """
     rows = _check(y, censored, design, subject, random, time)
     return _fit(rows, RANDOM[random], like=None)
@@ -174,16 +176,16 @@ def _check(y, censored, design, subject, random: str, time) -> Rows:
     if random == "intercept_slope" and time is None:
         raise ValueError("a random slope needs the time of each row")
     y, design = np.asarray(y, float), np.asarray(design, float)
-    censored = np.asarray(censored, bool)
+    censored = np.sign(np.asarray(censored, float))
     time = np.zeros(len(y)) if time is None else np.asarray(time, float)
     lengths = {len(values) for values in (y, censored, design, subject, time)}
     if len(lengths) > 1 or design.ndim != 2:
         raise ValueError(f"y, censored, design, subject and time must have one row each; found {lengths}")
     if not all(np.isfinite(values).all() for values in (y, design, time)):
         raise ValueError("y, design and time must be finite; leave rows with missing values out before")
-    if len(y) <= design.shape[1] or censored.all():
+    if len(y) <= design.shape[1] or (censored != 0).all():
         raise NotEstimable(
-            f"{int((~censored).sum())} values over the limit of {len(y)} do not carry {design.shape[1]} "
+            f"{int((censored == 0).sum())} values over the limit of {len(y)} do not carry {design.shape[1]} "
             "coefficients"
         )
     codes = np.unique(np.asarray(subject), return_inverse=True)[1]
@@ -191,7 +193,7 @@ def _check(y, censored, design, subject, random: str, time) -> Rows:
 
 
 def _finish(problem: Problem, theta: np.ndarray, value: float, rows: Rows) -> CensoredMixedFit:
-    n, n_censored = len(rows.y), int(rows.censored.sum())
+    n, n_censored = len(rows.y), int((rows.censored != 0).sum())
     beta, log_sd, root = split(problem, theta)
     # At a standard deviation of zero the score by it is zero whatever the rest: it tells nothing of the rest.
     kept = np.append(np.ones(problem.n_fixed + 1, bool), np.abs(theta[problem.n_fixed + 1 :]) > 1e-4)

@@ -25,7 +25,7 @@ _OFF_ZERO = 0.1
 
 
 class Rows(NamedTuple):
-    """What was given, checked; subjects as whole numbers."""
+    """What was given, checked; censored 1 (at or under), 0, -1 (above); subjects as whole numbers."""
 
     y: np.ndarray
     censored: np.ndarray

@@ -1,12 +1,13 @@
-"""Likelihood and score of a linear mixed model with left-censored responses, all subjects at once.
+"""Likelihood and score of a linear mixed model with censored responses, all subjects at once.
 
 Given the random effects b = L v, v standard normal, an observed response is normal and a censored one gives
-Phi((limit - mean) / s). The observed responses of a subject make v normal again in closed form; what the
-censored ones add is integrated by quadrature around the mode of each subject: with one effect Gauss-Legendre
-on either side of it, down to where nothing is left, since a step is no smooth factor to a normal weight; with
-two effects Gauss-Hermite, scaled by the curvature at the mode. The score is the expectation of the
-complete-data score over v (Fisher's identity), so no covariance of random effects is inverted and a standard
-deviation of zero is an ordinary point.
+Phi((limit - mean) / s) where it lies at or under its limit, Phi((mean - limit) / s) above. The observed
+responses of a subject make v normal again in closed form; what the censored ones add is integrated by
+quadrature around the mode of each subject: with one effect Gauss-Legendre on either side of it, down to where
+nothing is left, since a step is no smooth factor to a normal weight; with two effects Gauss-Hermite, scaled
+by the curvature at the mode. The score is the expectation of the complete-data score over v (Fisher's
+identity), so no covariance of random effects is inverted and a standard deviation of zero is an ordinary
+point.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ class Data(NamedTuple):
         Design of the fixed effects.
     z : array, shape (m, r, q)
         Design of the random effects; q may be 0.
-    seen, below : array of float, shape (m, r)
-        1 where the response is observed, 1 where it is censored; both 0 where padded.
+    seen, side : array of float, shape (m, r)
+        1 where the response is observed; 1 where it is at or under its limit, -1 where above it; both 0 where
+        padded.
     nodes, log_weights : array, shapes (k, q) and (k,)
         Quadrature rule: Legendre on (0, 1) with one effect, Hermite for a plain integral with two.
     """
@@ -51,20 +53,20 @@ class Data(NamedTuple):
     x: np.ndarray
     z: np.ndarray
     seen: np.ndarray
-    below: np.ndarray
+    side: np.ndarray
     nodes: np.ndarray
     log_weights: np.ndarray
 
 
 def pad(y, x, z, censored, subject, *, nodes_per_effect: int) -> Data:
-    """Put rows into subjects. `subject` is whole numbers from 0, every one present."""
+    """Put rows into subjects. `subject` is whole numbers from 0, every one present; `censored` 1, 0 or -1."""
     sizes = np.bincount(subject)
     order = np.argsort(subject, kind="stable")
     row = subject[order]
     place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     shape = (len(sizes), int(sizes.max()))
     filled = [np.zeros((*shape, *values.shape[1:])) for values in (y, x, z, censored, censored)]
-    for target, values in zip(filled, (y, x, z, ~censored, censored), strict=True):
+    for target, values in zip(filled, (y, x, z, censored == 0, censored), strict=True):
         target[row, place] = values[order]
     return Data(*filled, *_rule(z.shape[1], nodes_per_effect))
 
@@ -105,12 +107,15 @@ def evaluate(data: Data, beta: np.ndarray, log_sd: float, root: np.ndarray) -> t
     first, second = mean.copy(), covariance + mean[:, :, None] * mean[:, None, :]
     hazard = np.zeros_like(error)
     hazard_v, hazard_a = np.zeros((*error.shape, root.shape[0])), np.zeros_like(error)
-    touched = data.below.sum(axis=1) > 0
+    touched = (data.side != 0).any(axis=1)
     if touched.any():
         part = _integrate(data, touched, error, loading, sd, mean, covariance)
         base = base + float(part[0].sum())
         first[touched], second[touched] = part[1], part[2]
-        hazard[touched], hazard_v[touched], hazard_a[touched] = part[3], part[4], part[5]
+        # The mean moves the two kinds of censored factor opposite ways.
+        side = data.side[touched]
+        hazard[touched], hazard_v[touched] = side * part[3], side[:, :, None] * part[4]
+        hazard_a[touched] = part[5]
     score = _score(data, error, loading, sd, first, second, hazard, hazard_v, hazard_a)
     return base, score
 
@@ -132,8 +137,10 @@ def _condition(data: Data, error, loading, sd: float):
 
 def _integrate(data: Data, touched, error, loading, sd, mean, covariance):
     """Integrate the censored factors over v; return log integrals and the expectations the score needs."""
-    below, prior = data.below[touched], (mean[touched], np.linalg.inv(covariance[touched]))
-    level, slope = error[touched] / sd, loading[touched] / sd
+    side, prior = data.side[touched], (mean[touched], np.linalg.inv(covariance[touched]))
+    below = np.abs(side)
+    # Above a limit is under it with every sign turned.
+    level, slope = side * error[touched] / sd, side[:, :, None] * loading[touched] / sd
     mode = _modes(below, level, slope, *prior)
     nodes, log_weights = _place(data, mode, below, level, slope, *prior)
     log_tail, hazard = _tail(level[:, None, :] - nodes @ slope.transpose(0, 2, 1))

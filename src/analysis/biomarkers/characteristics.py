@@ -183,12 +183,18 @@ def list_tumour(markers: pd.DataFrame | None, rules) -> list[Characteristic]:
     return found
 
 
-def list_plasma(adbm: pd.DataFrame | None, rules) -> list[Characteristic]:
-    """List ctDNA detected at each visit, and the tumour fraction at baseline (0 where not detected)."""
+def list_plasma(adbm: pd.DataFrame | None, rules, *, early: str) -> list[Characteristic]:
+    """List ctDNA detected at each visit up to the early one, and the tumour fraction at baseline.
+
+    Not detected is a fraction of 0. Of an early visit that is none of ``ctdna_visits`` nobody knows which of
+    them come before it: baseline alone is listed.
+    """
     if adbm is None or adbm.empty:
         return []
     found = []
-    for visit in rules.ctdna_visits:
+    visits = list(rules.ctdna_visits)
+    until = visits[: visits.index(early) + 1] if early in visits else [rules.baseline_visit]
+    for visit in until:
         result = select_visit(adbm, visit)["AVALC"].map({DETECTED: 1.0, NOT_DETECTED: 0.0}).astype(float)
         if result.notna().any():
             name = f"ctDNA detected at {visit}"

@@ -13,6 +13,7 @@ import pandas as pd
 from analysis import plan
 from analysis.biomarkers.outcomes import landmark_outcomes
 from analysis.biomarkers.plasma import DETECTED, NOT_DETECTED, select_visit
+from analysis.biomarkers.ready_markers import is_plasma_response
 from analysis.biomarkers.rows import Analysis, as_rows, join_notes
 from analysis.contracts import contract_of
 from analysis.survival.cox import cox
@@ -89,6 +90,8 @@ def estimate_combined(
     """
     rules = plan.defaults().biomarkers if rules is None else rules
     plan_survival = plan.defaults().survival if plan_survival is None else plan_survival
+    if is_plasma_response(adbm, outcomes):
+        return _none("the response is itself read from plasma: there is no scan to put beside it", [])
     groups, excluded = _assign_groups(adbm, outcomes, visit)
     if groups.empty:
         return _none(f"no subject has both a metabolic class and ctDNA at {visit}", excluded)
@@ -110,12 +113,13 @@ def estimate_combined(
         counts.append(_count_cells(frame, endpoint))
     if not rows:
         return _none("the study has no endpoint", excluded)
-    reason = None
-    if not any(map(len, curves)):
-        reason = f"nobody is under follow-up after the landmark ({note})"
+    nobody = not any(map(len, curves))
+    reason = f"nobody is under follow-up after the landmark ({note})" if nobody else None
     table = pd.concat(counts, ignore_index=True)
+    # An empty table has no types to add.
+    drawn = [curve for curve in curves if len(curve)] or [_empty_curves()]
     return Combined(
-        Analysis(as_rows(rows), table, reason), _ledger(excluded), pd.concat(curves, ignore_index=True)
+        Analysis(as_rows(rows), table, reason), _ledger(excluded), pd.concat(drawn, ignore_index=True)
     )
 
 

@@ -7,11 +7,15 @@ import pandas as pd
 from analysis import plan
 from analysis.biomarkers.plasma import DETECTED, NOT_ASSESSABLE, NOT_DETECTED
 
-_COLUMNS = ["USUBJID", "SAMPLEID", "AVISIT", "ADT", "DAY", "LEVEL", "LIMIT", "CENSORED", "MRESP", "ASIDE"]
+MEASURES = ("VAF", "TUMFRAC")
+NO_LEVEL = "no level"
+_COLUMNS = ["USUBJID", "SAMPLEID", "AVISIT", "ADT", "DAY", "LEVEL", "LIMIT", "CENSORED", "ABOVE", "MRESP"]
 
 
-def tabulate_courses(adbm: pd.DataFrame, outcomes: pd.DataFrame, *, rules=None) -> pd.DataFrame:
-    """List every draw with its level on the plan's ``trajectory_measure``, or what is known of it.
+def tabulate_courses(
+    adbm: pd.DataFrame, outcomes: pd.DataFrame, *, measure: str | None = None, rules=None
+) -> pd.DataFrame:
+    """List every draw with its level on one measure, or what is known of it.
 
     Parameters
     ----------
@@ -19,6 +23,9 @@ def tabulate_courses(adbm: pd.DataFrame, outcomes: pd.DataFrame, *, rules=None) 
         Table adbm.
     outcomes : DataFrame
         As `assemble_outcomes`.
+    measure : {"VAF", "TUMFRAC"}, optional
+        The plan's ``trajectory_measure`` if None. A fraction without a limit of its own has the assay's, for
+        VAF.
     rules : Section, optional
         The plan's section ``biomarkers``.
 
@@ -26,39 +33,44 @@ def tabulate_courses(adbm: pd.DataFrame, outcomes: pd.DataFrame, *, rules=None) 
     -------
     DataFrame
         USUBJID SAMPLEID AVISIT ADT DAY (study day, first dose is day 1) LEVEL (fraction; the limit where
-        CENSORED) LIMIT CENSORED MRESP ASIDE (why the draw cannot be placed: None where it can). A level at or
-        under its limit is censored whatever the result says; nothing detected and no limit is no level.
+        CENSORED or ABOVE) LIMIT CENSORED ABOVE MRESP ASIDE (why the draw cannot be placed: None where it
+        can). A level at or under its limit is censored whatever the result says; nothing detected and no
+        limit is no level. ABOVE: detected and not measured, so over the limit; to leave such a draw out, and
+        keep what is under the limit, would make the level look lower than it is.
     """
     rules = plan.defaults().biomarkers if rules is None else rules
     plasma = adbm[adbm["PARTYPE"] == "CTDNA"]
     draws = plasma[plasma["PARAMCD"] == "CTDNA"].set_index(["USUBJID", "SAMPLEID"])
-    param = "CTDNA" if rules.trajectory_measure == "VAF" else rules.trajectory_measure
+    measure = rules.trajectory_measure if measure is None else measure
+    param = "CTDNA" if measure == "VAF" else measure
     measured = plasma[plasma["PARAMCD"] == param].set_index(["USUBJID", "SAMPLEID"]).reindex(draws.index)
     limit = measured["LOD"].astype(float).fillna(draws["LOD"].astype(float))
     detected = draws["AVALC"] == DETECTED
     value = measured["AVAL"].astype(float).where(detected)
     under = (draws["AVALC"] == NOT_DETECTED) | (value <= limit)
+    above = detected & value.isna() & (limit > 0)
     courses = pd.DataFrame(
         {
             "AVISIT": draws["AVISIT"],
             "ADT": draws["ADT"],
             "DAY": draws["ADY"].astype(float),
-            "LEVEL": value.mask(under, limit),
+            "LEVEL": value.mask(under | above, limit),
             "LIMIT": limit,
             "CENSORED": under,
+            "ABOVE": above,
             "MRESP": draws.index.get_level_values("USUBJID").map(_classes(outcomes)),
         },
         index=draws.index,
     ).assign(ASIDE=None)
     for reason, where in {
         "no study day": courses["DAY"].isna(),
-        "no level": ~(courses["LEVEL"] > 0),
+        NO_LEVEL: ~(courses["LEVEL"] > 0),
         "not detected, no limit of detection": (draws["AVALC"] == NOT_DETECTED) & ~(limit > 0),
         "not assessable": draws["AVALC"] == NOT_ASSESSABLE,
     }.items():
         courses.loc[where, "ASIDE"] = reason
     ordered = courses.reset_index().sort_values(["USUBJID", "DAY", "SAMPLEID"], kind="stable")
-    return ordered[_COLUMNS].reset_index(drop=True)
+    return ordered[[*_COLUMNS, "ASIDE"]].reset_index(drop=True)
 
 
 def _classes(outcomes: pd.DataFrame) -> dict[str, str]:

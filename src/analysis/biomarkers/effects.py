@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 from scipy.stats.contingency import odds_ratio
 
-from analysis.biomarkers.firth import cox_limits, fit_logistic
+from analysis.biomarkers.firth import fit_logistic
 from analysis.biomarkers.ranks import correlate_ranks, mann_whitney_counts, rank_rows
 from analysis.survival.cox import cox
 from analysis.survival.outcome import NotEstimable
@@ -208,7 +208,4 @@ def estimate_hazard_ratio(
     marker = np.asarray(marker, float)
     row = cox(time, event, pd.DataFrame({"marker": marker}), penalty="firth", alpha=alpha).iloc[0]
     ratio, lower, upper, p = (float(row[name]) for name in ("estimate", "lower", "upper", "p"))
-    if not lower <= ratio <= upper:
-        with np.errstate(over="ignore"):
-            lower, upper = np.exp(cox_limits(time, event, marker, float(row["coef"]), alpha))
-    return Effect(ratio, float(lower), float(upper), p)
+    return Effect(ratio, lower, upper, p)

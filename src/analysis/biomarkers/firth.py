@@ -1,7 +1,8 @@
-"""Firth's penalty with one covariate: logistic fit, and profile limits where the library's go astray.
+"""Logistic regression on one covariate with Firth's penalty; profile limits where the library's go astray.
 
 firthmodels finds profile limits by Newton's method from the estimate; with a skewed covariate both searches
 may end at the same limit, on one side of the estimate. Such limits are found again here, by bracketing.
+`survival.cox` guards its own.
 
 References
 ----------
@@ -18,7 +19,6 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import chi2
 
 from analysis.survival.outcome import NotEstimable
-from analysis.survival.partial_likelihood import PartialLikelihood
 
 # Tolerances of the library's fit, the tightest first: rounding can keep a fit from the tightest.
 _TOLERANCES = (1e-8, 1e-7, 1e-6)
@@ -68,25 +68,7 @@ def fit_logistic(x: np.ndarray, y: np.ndarray, alpha: float) -> tuple[float, flo
     raise NotEstimable("the Firth fit did not converge")
 
 
-def cox_limits(
-    time: np.ndarray, event: np.ndarray, x: np.ndarray, coef: float, alpha: float
-) -> tuple[float, float]:
-    """Return limits of Firth's penalised partial likelihood (Breslow ties) of one covariate around `coef`."""
-    model = PartialLikelihood.build(time, event, (x - x.mean())[:, None], "breslow")
-
-    def penalised(beta: float) -> float:
-        """Return the penalised log-likelihood; minus infinity where no information is left."""
-        at = np.array([beta])
-        with np.errstate(all="ignore"):
-            found = model.value(at) + 0.5 * np.log(model.derivatives(at)[1][0, 0])
-        return float(found) if np.isfinite(found) else -np.inf
-
-    return _bracket(penalised, coef, alpha, float(x.std()))
-
-
-def _bracket(
-    penalised: Callable[[float], float], coef: float, alpha: float, spread: float = 1.0
-) -> tuple[float, float]:
+def _bracket(penalised: Callable[[float], float], coef: float, alpha: float) -> tuple[float, float]:
     """Return where the penalised likelihood has fallen by half a chi-square quantile, below and above."""
     level = penalised(coef) - chi2.isf(alpha, 1) / 2
 
@@ -96,7 +78,7 @@ def _bracket(
 
     limits = []
     for side in (-1.0, 1.0):
-        near, step = coef, side / spread
+        near, step = coef, side
         for _ in range(_DOUBLINGS):
             far = near + step
             if above(far) < 0:
@@ -104,7 +86,7 @@ def _bracket(
             near, step = far, 2 * step
         else:
             raise NotEstimable("the penalised likelihood has no limit on one side")
-        limits.append(float(brentq(above, near, far, xtol=_LIMIT_TOLERANCE / spread)))
+        limits.append(float(brentq(above, near, far, xtol=_LIMIT_TOLERANCE)))
     return limits[0], limits[1]
 
 

@@ -30,6 +30,11 @@ def stack_exclusions(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return _stacked("exclusions_05", tables).drop_duplicates(ignore_index=True)
 
 
+def stack_curves(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Stack curves under the contract of curves_biomarkers; none at all gives an empty table."""
+    return complete("curves_biomarkers", _stacked("curves_biomarkers", tables))
+
+
 def join_analyses(*analyses: Analysis) -> Analysis:
     """Join parts of one analysis: rows and tables of those that have some, and their reasons.
 

@@ -2,18 +2,20 @@
 
 A draw taken because of progression does not count; who progressed without a rise before is included with a
 lead of zero, or a negative one where the rise came later; a rise without progression is censored. Leaving any
-of these out makes the lead look longer than it is.
+of these out makes the lead look longer than it is. Each patient is followed in one measure throughout: where
+a draw was detected and its level is not known, to leave out that draw alone would hide a rise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from analysis import plan
-from analysis.biomarkers.courses import tabulate_courses
+from analysis.biomarkers.courses import MEASURES, NO_LEVEL, tabulate_courses
 from analysis.biomarkers.plasma import PROGRESSION
 from analysis.biomarkers.rows import Analysis, as_rows, join_notes
 from analysis.contracts import contract_of
@@ -23,6 +25,7 @@ from analysis.survival.proportion import proportion
 COLUMNS = list(contract_of("lead_times").columns)
 BEFORE, LATER = "RISE BEFORE PROGRESSION", "RISE AT OR AFTER PROGRESSION"
 NONE_BEFORE, WITHOUT, NEITHER = "NO RISE BEFORE PROGRESSION", "RISE WITHOUT PROGRESSION", "NEITHER"
+UNKNOWN = "NOT ASSESSABLE"
 _CLASSES = {"ALL": (0.0, 1.0), "NON-RESPONDER": (1.0,), "RESPONDER": (0.0,)}
 
 
@@ -65,23 +68,29 @@ def tabulate_lead_times(
     Returns
     -------
     DataFrame
-        Table lead_times: subjects with at least one draw that counts and known follow-up. LEAD is missing for
-        NEITHER.
+        Table lead_times: subjects with at least one draw that counts and known follow-up. MEASURE is the
+        plan's ``trajectory_measure`` where each detected draw that counts has a level in it, else the other
+        one; with neither the subject is NOT ASSESSABLE. LEAD is missing for these and for NEITHER.
     """
     rules = plan.defaults().biomarkers if rules is None else rules
     if f"{endpoint}_TIME" not in outcomes:
         return _as_table([])
-    courses = tabulate_courses(adbm, outcomes, rules=rules)
-    placed = courses[courses["ASIDE"].isna() & (courses["AVISIT"] != PROGRESSION)]
+    order = sorted(MEASURES, key=lambda name: name != rules.trajectory_measure)
+    followed = {
+        name: _place(tabulate_courses(adbm, outcomes, measure=name, rules=rules)).groupby("USUBJID")
+        for name in order
+    }
     studies = adbm.drop_duplicates("USUBJID").set_index("USUBJID")["STUDYID"]
     rows = []
-    for subject, draws in placed.groupby("USUBJID", sort=True):
+    for subject in sorted(set().union(*(own.groups for own in followed.values()))):
+        draws = {name: own.get_group(subject) for name, own in followed.items() if subject in own.groups}
         if subject not in outcomes.index or not np.isfinite(outcomes.loc[subject, f"{endpoint}_TIME"]):
             continue
-        end, progression = _end(draws, outcomes.loc[subject], endpoint)
+        end, progression = _end(next(iter(draws.values())), outcomes.loc[subject], endpoint)
         if progressed is not None:
             progression = progression and bool(progressed.get(subject, False))
-        row = _lead(draws, end, progression, rules)
+        counting = {name: _that_count(own, end, progression, rules) for name, own in draws.items()}
+        row = _lead(counting, end, progression, rules)
         if row is not None:
             rows.append({"STUDYID": studies[subject], "USUBJID": subject, **row})
     return _as_table(rows)
@@ -111,14 +120,29 @@ def _since(day: float) -> float:
     return day - (day > 0)
 
 
-def _lead(draws: pd.DataFrame, end: float, progression: bool, rules) -> dict | None:
+def _place(courses: pd.DataFrame) -> pd.DataFrame:
+    """Keep the draws of known day that were not taken at progression; LACKS: detected, and no level."""
+    lacks = courses["ABOVE"] | courses["ASIDE"].eq(NO_LEVEL)
+    kept = (courses["ASIDE"].isna() | lacks) & courses["DAY"].notna() & (courses["AVISIT"] != PROGRESSION)
+    return courses.assign(LACKS=lacks)[kept]
+
+
+def _that_count(draws: pd.DataFrame, end: float, progression: bool, rules) -> pd.DataFrame:
     if progression:
         before = _since(end) - draws["DAY"].map(_since)
-        draws = draws[~before.between(0, rules.rise_progression_days)]
-    else:
-        draws = draws[draws["DAY"] <= end]
+        return draws[~before.between(0, rules.rise_progression_days)]
+    return draws[draws["DAY"] <= end]
+
+
+def _lead(courses: Mapping[str, pd.DataFrame], end: float, progression: bool, rules) -> dict | None:
+    """Return the row of a subject from the draws that count, by measure, the plan's first."""
+    measure = next((name for name, own in courses.items() if not own["LACKS"].any()), None)
+    draws = next(iter(courses.values())) if measure is None else courses[measure]
     if draws.empty:
         return None
+    known = {"PROGDY": end, "CNSR": float(not progression), "N_DRAWS": float(len(draws)), "MEASURE": measure}
+    if measure is None:
+        return {"CATEGORY": UNKNOWN, **known}
     rise = _find_rise(draws, rules)
     lead = np.nan if rise is None else _since(end) - _since(rise.day)
     if not progression:
@@ -130,7 +154,7 @@ def _lead(draws: pd.DataFrame, end: float, progression: bool, rules) -> dict | N
     shown = _Rise(float(draws["LEVEL"].min()), np.nan, np.nan) if rise is None else rise
     return {
         **{"CATEGORY": category, "NADIR": shown.nadir, "RISE": shown.level, "RISEDY": shown.day},
-        **{"PROGDY": end, "LEAD": lead, "CNSR": float(not progression), "N_DRAWS": float(len(draws))},
+        **{"LEAD": lead, **known},
     }
 
 
@@ -168,30 +192,43 @@ def estimate_lead_time(
     Analysis
         Rows LEAD_TIME for all, non-responders and responders (OUTCOME): the Kaplan-Meier median over LEAD
         with CNSR, subjects with neither rise nor progression left out, and the share with a lead above 0
-        among those who progressed, with Clopper-Pearson limits. `table` is table lead_times.
+        among those who progressed, with Clopper-Pearson limits. Who is NOT ASSESSABLE is in neither and
+        counted in NOTE. `table` is table lead_times.
     """
     rules = plan.defaults().biomarkers if rules is None else rules
     table = tabulate_lead_times(adbm, outcomes, endpoint=endpoint, progressed=progressed, rules=rules)
     if table.empty:
         return Analysis(as_rows([]), table, f"lead time: no plasma over time beside {endpoint}")
     plasma = adbm.loc[(adbm["PARTYPE"] == "CTDNA") & (adbm["PARAMCD"] == "CTDNA"), "USUBJID"].nunique()
-    lost = plasma - len(table)
+    lost, unknown = plasma - len(table), int(table["CATEGORY"].eq(UNKNOWN).sum())
     note = join_notes(
         f"{lost} subjects without a draw that counts or without {endpoint}" if lost else None,
+        f"{unknown} subjects not assessable: detected draws without a level in one measure"
+        if unknown
+        else None,
         None if progressed is not None else f"every {endpoint} event taken as progression",
     )
+    said = join_notes(_describe_measures(table), note)
     response = outcomes["NONRESPONSE"].reindex(table["USUBJID"]).to_numpy(float)
     rows = []
     for name, classes in _CLASSES.items():
         part = table if name == "ALL" else table[np.isin(response, classes)]
         shared = {"ANALYSIS": "lead_time", "MARKER": "LEAD_TIME", "PARTYPE": "CTDNA", "SAMPTYPE": "PLASMA"}
         for row in (_median_row(part, rules), _share_row(part, rules)):
-            rows.append({**shared, "OUTCOME": name, **row, "NOTE": join_notes(row["NOTE"], note)})
+            rows.append({**shared, "OUTCOME": name, **row, "NOTE": join_notes(row["NOTE"], said)})
     return Analysis(as_rows(rows), table, note)
 
 
+def _describe_measures(table: pd.DataFrame) -> str | None:
+    counts = table["MEASURE"].value_counts()
+    if set(counts.index) <= {"VAF"}:
+        return None
+    followed = ", ".join(f"{name} {counts[name]}" for name in MEASURES if name in counts)
+    return f"followed by {followed}; a fraction without a limit of its own has the assay's, for VAF"
+
+
 def _median_row(table: pd.DataFrame, rules) -> dict:
-    known = table[table["CATEGORY"] != NEITHER]
+    known = table[~table["CATEGORY"].isin([NEITHER, UNKNOWN])]
     counts = table["CATEGORY"].value_counts().sort_index()
     said = ", ".join(f"{name.lower()} {count}" for name, count in counts.items())
     single = int((table["N_DRAWS"] < 2).sum())
@@ -208,7 +245,7 @@ def _median_row(table: pd.DataFrame, rules) -> dict:
 
 
 def _share_row(table: pd.DataFrame, rules) -> dict:
-    progressed = table[table["CNSR"] == 0]
+    progressed = table[(table["CNSR"] == 0) & (table["CATEGORY"] != UNKNOWN)]
     ahead = int((progressed["LEAD"] > 0).sum())
     row = {"METHOD": "clopper_pearson", "STATISTIC": "proportion", "N": len(progressed), "N_POS": ahead}
     note = "share with a lead above 0 among those who progressed"

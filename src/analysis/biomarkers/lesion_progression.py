@@ -63,8 +63,10 @@ def tabulate_lesions_at_progression(
     """Set each lesion of the PET at progression beside its baseline, its early change and its nadir.
 
     Every lesion seen on any scan up to progression has a row; one without a value at progression has PROG
-    missing and DROVE unknown. A lesion is new if no scan before progression has it, though there was one; a
-    lesion drove progression if it is new, or rose from its nadir by ``progression_rise_percent`` or more.
+    missing and DROVE unknown. A lesion is new if no earlier row names it, measured or not, though an earlier
+    scan was measured; a lesion drove progression if it is new, or rose from its nadir by
+    ``progression_rise_percent`` or more. One that was listed earlier and never measured is neither known to
+    be new nor to have risen.
 
     Parameters
     ----------
@@ -97,7 +99,8 @@ def tabulate_lesions_at_progression(
     for name, reference in (("PCHGNAD", "NADIR"), ("PCHGBASE", "BASE")):
         table[name] = 100 * (table["PROG"] / table[reference].where(table[reference] > 0) - 1)
     had_scan = table["USUBJID"].isin(before["USUBJID"])
-    new = table["NADIR"].isna() & table["PROG"].notna() & had_scan
+    listed = pd.MultiIndex.from_frame(table[_KEY]).isin(_list_earlier(adpet, late))
+    new = ~listed & table["PROG"].notna() & had_scan
     rose = table["PCHGNAD"] >= rules.progression_rise_percent - response.comparison_tolerance
     table["NEWFL"] = np.where(new, "Y", "N")
     table["DROVE"] = _flag(new | rose, new | table["PCHGNAD"].notna())
@@ -109,6 +112,13 @@ def _scans_before(lesions: pd.DataFrame, late: pd.DataFrame) -> pd.DataFrame:
     day = lesions["USUBJID"].map(late.groupby("USUBJID")["ADT"].min())
     planned = ~lesions["AVISIT"].isin(_UNPLANNED) & lesions["USUBJID"].isin(late["USUBJID"])
     return lesions[planned & ~(lesions["ADT"] >= day) & lesions["AVAL"].notna()]
+
+
+def _list_earlier(adpet: pd.DataFrame, late: pd.DataFrame) -> pd.MultiIndex:
+    """List the lesions with any row, of any metric and planned or not, that is not known to be as late."""
+    day = adpet["USUBJID"].map(late.groupby("USUBJID")["ADT"].min())
+    earlier = adpet["ROLE"].eq("LESION") & adpet["AVISIT"].ne(PROGRESSION) & ~(adpet["ADT"] >= day)
+    return pd.MultiIndex.from_frame(adpet.loc[earlier, _KEY])
 
 
 def _place_side_by_side(before: pd.DataFrame, late: pd.DataFrame, early: str, rules) -> pd.DataFrame:

@@ -19,6 +19,8 @@ from statsmodels.stats.multitest import multipletests
 
 # Permutations of one block: the scores of some 60 subjects (120 KiB) stay in a core's own cache.
 _BLOCK_PERMUTATIONS = 256
+# Scores that vary among the known subjects by less than this share of the whole do not vary.
+_NO_SPREAD = 1e-10
 # Two statistics that differ by rounding alone are tied; else the order of summation would decide.
 _TIE_TOLERANCE = 1e-9
 
@@ -46,8 +48,9 @@ def standardised_statistics(markers: np.ndarray, scores: np.ndarray) -> np.ndarr
     """Compute the standardised linear statistic of each marker: mean 0, variance 1 over permutations.
 
     For a 0/1 marker this is the hypergeometric z with a 0/1 score, the Wilcoxon z with ranks, the
-    permutational log-rank z with the scores of `analysis.survival.log_rank.log_rank_scores`. A missing marker
-    value contributes nothing; a constant marker gives 0.
+    permutational log-rank z with the scores of `analysis.survival.log_rank.log_rank_scores`. A marker with
+    missing values is standardised by mean and SD of the scores of its known subjects, so that it is the
+    statistic of these alone. A constant marker gives 0, and so do scores constant among the known.
 
     Parameters
     ----------
@@ -66,7 +69,22 @@ def standardised_statistics(markers: np.ndarray, scores: np.ndarray) -> np.ndarr
     length = math.sqrt(float((np.atleast_2d(centred_scores)[0] ** 2).sum()))
     if length == 0:
         return np.zeros((len(centred), *scores.shape[:-1]))
-    return centred @ centred_scores.T / length * math.sqrt(scores.shape[-1] - 1)
+    found = centred @ centred_scores.T / length * math.sqrt(scores.shape[-1] - 1)
+    known = np.isfinite(np.atleast_2d(np.asarray(markers, float)))
+    gaps = ~known.all(axis=1)
+    if gaps.any():
+        found[gaps] *= _rescale(known[gaps], centred_scores, length)
+    return found
+
+
+def _rescale(known: np.ndarray, scores: np.ndarray, length: float) -> np.ndarray:
+    """Return what turns the SD of all scores into that of the known subjects' (markers x permutations)."""
+    n_known = known.sum(axis=1).reshape(-1, *[1] * (scores.ndim - 1))
+    sums, squares = known @ scores.T, known @ (scores**2).T
+    spread = squares - sums**2 / np.maximum(n_known, 1)
+    share = spread / length**2 * (scores.shape[-1] - 1)
+    varies = spread > _NO_SPREAD * length**2
+    return np.sqrt(np.divide(n_known - 1, share, out=np.zeros_like(share), where=varies))
 
 
 def westfall_young(
@@ -77,6 +95,12 @@ def westfall_young(
     Where there are no more than `n_permutations` orders of the subjects, all are taken and the p-values are
     exact; else the observed order counts as one more permutation. No statistic is kept: memory is that of the
     markers. Runs on one core, compiled at first use.
+
+    Where marker values are missing, each statistic, observed or permuted, is that of the marker's known
+    subjects. Outcomes are still exchanged between subjects with and without the value: exact if being
+    missing has nothing to do with the outcome. If it has, the statistic keeps mean 0 and variance 1 given
+    which outcomes are known, and p is approximate: the shape of its distribution follows all outcomes, not
+    those of the known (discrete outcomes in few known subjects).
 
     Parameters
     ----------
@@ -125,6 +149,8 @@ def _count_reached(
     from analysis.biomarkers.maxt_kernel import count_reached
 
     unit = _standardise_markers(markers)
+    gaps = ~np.isfinite(markers)
+    starts, missing = np.append(0, np.cumsum(gaps.sum(axis=1))), np.nonzero(gaps)[1]
     limit = observed - _TIE_TOLERANCE
     counts, taken = np.zeros(len(unit), dtype=np.int64), 0
     # A score without spread gives every statistic 0, as `standardised_statistics` does.
@@ -133,7 +159,7 @@ def _count_reached(
     unit_scores = centred / length * scale if length > 0 else np.zeros_like(centred)
     for block in _permuted(unit_scores, wanted, _BLOCK_PERMUTATIONS, rng):
         room = np.zeros((2, len(block)))
-        count_reached(unit, np.ascontiguousarray(block.T), limit, room[0], room[1], counts)
+        count_reached(unit, np.ascontiguousarray(block.T), starts, missing, limit, room[0], room[1], counts)
         taken += len(block)
     return counts, taken
 

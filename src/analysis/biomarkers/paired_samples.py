@@ -177,8 +177,14 @@ def _kappa_row(identity: dict, row: dict, rules) -> dict:
     primary, metastasis = np.repeat([1, 1, 0, 0], cells), np.repeat([1, 0, 1, 0], cells)
     found = kappa(primary, metastasis, alpha=rules.interval_alpha).iloc[0]
     note = None
+    one_class = primary.min(initial=1) == primary.max(initial=0)
+    one_class |= metastasis.min(initial=1) == metastasis.max(initial=0)
     if not np.isfinite(found["estimate"]):
         note = "not estimable: every sample is altered"
+    elif one_class:
+        # Kappa is then 0 by construction, and its standard error with it.
+        note = "no interval: one of the two samples is the same in every pair"
+        found = found.mask(found.index.isin(["lower", "upper"]))
     elif not np.isfinite(found["lower"]):
         note = "no interval: its standard error is 0"
     return {

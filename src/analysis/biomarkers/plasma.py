@@ -40,8 +40,9 @@ def assign_visits(draws: pd.DataFrame, first_dose: pd.Series, *, rules=None) -> 
     """Give each draw its visit by its study day; return `draws` with AVISIT and DAY.
 
     The day of first dose is day 1, the day before it is day -1 (CDISC). The day is that of the date where
-    date and first dose are known, else the day the table gives. A draw outside all windows keeps the visit
-    PROG if the table says so, else it is UNSCHED. A draw of unknown day is UNSCHED or PROG.
+    date and first dose are known, else the day the table gives. A draw the table calls PROG is
+    PROG, whatever its day: an early progression falls into a window. Any other has the visit of its window;
+    outside all windows, or of unknown day, it is UNSCHED.
 
     Parameters
     ----------
@@ -91,7 +92,9 @@ def call_samples(draws: pd.DataFrame, *, rules=None) -> pd.DataFrame:
     """Call ctDNA by sample: DETECTED if any variant or assay is; NOT ASSESSABLE only if every one is.
 
     The word of the result counts, not the number beside it: a detected variant with a VAF of 0 is detected at
-    an unknown level, one not detected has no level.
+    an unknown level, one not detected has no level. Limit, depth and tumour fraction are of the rows that
+    decided the result, those with the same word as the sample: what a failed assay could have seen says
+    nothing about it.
 
     Parameters
     ----------
@@ -103,8 +106,9 @@ def call_samples(draws: pd.DataFrame, *, rules=None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a sample: USUBJID SAMPLEID ADT DAY AVISIT ASSAY RESULT VAF (largest detected) TUMFRAC LOD
-        (smallest; fractions) DEPTH (smallest, reads).
+        A row a sample: USUBJID SAMPLEID ADT DAY AVISIT ASSAY RESULT VAF (largest detected) TUMFRAC
+        (largest) LOD (smallest of a detected sample, largest of any other: what was certainly looked for;
+        of the VAF; fractions) DEPTH (smallest, reads).
     """
     counted = select_assays(draws, rules=rules)
     best_first = counted.assign(RANK=counted["RESULT"].map(_RANK), VAF=detected_level(counted)).sort_values(
@@ -115,9 +119,12 @@ def call_samples(draws: pd.DataFrame, *, rules=None) -> pd.DataFrame:
     assays = best_first.dropna(subset="ASSAY").groupby("SAMPLEID")["ASSAY"]
     called["ASSAY"] = assays.agg(lambda names: ", ".join(sorted(set(names)))).reindex(called.index)
     called["VAF"] = grouped["VAF"].max()
-    called["TUMFRAC"] = grouped["TUMFRAC"].max()
-    called["LOD"] = grouped["LOD"].min()
-    called["DEPTH"] = grouped["DEPTH"].min() if "DEPTH" in best_first else np.nan
+    best = best_first["RANK"] == best_first.groupby("SAMPLEID")["RANK"].transform("min")
+    deciding = best_first[best].groupby("SAMPLEID")
+    called["TUMFRAC"] = deciding["TUMFRAC"].max()
+    detected = called["RESULT"] == DETECTED
+    called["LOD"] = deciding["LOD"].min().where(detected, deciding["LOD"].max())
+    called["DEPTH"] = deciding["DEPTH"].min() if "DEPTH" in best_first else np.nan
     return called.reset_index()
 
 

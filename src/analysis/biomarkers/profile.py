@@ -87,7 +87,7 @@ def profile_nonresponders(
         CLINICAL: list_clinical(adsl, rules),
         PET: list_pet(adpet, early=early, cut=cut, rules=rules, response=response),
         TUMOUR: list_tumour(markers, rules),
-        PLASMA: list_plasma(adbm, rules),
+        PLASMA: list_plasma(adbm, rules, early=early),
     }
     lacking = [_LACKING[name] for name, found in sections.items() if not found]
     reason = f"not on the page: no {', no '.join(lacking)}" if lacking else None

@@ -69,7 +69,8 @@ def estimate_ready_changes(
     if not visits:
         return nothing("the study has no table of changes, one row a subject")
     later, left_out = landmark_outcomes(outcomes, days=landmark_days)
-    note = f"time zero: day {landmark_days:g} of the endpoint, the draws have no dates"
+    clock = f"time zero: day {landmark_days:g} of the endpoint, the draws have no dates"
+    note = join_notes(clock, "a family of one marker: q is p")
     tables, aside, reasons = [], [], []
     for visit in visits:
         markers = marker_matrix(mine, "CTDNA", visit)
@@ -88,7 +89,7 @@ def estimate_ready_changes(
                 visit,
                 "subject",
                 "BEFORE_LANDMARK",
-                f"{endpoint}: ended on or before {note[11:]}",
+                f"{endpoint}: ended on or before {clock[11:]}",
             )
             for endpoint, subjects in left_out.items()
             for subject in subjects
@@ -98,6 +99,17 @@ def estimate_ready_changes(
         aside, columns=["STEP", "USUBJID", "AVISIT", "ITEM", "CODE", "REASON"], dtype=object
     )
     return Analysis(stack_rows(tables), ledger, join_notes(*reasons))
+
+
+def is_plasma_response(adbm: pd.DataFrame, outcomes: pd.DataFrame) -> bool:
+    """Tell whether the response in `outcomes` is a plasma marker of adbm under another name."""
+    mine = adbm[adbm["PARTYPE"].eq("CTDNA") & ~adbm["PARAMCD"].isin(_CALLED)]
+    return any(
+        _is_response(markers[name], outcomes)
+        for visit in mine["AVISIT"].dropna().unique()
+        for markers in [marker_matrix(mine, "CTDNA", visit)]
+        for name in markers
+    )
 
 
 def _is_response(marker: pd.Series, outcomes: pd.DataFrame) -> bool:

@@ -13,6 +13,14 @@ from analysis.biomarkers.plasma import DETECTED, NOT_ASSESSABLE, NOT_DETECTED, s
 from analysis.contracts.biomarkers import METHODS, PARTYPES
 
 _MOST = 3
+_CODING = {
+    "MUT": "mutated or not",
+    "CNA": "amplified or deleted or not",
+    "EXPR": "expression per standard deviation",
+    "SIGN": "score per standard deviation",
+    "LEVEL": "level per standard deviation",
+    "CTDNA": "ctDNA detected or not",
+}
 
 
 def collect_facts(
@@ -37,7 +45,7 @@ def collect_facts(
         Names as `analysis.tables.fact_names`; a fact that does not apply is absent.
     """
     rules = plan.biomarkers
-    facts = {**_design(plan), **_samples(outcomes, adbm, rules), **_found(adbm, rules)}
+    facts = {**_design(plan), **_coding(adbm), **_samples(outcomes, adbm, rules), **_found(adbm, rules)}
     for endpoint in ("PFS", "OS"):
         if f"{endpoint}_EVENT" in outcomes:
             facts[f"n_events_{endpoint}"] = int(outcomes[f"{endpoint}_EVENT"].sum())
@@ -46,9 +54,7 @@ def collect_facts(
 
 def _design(plan) -> dict[str, Any]:
     rules, primary = plan.biomarkers, plan.primary
-    kinds = ("MUT", "CNA", "EXPR", "CTDNA")
     return {
-        "markers": ", ".join(PARTYPES[kind] for kind in kinds),
         "objective": "which markers go with metabolic non-response and with a shorter course",
         "candidates": ", ".join(rules.candidate_genes),
         "design": f"{plan.design.title or plan.study}; {plan.design.kind} data",
@@ -62,9 +68,22 @@ def _design(plan) -> dict[str, Any]:
         "sample_preference": ", then ".join(name.lower() for name in rules.sample_preference),
         "missing_data": "no tissue is not wild type and a failed assay is not negative: a missing layer is "
         "missing, and every analysis takes those who have what it needs",
-        "marker_coding": "mutated or not, amplified or not, detected or not; scores per standard deviation",
-        "ctdna_coding": "detected at a visit; survival from the draw",
     }
+
+
+def _coding(adbm: pd.DataFrame) -> dict[str, Any]:
+    """Say which kinds of markers the run has and how each entered: those of the table, no others."""
+    kinds = [kind for kind in _CODING if adbm["PARTYPE"].eq(kind).any()]
+    if not kinds:
+        return {}
+    facts = {"markers": ", ".join(PARTYPES[kind] for kind in kinds)}
+    facts["marker_coding"] = ", ".join(_CODING[kind] for kind in kinds)
+    if "CTDNA" in kinds:
+        facts["ctdna_coding"] = (
+            "detected or not at a visit; survival from first dose for the baseline draw, later from the draw "
+            "or, without dates, from a fixed day"
+        )
+    return facts
 
 
 def _samples(outcomes: pd.DataFrame, adbm: pd.DataFrame, rules) -> dict[str, Any]:
@@ -116,14 +135,18 @@ def _results(results: Mapping[str, pd.DataFrame], rules) -> dict[str, Any]:
         "n_markers": len(listed),
         "n_tested": len(tested),
         "n_tests": len(told),
-        "methods": ", ".join(METHODS[code] for code in METHODS if code in set(estimates["METHOD"])),
+        "methods": "; ".join(
+            METHODS[code].replace("; ", ", ") for code in METHODS if code in set(estimates["METHOD"])
+        ),
         "standing_out": ", ".join(names) if names else "none",
         "n_excluded": len(results["exclusions"]),
         "n_queries": len(results["queries"]),
-        "analyses_run": ", ".join(layers.loc[layers["STATUS"].eq("RUN"), "TITLE"]),
-        "analyses_not_run": ", ".join(layers.loc[layers["STATUS"].ne("RUN"), "TITLE"]) or "none",
+        "analyses_run": "; ".join(layers.loc[layers["STATUS"].eq("RUN"), "TITLE"]),
+        "analyses_not_run": "; ".join(layers.loc[layers["STATUS"].ne("RUN"), "TITLE"]) or "none",
     }
     if len(profile):
+        clinical = profile.loc[profile["SECTION"].eq("CLINICAL"), "CHARACTERISTIC"].unique()
+        facts["clinical_variables"] = ", ".join(clinical) or None
         facts["n_profile"] = profile["CHARACTERISTIC"].nunique()
         facts["n_profile_small"] = int(profile["Q_BH"].le(rules.fdr_level).sum())
     both = told[told["METHOD"].eq("cox_additive")]

@@ -1,4 +1,4 @@
-"""Plasma over time by response: a mixed model of the level, draws under the limit of detection censored."""
+"""Plasma over time by response: a mixed model of the level, draws without a level censored."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CourseFit(NamedTuple):
     p_values : array, shape (4,)
         Likelihood-ratio p of each.
     rows : DataFrame
-        What was fitted: USUBJID SINCE (days since first dose) LEVEL LIMIT CENSORED GROUP.
+        What was fitted: USUBJID SINCE (days since first dose) LEVEL LIMIT CENSORED (1, 0, -1) GROUP.
     scale : {"logit", "log"}
         Scale of the model.
     unit_days : float
@@ -73,7 +73,8 @@ def estimate_trajectories(courses: pd.DataFrame, *, group: str = "MRESP", rules=
     -------
     Analysis
         Rows TIME (slope of the responders), GROUP (difference at first dose), TIME:GROUP (difference of the
-        slopes); `table` as `predict_course`. Draws at progression, later than ``trajectory_max_days``,
+        slopes); `table` as `predict_course`. A draw detected but not measured counts as over its limit. Draws
+        at progression, later than ``trajectory_max_days``,
         not assessable or of unknown class are left out and counted in the note.
     """
     rules = plan.defaults().biomarkers if rules is None else rules
@@ -105,13 +106,14 @@ def estimate_course(
     left_out: Mapping[str, int] | None = None,
     rules=None,
 ) -> Analysis:
-    """Estimate the course of a quantity over time in two groups, values at or under a limit censored.
+    """Estimate the course of a quantity over time in two groups, values known by their limit alone censored.
 
     Parameters
     ----------
     frame : DataFrame
         USUBJID, DAY (study day), LEVEL, LIMIT (NaN: none), GROUP (1 resistance, 0, NaN left out) and, where
-        something else than LEVEL <= LIMIT says so, CENSORED.
+        something else than LEVEL <= LIMIT says so, CENSORED; ABOVE where the value is over LIMIT and no more
+        is known.
     scale : {"logit", "log"}
         Scale of the model.
     outcome : str
@@ -164,9 +166,9 @@ def _meaning(term: str, unit_days: float) -> str:
 
 
 def _describe(rows: pd.DataFrame, left_out: Mapping[str, int]) -> str:
-    said = (
-        f"{len(rows)} values of {rows['USUBJID'].nunique()} subjects, {int(rows['CENSORED'].sum())} censored"
-    )
+    under, above = (int((rows["CENSORED"] == side).sum()) for side in (1, -1))
+    said = f"{len(rows)} values of {rows['USUBJID'].nunique()} subjects, {under} censored"
+    said += f", {above} detected without a level, known to be over the limit" if above else ""
     lost = ", ".join(f"{reason} {count}" for reason, count in left_out.items() if count)
     return f"{said}; left out: {lost}" if lost else said
 
@@ -175,8 +177,9 @@ def _usable(frame: pd.DataFrame, scale: str) -> tuple[pd.DataFrame, dict[str, in
     """Return rows with finite values on the scale, and how many had none or no group."""
     level, limit = frame["LEVEL"].astype(float), frame["LIMIT"].astype(float)
     said = frame["CENSORED"].astype(bool) if "CENSORED" in frame else pd.Series(False, index=frame.index)
-    censored = said | (level <= limit)
-    value = level.where(~censored, limit)
+    above = frame["ABOVE"].astype(bool) if "ABOVE" in frame else pd.Series(False, index=frame.index)
+    censored = (said | (level <= limit)) & ~above
+    value = level.where(~(censored | above), limit)
     inside = (value > 0) & ((value < 1) | (scale == "log")) & np.isfinite(value)
     grouped = frame["GROUP"].notna()
     day = frame["DAY"].astype(float)
@@ -187,7 +190,7 @@ def _usable(frame: pd.DataFrame, scale: str) -> tuple[pd.DataFrame, dict[str, in
             "SINCE": day - (day > 0),
             "LEVEL": value,
             "LIMIT": limit,
-            "CENSORED": censored,
+            "CENSORED": censored.astype(int) - above.astype(int),
             "GROUP": frame["GROUP"].astype(float),
         }
     )
@@ -212,8 +215,9 @@ def _try_fit(rows: pd.DataFrame, scale: str, rules) -> tuple[CourseFit | None, s
         return None, f"course not estimable: {error}"
     if not course.fit.converged:
         return None, (
-            "course not estimable: the likelihood has no maximum, as where all later values of a group are "
-            "under the limit"
+            "course not estimable: no reliable maximum of the likelihood, as where all later values of a "
+            "group are under the limit, or where subjects differ so much more than the values of one subject "
+            "that the likelihood is not exact enough"
         )
     return course, None
 
@@ -224,7 +228,8 @@ def fit_course(rows: pd.DataFrame, *, scale: str, random: str, unit_days: float)
     Parameters
     ----------
     rows : DataFrame
-        USUBJID SINCE (days since first dose) LEVEL (the limit where CENSORED) LIMIT CENSORED GROUP (0/1).
+        USUBJID SINCE (days since first dose) LEVEL (the limit where CENSORED) LIMIT CENSORED (1 or
+        True at or under the limit, -1 above it, 0 measured) GROUP (0/1).
     scale : {"logit", "log"}
         Scale of the model.
     random : {"intercept", "intercept_slope"}
@@ -240,7 +245,7 @@ def fit_course(rows: pd.DataFrame, *, scale: str, random: str, unit_days: float)
     time, group = rows["SINCE"].to_numpy() / unit_days, rows["GROUP"].to_numpy()
     design = np.column_stack([np.ones(len(rows)), time, group, time * group])
     y = _SCALES[scale][0](rows["LEVEL"].to_numpy())
-    model = (y, rows["CENSORED"].to_numpy(bool), design, rows["USUBJID"].to_numpy())
+    model = (y, rows["CENSORED"].to_numpy(float), design, rows["USUBJID"].to_numpy())
     fit = fit_censored_mixed(*model, random=random, time=time)
     tests = np.full(design.shape[1], np.nan)
     if fit.converged:

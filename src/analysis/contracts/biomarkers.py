@@ -189,7 +189,7 @@ BIOMARKER_CONTRACTS: dict[str, pa.DataFrameSchema] = {
             "VAF": number("variant allele fraction in the sample that shows it, 0-1"),
             "DEPTH": number("reads of the sample that does not show it"),
             "POWER": number("probability that this sample would have shown it, 0-1"),
-            "NOTE": text("why not assessable"),
+            "NOTE": text("why not assessable, or called but not counted"),
         },
         ["USUBJID", "SOURCE", "PARAMCD", "PARTYPE"],
     ),
@@ -199,7 +199,7 @@ BIOMARKER_CONTRACTS: dict[str, pa.DataFrameSchema] = {
             **SUBJECT,
             "CATEGORY": text(
                 "RISE BEFORE PROGRESSION, RISE AT OR AFTER PROGRESSION, NO RISE BEFORE PROGRESSION, "
-                "RISE WITHOUT PROGRESSION, NEITHER",
+                "RISE WITHOUT PROGRESSION, NEITHER, NOT ASSESSABLE (detected draws without a level)",
                 nullable=False,
             ),
             "NADIR": number("lowest level before the rise, or of all"),
@@ -211,6 +211,10 @@ BIOMARKER_CONTRACTS: dict[str, pa.DataFrameSchema] = {
             ),
             "CNSR": number("1: no progression was seen, the lead is at least this"),
             "N_DRAWS": number("draws that count"),
+            "MEASURE": text(
+                "VAF or TUMFRAC: the level that was followed; none where NOT ASSESSABLE",
+                isin=["VAF", "TUMFRAC"],
+            ),
         },
         ["USUBJID"],
     ),

@@ -128,7 +128,8 @@ def _lines(shown: pd.DataFrame) -> list[str | dict]:
 
 def _columns(lines: list, statistic: str, level: int, rules: Any) -> list[_Column]:
     write = {
-        "Marker": lambda row: words.marker_words(row),
+        # What a long name adds in brackets is for the text; here it would take the room of the axis.
+        "Marker": lambda row: words.marker_words(row).split(" (")[0],
         "With / n": words.count_words,
         f"{_head(statistic)}\n({level} % CI)": lambda row: words.write_effect(row, named=False),
         "p": lambda row: p_value(row["P"], rules=rules),

@@ -16,7 +16,13 @@ from analysis.tables.biomarker_sentences import (
     say_rows,
     say_screen,
 )
-from analysis.tables.biomarkers import markers_html, tabulate_biomarkers, tabulate_profile
+from analysis.tables.biomarker_words import in_study_words
+from analysis.tables.biomarkers import (
+    markers_html,
+    nonresponders_in_words,
+    tabulate_biomarkers,
+    tabulate_profile,
+)
 from analysis.tables.choice_sentences import say_choice_correction
 from analysis.tables.estimates import (
     add_reported_test,
@@ -41,6 +47,7 @@ from analysis.tables.format import (
     ratio,
     signed_percent,
 )
+from analysis.tables.marker_pairs import acquired_html, pairs_html
 from analysis.tables.marker_print import name_curve, print_markers
 from analysis.tables.operating_sentences import say_operating
 from analysis.tables.operating_table import tabulate_operating, tabulate_planning
@@ -57,11 +64,13 @@ from analysis.tables.words import label_of, phrase_of
 __all__ = [
     "Alternatives",
     "Characteristic",
+    "acquired_html",
     "add_reported_test",
     "count_percent",
     "estimates_html",
     "fall",
     "fill_remark",
+    "in_study_words",
     "interval",
     "is_effect",
     "is_ratio",
@@ -71,9 +80,11 @@ __all__ = [
     "markers_html",
     "name_analyses",
     "name_curve",
+    "nonresponders_in_words",
     "number",
     "p_text",
     "p_value",
+    "pairs_html",
     "percent",
     "phrase_of",
     "print_markers",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from analysis.tables.biomarker_words import (
     analysis_words,
     choose_rows,
+    code_words,
+    first_upper,
+    given_words,
     marker_words,
     outcome_words,
     tested_rows,
@@ -18,6 +23,7 @@ from analysis.tables.format import counted, number, p_text, p_value
 from analysis.tables.words import phrase_of
 
 _MOST = 5
+_WITHIN = re.compile(r"of (\d+) subjects; (\d+) of these have lesions of both kinds")
 
 
 def say_screen(
@@ -67,6 +73,7 @@ def say_ctdna(estimates: pd.DataFrame, *, visit: str | None = None, outcomes: It
         OUTCOME to speak of, in this order; all there are without it.
     """
     own = estimates[estimates["ANALYSIS"].isin(["ctdna", "clearance"])]
+    own = own[own["METHOD"].ne("mcnemar_exact")]  # relates to no outcome
     own = own if visit is None else own[own["AVISIT"].eq(visit)]
     asked = list(outcomes) or list(dict.fromkeys(own["OUTCOME"]))
     parts = []
@@ -75,7 +82,7 @@ def say_ctdna(estimates: pd.DataFrame, *, visit: str | None = None, outcomes: It
         for _, rows in of_outcome.groupby(["MARKER", "AVISIT"], dropna=False, sort=False):
             chosen = tested_rows(choose_rows(rows, outcome)).head(1)
             parts += [_clause(row) for row in chosen.to_dict("records")]
-    return _sentence("ctDNA detected against not detected", parts)
+    return _sentence("ctDNA and outcome", parts)
 
 
 def say_combined(estimates: pd.DataFrame, endpoint: str) -> str:
@@ -89,16 +96,18 @@ def say_combined(estimates: pd.DataFrame, endpoint: str) -> str:
     known = both[both["ESTIMATE"].notna()]
     if known.empty:
         return f"{endpoint}, PET and ctDNA in one model ({size}): not estimable."
-    others = {"PET": "given ctDNA", "CTDNA": "given metabolic response"}
     parts = [
-        f"{marker_words(row)} {others.get(row['PARTYPE'], '')} {write_effect(row)}{_p(row)}"
+        f"{marker_words(row)}, {given_words(row)}: {write_effect(row)}{_p(row)}"
         for row in known.to_dict("records")
     ]
     text = f"{endpoint}, PET and ctDNA in one model ({size}): {'; '.join(parts)}."
     product = own[own["METHOD"].eq("cox_interaction") & own["ESTIMATE"].notna()].to_dict("records")
     if product:
         shown = write_effect(product[0], named=False)
-        text += f" The hazard ratio of PET with ctDNA is {shown} times that without{_p(product[0])}."
+        text += (
+            f" Interaction: the hazard ratio of metabolic non-response among patients with ctDNA is {shown} "
+            f"times that among those without{_p(product[0])}."
+        )
     return text
 
 
@@ -136,7 +145,7 @@ def say_burden(estimates: pd.DataFrame, metric: str) -> str:
         f"(n = {row['N']:.0f})"
         for row in rows.to_dict("records")
     ]
-    return _sentence(f"{phrase_of(metric)[:1].upper()}{phrase_of(metric)[1:]} on PET and plasma", parts)
+    return _sentence(f"{first_upper(phrase_of(metric))} on PET and plasma, rank correlations", parts)
 
 
 def say_profile(profile: pd.DataFrame, *, fdr_level: float) -> str:
@@ -149,10 +158,10 @@ def say_profile(profile: pd.DataFrame, *, fdr_level: float) -> str:
     if small.empty:
         first = tests.sort_values("P", kind="stable").iloc[0]
         return (
-            f"{head}, none has q ≤ {fdr_level:g}; the smallest p is that of {first['CHARACTERISTIC']} "
+            f"{head}, none has q ≤ {fdr_level:g}; the smallest p is that of {_characteristic(first)} "
             f"({p_text(first['P'])}, q = {p_value(first['Q_BH'])})."
         )
-    named = [f"{row['CHARACTERISTIC']} (q {p_value(row['Q_BH'])})" for row in small.to_dict("records")]
+    named = [f"{_characteristic(row)} (q {p_value(row['Q_BH'])})" for row in small.to_dict("records")]
     return f"{head}, {len(named)} with q ≤ {fdr_level:g}: {_join(named)}."
 
 
@@ -181,6 +190,7 @@ def say_lesions(estimates: pd.DataFrame) -> str:
         if row["STATISTIC"] == "odds_ratio":
             parts.append(
                 f"early resistance and driving progression, within patients, {write_effect(row)}{_p(row)}"
+                f"{_informative(row)}"
             )
         else:
             what = "an early resistant driver" if row["MARKER"] == "EARLYRES" else "a new lesion"
@@ -190,10 +200,43 @@ def say_lesions(estimates: pd.DataFrame) -> str:
 
 
 def say_rows(estimates: pd.DataFrame, analysis: str) -> str:
-    """State the estimates of any analysis, the first few, each in a clause."""
+    """State the estimates of any analysis, the first few, each in a clause; a course over time in words."""
+    if analysis == "trajectory":
+        return _say_trajectory(estimates)
     rows = estimates[estimates["ANALYSIS"].eq(analysis) & estimates["ESTIMATE"].notna()]
     parts = [_clause(row) for row in rows.head(_MOST).to_dict("records")]
     return _sentence(analysis_words(analysis), parts)
+
+
+def _say_trajectory(estimates: pd.DataFrame) -> str:
+    """State the factors behind the terms of the mixed model, and what the last of them means."""
+    own = estimates[estimates["ANALYSIS"].eq("trajectory") & estimates["ESTIMATE"].notna()]
+    rows = {row["MARKER"]: row for row in own.to_dict("records")}
+    if "TIME:GROUP" not in rows:
+        return ""
+    last = rows["TIME:GROUP"]
+    scale = "odds" if last["STATISTIC"] == "logit_difference" else "level"
+    parts = [f"{marker_words(row)} × {_factor(row)}{_p(row)}" for row in rows.values()]
+    what = outcome_words(last["OUTCOME"])
+    head = f"{analysis_words('trajectory')}, {what}, as factors of the {scale}"
+    text = f"{head} (n = {number(last['N'], 0)}): {'; '.join(parts)}."
+    low, high = last["LOWER"], last["UPPER"]
+    if pd.isna(low) or pd.isna(high):
+        return text
+    two, one = marker_words(last).split(", ", 1)[1].split(" against ")
+    if low <= 0 <= high:
+        return f"{text} The interval of the last factor covers 1: the two courses are not told apart."
+    return f"{text} The level moves {'up' if low > 0 else 'down'} in the {two} relative to the {one}."
+
+
+def _factor(row: dict) -> str:
+    """Write a difference on the logit or log scale as the factor it is."""
+    bounds = {name: np.exp(float(row[name])) for name in ("ESTIMATE", "LOWER", "UPPER")}
+    return write_effect({**bounds, "STATISTIC": "hazard_ratio"}, named=False)
+
+
+def _characteristic(row: pd.Series | dict) -> str:
+    return code_words(str(row["CHARACTERISTIC"]))
 
 
 def _primary(tested: pd.DataFrame, column: str, level: float) -> pd.DataFrame:
@@ -218,6 +261,14 @@ def _clause(row: dict) -> str:
     return f"{marker_words(row)} and {outcome_words(row['OUTCOME'])}, {write_effect(row)}{_p(row)} ({size})"
 
 
+def _informative(row: dict) -> str:
+    """Say how many patients tell anything in a comparison within patients, where the note knows."""
+    found = _WITHIN.search(str(row.get("NOTE")))
+    if not found:
+        return ""
+    return f" (only {found.group(2)} of {found.group(1)} patients had lesions of both kinds)"
+
+
 def _p(row: dict) -> str:
     return f", {p_text(row['P'])}" if pd.notna(row.get("P")) else ""
 
@@ -231,7 +282,10 @@ def _median_lead(estimates: pd.DataFrame | None) -> str:
         return ""
     own = estimates["ANALYSIS"].eq("lead_time") & estimates["STATISTIC"].eq("median_days")
     rows = estimates[own & estimates["ESTIMATE"].notna()].to_dict("records")
-    return f" The median lead is {write_effect(rows[0], named=False)}." if rows else ""
+    if not rows:
+        return ""
+    shown = write_effect(rows[0], named=False)
+    return f" The median lead is {shown}; who progressed without a rise before it counts as 0."
 
 
 def _top(rows: pd.DataFrame) -> list[str]:

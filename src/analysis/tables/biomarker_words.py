@@ -5,33 +5,20 @@ The words of analyses, methods and statistics are those of the contract (`analys
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.contracts.biomarkers import ANALYSES, METHODS, STATISTICS
-from analysis.tables.format import MISSING, interval, number, ratio
-from analysis.tables.words import label_of, phrase_of
+from analysis.tables.effect_words import RATIOS as RATIOS
+from analysis.tables.effect_words import SHORT as SHORT
+from analysis.tables.effect_words import neutral_of as neutral_of
+from analysis.tables.effect_words import write_effect as write_effect
+from analysis.tables.format import MISSING, number
+from analysis.tables.words import METRICS, RULES, VISITS, label_of, phrase_of
 
-RATIOS = ("odds_ratio", "hazard_ratio")
-NEUTRAL = {"odds_ratio": 1.0, "hazard_ratio": 1.0, "auc": 0.5}  # the others: 0
-SHORT = {
-    "odds_ratio": "OR",
-    "hazard_ratio": "HR",
-    "shift": "shift",
-    "difference": "difference",
-    "auc": "AUC",
-    "rho": "ρ",
-    "proportion": "share",
-    "median_days": "median",
-    "logit_difference": "logit difference",
-    "log_difference": "log difference",
-    "kappa": "κ",
-}
-_UNITS = {"shift": " points", "median_days": " days"}
-_TWO_DECIMALS = ("auc", "rho", "kappa", "logit_difference", "log_difference")
 _OUTCOMES = {
     "NONRESPONSE": "metabolic non-response",
     "PCTCHANGE": "change in uptake",
@@ -43,17 +30,38 @@ _OUTCOMES = {
     "DROVE": "driving progression",
     "PROG": "progression",
     "PRIMARY": "the primary tumour",
+    "ACQUIRED": "acquired at progression",
+    "ALL": "all patients",
+    "NON-RESPONDER": "non-responders",
+    "RESPONDER": "responders",
 }
 _MARKERS = {
-    "CTDNA": "ctDNA",
+    "CTDNA": "ctDNA detected",
+    "CTDNACHG": "rise of ctDNA",
+    "CTDNALVL": "ctDNA level",
+    "PDL1": "PD-L1",
+    "TARGETSZ": "size of the targets",
     "TUMFRAC": "tumour fraction",
-    "CLEARANCE": "ctDNA clearance",
+    "LEAD_TIME": "lead time of ctDNA",
     "NONRESPONSE": "metabolic non-response",
     "NONRESPONSE x CTDNA": "metabolic non-response by ctDNA",
     "EARLYRES": "lesion resistant at the early scan",
     "NEWFL": "new lesion",
 }
 _COPIES = {"_AMP": "amplified", "_DEL": "deleted"}
+# Markers of two visits: MARKER is <code>_<first>_<second>.
+_COURSES = {
+    "CLEARANCE": "ctDNA still detected at {second} against cleared (of those detected at {first})",
+    "CHANGE": "ctDNA detected at {second} against {first} (McNemar)",
+    "CLASSES": "ctDNA at {first} and {second} in four classes",
+}
+_TERMS = {
+    "TIME": "change in {days} days, {one}",
+    "GROUP": "{two} against {one}, at first dose",
+    "TIME:GROUP": "change in {days} days, {two} against {one}",
+}
+_SIDES = ("reference group", "other group")
+_DAYS = re.compile(r"in ([\d.]+) days")
 
 
 def outcome_words(outcome: str) -> str:
@@ -64,7 +72,8 @@ def outcome_words(outcome: str) -> str:
     >>> outcome_words("NONRESPONSE"), outcome_words("PFS"), outcome_words("TTLG41")
     ('metabolic non-response', 'PFS', 'total TLG (41 %)')
     """
-    return _OUTCOMES.get(outcome, phrase_of(outcome))
+    words = _OUTCOMES.get(outcome) or phrase_of(outcome)
+    return words.replace("_", " ").lower() if "_" in words else words
 
 
 def marker_words(row: Mapping[str, Any]) -> str:
@@ -74,52 +83,121 @@ def marker_words(row: Mapping[str, Any]) -> str:
     --------
     >>> marker_words({"MARKER": "ESR1", "PARTYPE": "MUT"})
     'ESR1'
-    >>> marker_words({"MARKER": "CTDNA", "PARTYPE": "CTDNA", "AVISIT": "D14"})
-    'ctDNA, day 14'
+    >>> marker_words({"MARKER": "CTDNA_D14", "PARTYPE": "CTDNA", "AVISIT": "D14"})
+    'ctDNA detected, day 14'
+    >>> marker_words({"MARKER": "CHANGE_D0_D14", "PARTYPE": "CTDNA", "AVISIT": "D14"})
+    'ctDNA detected at day 14 against baseline (McNemar)'
     """
     name, kind = str(row["MARKER"]), row.get("PARTYPE")
+    if row.get("ANALYSIS") == "trajectory" and name in _TERMS:
+        return _term_words(name, row)
+    code, *visits = name.split("_")
+    if kind == "CTDNA" and code in _COURSES and len(visits) == 2:
+        first, second = map(phrase_of, visits)
+        return _COURSES[code].format(first=first, second=second)
     if kind == "CNA" and name[-4:] in _COPIES:
         return f"{name[:-4]} {_COPIES[name[-4:]]}"
     if ", " in name:  # a group of two classes
         words = ", ".join(label_of(part) for part in name.split(", "))
     else:
-        words = _MARKERS.get(name) or label_of(name).replace("_", " ")
+        known = _MARKERS.get("CTDNA" if kind == "CTDNA" and code == "CTDNA" else name)
+        words = known or label_of(name).replace("_", " ")
     words = f"{words.lower()} score" if kind == "SIGN" else words
     words += {"CNA": " copy number", "EXPR": " expression"}.get(kind, "")
     visit = row.get("AVISIT")
     return words + (f", {phrase_of(visit)}" if kind == "CTDNA" and isinstance(visit, str) else "")
 
 
-def write_effect(row: Mapping[str, Any], *, named: bool = True) -> str:
-    """Write an estimate with its interval, led by the short name of its statistic.
-
-    Parameters
-    ----------
-    row : mapping
-        STATISTIC ESTIMATE LOWER UPPER TESTED of an estimate.
-    named : bool
-        Lead with the name.
+def row_words(row: Mapping[str, Any]) -> str:
+    """Name a marker as `marker_words`, and what it is compared with where one model holds PET and ctDNA.
 
     Examples
     --------
-    >>> write_effect({"STATISTIC": "odds_ratio", "ESTIMATE": 2.5, "LOWER": 1.1, "UPPER": 5.7})
-    'OR 2.50 (1.10–5.70)'
-    >>> write_effect({"STATISTIC": "proportion", "ESTIMATE": 0.5, "LOWER": 0.25, "UPPER": 0.75}, named=False)
-    '50.0 % (25.0–75.0)'
+    >>> row_words({"MARKER": "NONRESPONSE", "PARTYPE": "PET", "METHOD": "cox_additive"})
+    'metabolic non-response, given ctDNA'
     """
-    value, low, high = (row.get(name) for name in ("ESTIMATE", "LOWER", "UPPER"))
-    statistic = row.get("STATISTIC")
-    if pd.isna(value):
-        return "not tested" if row.get("TESTED") == "N" else "not estimable"
-    if statistic in RATIOS:
-        text = ratio(value, low, high)
-    elif statistic == "proportion":
-        head, _, bounds = interval(*(_times(x, 100) for x in (value, low, high))).partition(" ")
-        text = f"{head} % {bounds}".rstrip()
-    else:
-        text = interval(value, low, high, decimals=2 if statistic in _TWO_DECIMALS else 1)
-        text += _UNITS.get(statistic, "")
-    return f"{SHORT.get(statistic, statistic)} {text}" if named else text
+    more = {
+        "cox_additive": given_words(row),
+        "cox_ml": "alone",
+        "cox_interaction": "interaction",
+    }.get(row.get("METHOD"))
+    return f"{marker_words(row)}, {more}" if more and row["MARKER"] in _MARKERS else marker_words(row)
+
+
+def given_words(row: Mapping[str, Any]) -> str:
+    """Return what else is in the model of PET and ctDNA."""
+    return {"PET": "given ctDNA", "CTDNA": "given metabolic response"}.get(row.get("PARTYPE"), "")
+
+
+def code_words(text: str) -> str:
+    """Replace the codes of metrics, visits, rules, outcomes and copy number that stand in a text by words.
+
+    Examples
+    --------
+    >>> code_words("SUVMAX of the hottest lesion"), code_words("TP53 (NONRESPONSE), FGFR1_AMP (PFS)")
+    ('SUVmax of the hottest lesion', 'TP53 (metabolic non-response), FGFR1 amplified (PFS)')
+    """
+    return re.sub(r"\b[A-Za-z]\w+\b", lambda found: _code_word(found.group()), text)
+
+
+def _code_word(code: str) -> str:
+    if code in _OUTCOMES and code in METRICS:
+        return _OUTCOMES[code]
+    # A rule whose code is a plain word ("reported") cannot be told from that word.
+    rule = code in RULES and ("_" in code or code.upper() in RULES[code])
+    if code in METRICS or code in VISITS or rule:
+        return phrase_of(code)
+    return f"{code[:-4]} {_COPIES[code[-4:]]}" if code[-4:] in _COPIES and code.isupper() else code
+
+
+def in_study_words(text: str, words: Mapping[str, str], groups: Sequence[str] = ()) -> str:
+    """Put a study's own words for its response into a text: its change may be of ctDNA, not of uptake.
+
+    Parameters
+    ----------
+    text : str
+        A sentence, a caption or HTML.
+    words : mapping
+        The plan's ``design.words``: ``response`` and ``change``.
+    groups : sequence of str
+        Names of the reference group and the other of a course over time that the study maps.
+
+    Examples
+    --------
+    >>> in_study_words("Metabolic non-response", {"response": "ctDNA response", "change": "ctDNA"})
+    'ctDNA non-response'
+    """
+    response, change = words["response"], words["change"]
+    own = {
+        "metabolic non-response": response.replace("response", "non-response"),
+        "metabolic response": response,
+        "metabolic class": f"class of {response}",
+        "change in uptake": f"change in {change}",
+        **dict(zip(_SIDES, groups)),
+    }
+    for ours, theirs in own.items():
+        text = text.replace(ours, theirs).replace(first_upper(ours), first_upper(theirs))
+    return text
+
+
+def first_upper(text: str) -> str:
+    """Begin a text with a capital letter, unless its first word is spelt as it is (ctDNA, p53).
+
+    Examples
+    --------
+    >>> first_upper("day 14"), first_upper("ctDNA detected"), first_upper("p53")
+    ('Day 14', 'ctDNA detected', 'p53')
+    """
+    first = text.split(" ", 1)[0].rstrip(",:;")
+    return text[:1].upper() + text[1:] if first[1:].islower() or first[1:] == "" or "-" in first else text
+
+
+def _term_words(name: str, row: Mapping[str, Any]) -> str:
+    found = _DAYS.search(str(row.get("NOTE")))
+    # Levels of plasma draws are compared by metabolic response; a mapped course has groups of its own.
+    one, two = ("responders", "non-responders") if row.get("SAMPTYPE") == "PLASMA" else _SIDES
+    text = _TERMS[name].format(days=found.group(1) if found else "some", one=one, two=two)
+    return text.replace("in some days", "over time")
 
 
 def count_words(row: Mapping[str, Any]) -> str:
@@ -132,6 +210,10 @@ def count_words(row: Mapping[str, Any]) -> str:
     """
     with_marker, total = row.get("N_POS"), row.get("N")
     there = MISSING if pd.isna(total) else number(total, 0)
+    if str(row.get("MARKER")).startswith("CHANGE_") and pd.notna(
+        with_marker
+    ):  # McNemar: those whose result changed
+        return f"{number(with_marker, 0)} changed / {there}"
     return there if pd.isna(with_marker) else f"{number(with_marker, 0)} / {there}"
 
 
@@ -188,14 +270,5 @@ def analysis_words(code: str) -> str:
     return ANALYSES.get(code, code)
 
 
-def neutral_of(statistic: str) -> float:
-    """Return the value of a statistic that means no effect."""
-    return NEUTRAL.get(statistic, 0.0)
-
-
 def _place(code: str, known: Mapping[str, str]) -> int:
     return list(known).index(code) if code in known else len(known)
-
-
-def _times(value: Any, factor: float) -> float | None:
-    return None if value is None or pd.isna(value) else factor * float(np.float64(value))

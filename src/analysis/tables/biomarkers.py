@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import pandas as pd
 
-from analysis.tables.biomarker_words import count_words, marker_words, outcome_words, write_effect
-from analysis.tables.format import MISSING, number, p_value
+from analysis.tables.biomarker_words import (
+    code_words,
+    count_words,
+    first_upper,
+    marker_words,
+    outcome_words,
+    row_words,
+    write_effect,
+)
+from analysis.tables.format import MISSING, counted, number, p_value
 from analysis.tables.present import to_html
+
+COMPANION = "companion"  # NOTE of a second measure of the same question begins with it
+_SAME = ("Outcome", "Sample", "Tier")
+_SIGNS = {"--": "never detected", "-+": "appeared", "+-": "cleared", "++": "still detected"}
+_SECTIONS = {"PET": "PET"}
+_AGAINST = re.compile(r"against \d+ in \d+ ([^;]+)")
 
 
 def tabulate_biomarkers(estimates: pd.DataFrame, *, level: int = 95) -> pd.DataFrame:
@@ -36,9 +53,9 @@ def tabulate_biomarkers(estimates: pd.DataFrame, *, level: int = 95) -> pd.DataF
     outcomes = [outcome_words(row["OUTCOME"]) for row in rows]
     return pd.DataFrame(
         {
-            "Marker": [_first_upper(marker_words(row)) for row in rows],
+            "Marker": [first_upper(row_words(row)) for row in rows],
             "Sample": [_samples(row.get("SAMPTYPE")) for row in rows],
-            "Outcome": [_first_upper(text) for text in outcomes],
+            "Outcome": [first_upper(text) for text in outcomes],
             "With / n": [count_words(row) for row in rows],
             f"Effect ({level} % CI)": [write_effect(row) for row in rows],
             "p": [p_value(row.get("P")) for row in rows],
@@ -49,8 +66,15 @@ def tabulate_biomarkers(estimates: pd.DataFrame, *, level: int = 95) -> pd.DataF
     )
 
 
-def markers_html(estimates: pd.DataFrame, *, level: int = 95, most: int = 60) -> str:
-    """Write associations as HTML for a notebook: what has a number first; what has none is counted below.
+def markers_html(
+    estimates: pd.DataFrame,
+    *,
+    level: int = 95,
+    most: int = 60,
+    companions: bool = False,
+    by: str | None = "Outcome",
+) -> str:
+    """Write associations as HTML for a notebook: what has a number; what has none is counted below.
 
     Parameters
     ----------
@@ -60,22 +84,90 @@ def markers_html(estimates: pd.DataFrame, *, level: int = 95, most: int = 60) ->
         Confidence level, percent.
     most : int
         Rows printed; the others are counted.
+    companions : bool
+        Print the second measures of a question too (their NOTE begins with "companion"); else they are
+        counted.
+    by : {"Outcome", "Marker", None}
+        Column whose rows stand together under one heading; None keeps the order (a ranking).
 
     Returns
     -------
     str
-        A table with notes, or a sentence where there is nothing to print.
+        A table with notes, or a sentence where there is nothing to print. A column that says the same in
+        every row stands in the notes.
     """
     told = estimates[estimates[["ESTIMATE", "P"]].notna().any(axis=1)]
-    silent = len(estimates) - len(told)
-    notes = [f"{silent} more could not be estimated or are below the prevalence floor"] if silent else []
-    if len(told) > most:
-        notes.append(f"{len(told) - most} more stand in estimates_biomarkers")
+    second = told["NOTE"].astype("string").str.startswith(COMPANION).fillna(False).astype(bool)
+    silent, aside = len(estimates) - len(told), 0 if companions else int(second.sum())
+    told = told if companions else told[~second]
+    gone = [f"{silent} more could not be estimated or are below the prevalence floor"] if silent else []
     if told.empty:
-        return f"<p>Nothing to estimate{': ' + notes[0] if notes else ''}.</p>"
-    table = tabulate_biomarkers(told.head(most), level=level)
+        return f"<p>Nothing to estimate{': ' + gone[0] if gone else ''}.</p>"
+    if aside:
+        gone.append(f"{counted(aside, 'row')} of a second measure (Firth, Spearman) not shown")
+    if len(told) > most:
+        gone.append(f"{len(told) - most} more rows not shown")
+    tail = "; ".join(gone) + "; all stand in estimates_biomarkers." if gone else ""
+    shown = told.head(most)
+    table = tabulate_biomarkers(shown, level=level)
     dull = [name for name in ("q", "p (maxT)") if table[name].eq(MISSING).all()]
-    return to_html(table.drop(columns=dull), notes=notes)
+    table, same = _take_out_constants(table.drop(columns=dull))
+    notes = [text for text in (same, _reference(shown), *_clearance(shown), _clocks(shown), tail) if text]
+    by = by if by in table and table[by].duplicated().any() else None
+    if by:
+        place = table[by].map({name: at for at, name in enumerate(dict.fromkeys(table[by]))})
+        table = table.iloc[place.argsort(kind="stable")].reset_index(drop=True)
+        first = "Outcome" if by == "Marker" else "Marker"
+        table = table[
+            [
+                by,
+                *(name for name in (first,) if name in table),
+                *table.columns.drop([name for name in (by, first) if name in table]),
+            ]
+        ]
+    return to_html(table, notes=notes, group_column=by)
+
+
+def _take_out_constants(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the table without what every row shares, and a sentence that says it."""
+    values = {name: [text for text in table[name].unique() if text != MISSING] for name in _SAME}
+    names = [name for name in _SAME if len(values[name]) <= 1 < len(table)]
+    said = [f"{name}: {values[name][0]}" for name in names if values[name]]
+    said = [text for text in said if text != "Tier: Single"]
+    return table.drop(columns=names), "; ".join(said) + ("." if said else "")
+
+
+def _reference(rows: pd.DataFrame) -> str:
+    groups = rows[rows["ANALYSIS"].eq("combined") & rows["MARKER"].str.contains(", ", regex=False)]
+    found = {match.group(1) for note in groups["NOTE"].dropna() if (match := _AGAINST.search(note))}
+    if len(found) != 1:
+        return ""
+    return f"The groups are compared with: {marker_words({'MARKER': found.pop(), 'PARTYPE': 'PET'})}."
+
+
+def _clearance(rows: pd.DataFrame) -> list[str]:
+    """Say what McNemar's ratio compares, and how many of each class of clearance did not respond."""
+    said = []
+    if rows["MARKER"].str.startswith("CHANGE_").any():
+        said.append("McNemar: patients detected only later to those detected only at baseline.")
+    for row in rows[rows["MARKER"].str.startswith("CLASSES_")].to_dict("records"):
+        found = re.findall(r"([+-]{2}) (\d+ of \d+)", str(row["NOTE"]))
+        counts = ", ".join(f"{_SIGNS[sign]} {count}" for sign, count in found)
+        said.append(f"Non-responders by {marker_words(row)}: {counts}." if found else "")
+    return said
+
+
+def _clocks(rows: pd.DataFrame) -> str:
+    parts = [part for note in rows["NOTE"].dropna() for part in str(note).split("; ")]
+    found = [part.partition(": ")[2] for part in parts if part.startswith("time zero: ")]
+    clocks = list(dict.fromkeys(code_words(text) for text in found))
+    return f"Survival runs from: {'; '.join(clocks)}." if clocks else ""
+
+
+def nonresponders_in_words(lines: pd.DataFrame, columns: Sequence[str] = ("PET", "PLASMA")) -> pd.DataFrame:
+    """Return the lines of the non-responders with the codes of metrics and visits in words."""
+    known = {name: lines[name].astype(str).map(code_words) for name in columns if name in lines}
+    return lines.assign(**known)
 
 
 def tabulate_profile(profile: pd.DataFrame, *, level: int = 95) -> pd.DataFrame:
@@ -105,7 +197,7 @@ def tabulate_profile(profile: pd.DataFrame, *, level: int = 95) -> pd.DataFrame:
     rows = profile.to_dict("records")
     return pd.DataFrame(
         {
-            "Section": [str(row["SECTION"]).capitalize() for row in rows],
+            "Section": [_SECTIONS.get(row["SECTION"], str(row["SECTION"]).capitalize()) for row in rows],
             "Characteristic": [_characteristic(row) for row in rows],
             "Non-responders": [row["NONRESPONDER"] for row in rows],
             "Responders": [row["RESPONDER"] for row in rows],
@@ -120,19 +212,12 @@ def tabulate_profile(profile: pd.DataFrame, *, level: int = 95) -> pd.DataFrame:
 
 
 def _characteristic(row: dict) -> str:
-    level = str(row["LEVEL"])
-    return (
-        str(row["CHARACTERISTIC"])
-        if level.lower() in ("", "y", "yes")
-        else f"{row['CHARACTERISTIC']}: {level}"
-    )
+    level, name = str(row["LEVEL"]), code_words(str(row["CHARACTERISTIC"]))
+    name = first_upper(name)
+    return name if level.lower() in ("", "y", "yes") else f"{name}: {level}"
 
 
 def _samples(samptype: object) -> str:
     if not isinstance(samptype, str):
         return MISSING
-    return _first_upper(", else ".join(part.lower() for part in samptype.split(">")))
-
-
-def _first_upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return first_upper(", else ".join(part.lower() for part in samptype.split(">")))

@@ -355,7 +355,7 @@ def _name(row: Mapping, main: Mapping, choices: list[str], several: bool, short:
     # How a number was found is told apart among hazard ratios of one model; elsewhere the label says it.
     if not str(row["METHOD"]).startswith("cox") or row.get("ESTIMATOR") not in (None, *_FITTED):
         different = [name for name in different if name not in ("ESTIMATOR", "TIES")]
-    own_cut = row["METHOD"] in _OWN_CUT or row["RULE"] == "median_split"
+    own_cut = row["METHOD"] in _OWN_CUT or row["RULE"] in ("median_split", "reported")
     different = [name for name in different if name != "CUT" or not own_cut]
     shown = [name for name in choices[:4] if not pd.isna(row[name])] if is_main else different
     shown = [name for name in shown if name != "CUT" or not own_cut]

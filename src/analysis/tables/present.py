@@ -15,9 +15,12 @@ _WIDE, _LONG = (
     42,
 )  # characters: a wide row heading keeps room; a long cell may break its line, a number never
 
+# The side of a group's heading is said here: a notebook sets heading cells to the right.
+_GROUP = Markup('<tr class="group"><th scope="rowgroup" colspan="{}" style="text-align:left">{}</th></tr>')
+
 
 def to_html(table: pd.DataFrame, *, notes: Sequence[str] = (), group_column: str | None = None) -> str:
-    """Write a table as plain accessible HTML: header cells with scope, no style, no script.
+    """Write a table as plain accessible HTML: header cells with scope, no script.
 
     Parameters
     ----------
@@ -46,11 +49,7 @@ def to_html(table: pd.DataFrame, *, notes: Sequence[str] = (), group_column: str
     for record in table.to_dict("records"):
         if group_column and record[group_column] != last:
             last = record[group_column]
-            lines.append(
-                Markup('<tr class="group"><th scope="rowgroup" colspan="{}">{}</th></tr>').format(
-                    len(shown), last
-                )
-            )
+            lines.append(_GROUP.format(len(shown), last))
         lines.append(_row([record[name] for name in shown]))
     foot = Markup("").join(Markup('<p class="note">{}</p>').format(note) for note in notes)
     body = Markup("\n").join(lines)

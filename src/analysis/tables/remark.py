@@ -15,8 +15,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from analysis.tables.biomarker_words import code_words, in_study_words
+
 ITEMS = "remark.yaml"
-NOT_REPORTED = "not reported by the study"
+NOT_REPORTED = "not in the data of this run"
 
 
 @cache
@@ -24,20 +26,22 @@ def _items() -> tuple[dict[str, Any], ...]:
     return tuple(yaml.safe_load((files("analysis.tables") / ITEMS).read_text(encoding="utf-8")))
 
 
-def fill_remark(facts: Mapping[str, Any]) -> pd.DataFrame:
+def fill_remark(facts: Mapping[str, Any], words: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Fill the REMARK checklist from computed facts.
 
     Parameters
     ----------
     facts : mapping
         Name -> number or text (`fact_names` lists the names); None, NaN and empty text count as absent.
+    words : mapping, optional
+        The plan's ``design.words``: what the study calls its response; a metabolic response without it.
 
     Returns
     -------
     DataFrame
         Table remark: ITEM SECTION TOPIC REPORTED WHERE, the 20 items and the two parts of the profile. A
-        sentence stands only if all its facts are there; an item without any says that the study did not
-        report it.
+        sentence stands only if all its facts are there; an item without any says so. Codes of metrics,
+        rules and outcomes are printed in words.
 
     Raises
     ------
@@ -55,10 +59,15 @@ def fill_remark(facts: Mapping[str, Any]) -> pd.DataFrame:
         raise KeyError(f"no item of REMARK asks for {unknown}; known: {fact_names()}")
     there = {name: _write(value) for name, value in facts.items() if _is_there(value)}
     rows = [
-        (str(item["item"]), item["section"], item["topic"], _report(item["reported"], there), item["where"])
+        (str(item["item"]), item["section"], item["topic"], _report(item, there), item["where"])
         for item in _items()
     ]
-    return pd.DataFrame(rows, columns=["ITEM", "SECTION", "TOPIC", "REPORTED", "WHERE"])
+    table = pd.DataFrame(rows, columns=["ITEM", "SECTION", "TOPIC", "REPORTED", "WHERE"])
+    return (
+        table
+        if words is None
+        else table.assign(REPORTED=[in_study_words(t, words) for t in table["REPORTED"]])
+    )
 
 
 def fact_names() -> list[str]:
@@ -67,10 +76,11 @@ def fact_names() -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _report(sentences: list[str], there: Mapping[str, str]) -> str:
+def _report(item: Mapping[str, Any], there: Mapping[str, str]) -> str:
+    sentences = item["reported"]
     said = [_fill(text, there) for text in sentences]
     known = any(_fields(sentence) <= set(there) for sentence in sentences)
-    return " ".join(text for text in said if text) if known else NOT_REPORTED
+    return " ".join(text for text in said if text) if known else item.get("absent", NOT_REPORTED)
 
 
 def _fill(sentence: str, there: Mapping[str, str]) -> str:
@@ -91,4 +101,4 @@ def _is_there(value: Any) -> bool:
 
 
 def _write(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else code_words(str(value))

@@ -38,6 +38,8 @@ def say_specifications(table: pd.DataFrame, tests: pd.DataFrame) -> str:
     endpoint = table["ENDPOINT"].iloc[0]
     if drawn.empty:
         return f"{endpoint}: none of {counted(len(table), 'specification')} could be estimated."
+    if len(drawn) == 1:
+        return f"{endpoint}: no specification beside the primary analysis, so there is no curve."
     values, above = drawn["ESTIMATE"], int((drawn["ESTIMATE"] > 1).sum())
     spread = (
         f"{endpoint} under {counted(len(drawn), 'specification')} of the main comparison: hazard ratios from "

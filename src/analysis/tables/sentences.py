@@ -95,7 +95,9 @@ def say_proportion(
     seen = rows.loc["observed"]
     shown = proportion(int(seen["N_NONRESPONDER"]), int(seen["N"]), 100 * seen["LOWER"], 100 * seen["UPPER"])
     who = response.replace("response", "non-responders")
-    text = f"{who[:1].upper()}{who[1:]} at {phrase_of(timepoint)}: {shown}."
+    # A word with a capital of its own keeps it: ctDNA.
+    head = who if who.split()[0] != who.split()[0].lower() else f"{who[:1].upper()}{who[1:]}"
+    text = f"{head} at {phrase_of(timepoint)}: {shown}."
     text = " ".join(part for part in (text, _post_hoc(seen["LABEL"])) if part)
     if seen["N_MISSING"] > 0:
         low, high = (100 * rows.loc[case, "ESTIMATE"] for case in ("lowest", "highest"))

@@ -64,7 +64,7 @@ VISITS = {
     "D28": "Day 28",
     "PROG": "Progression",
     "UNSCHED": "Unscheduled",
-    "EARLY": "Early",
+    "EARLY": "Early time point",
 }
 RULES = {
     "any_resistant": "any resistant lesion",

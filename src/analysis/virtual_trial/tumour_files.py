@@ -41,12 +41,13 @@ def write_study(
     panels : dict
         Gene panel -> genes.
     """
+    since = samples["DAY"].astype(int)
     patients = trial.patients.assign(PATIENT_ID=trial.patients["USUBJID"], SEX="Female")
     files = samples.assign(
         PATIENT_ID=samples["USUBJID"],
         SAMPLE_TYPE=samples["KIND"].map(SAMPLE_TYPE),
         VISIT=np.where(samples["KIND"] == "progression", "PROG", "D0"),
-        COLLECTION_DAY=samples["DAY"].astype(int),
+        COLLECTION_DAY=since + (since >= 0),  # a study day: first dose is day 1, there is no day 0
         SAMPLE_COVERAGE=samples["COVERAGE"],
     )
     _write_clinical(patients, _PATIENT_COLUMNS, folder / "data_clinical_patient.txt")
