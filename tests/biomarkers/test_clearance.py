@@ -67,6 +67,13 @@ def test_the_paired_change_is_mcnemars(result):
     assert rows.loc["NON-RESPONDER", "P"] == 1.0
 
 
+def test_a_p_without_a_q_is_said_to_be_unadjusted(result):
+    rows = result.estimates
+    said = rows["NOTE"].str.contains("not adjusted for multiplicity")
+    assert rows.loc[said, "P"].notna().all() and rows.loc[said, "Q_BH"].isna().all()
+    assert said.sum() == (rows["P"].notna() & rows["Q_BH"].isna()).sum() > 0
+
+
 def test_kept_against_cleared_only_among_those_detected_at_baseline(result):
     rows = result.estimates[result.estimates["MARKER"] == "CLEARANCE_D0_D14"].set_index(["OUTCOME", "METHOD"])
     fisher = rows.loc[("NONRESPONSE", "fisher")]

@@ -89,6 +89,46 @@ def test_the_four_groups_are_firths_maximum_found_by_hand_in_r(veteran):
     assert veteran.curves.groupby("GROUP")["AT_RISK"].max().sum() == 137
 
 
+def test_overall_survival_is_by_firth_as_the_plan_has_it_and_says_so():
+    # R: X <- cbind(pet, dna); pen(b) as above, optim; limits: uniroot of the penalised profile likelihood
+    data = pd.read_csv(VETERAN)
+    adbm, outcomes = make_tables(data["prior"] == 10, data["karno"] < 60, data["time"], data["status"])
+    outcomes = outcomes.rename(columns=lambda name: name.replace("PFS_", "OS_"))
+    found = estimate(adbm, outcomes, landmark_days=10.0)
+    dna = numbers(found, "cox_additive", "CTDNA")
+    expected = [2.6006050634, 1.79264847, 3.7454317, 9.7464997e-07]
+    assert dna[["ESTIMATE", "LOWER", "UPPER", "P"]].tolist() == pytest.approx(expected, rel=1e-4)
+    pet = numbers(found, "cox_additive", "NONRESPONSE")
+    expected = [0.9425947284, 0.629011874, 1.381971303, 0.76677973]
+    assert pet[["ESTIMATE", "LOWER", "UPPER", "P"]].tolist() == pytest.approx(expected, rel=1e-4)
+    assert "Firth penalty, as the plan has OS" in pet["NOTE"] and "given ctDNA" in pet["NOTE"]
+    # No row says maximum likelihood, by its method or its note, and all are without a q.
+    rows = found.analysis.estimates
+    assert "cox_ml" not in set(rows["METHOD"])
+    assert rows["NOTE"].str.contains("not adjusted for multiplicity").all()
+    group = numbers(found, "cox_firth", "RESPONDER, DETECTED")["NOTE"]
+    events = int(data.loc[(data["prior"] != 10) & (data["karno"] >= 60), "status"].sum())
+    assert f"the reference: 62 subjects, {events} events" in group
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"survival.firth_max_events": 129}, "fewer than 129 events"),
+        # 40 of the 137 had a prior therapy, 39 of them died.
+        ({"survival.firth_min_group_events": 40}, "a group has fewer than 40 events"),
+        ({"survival.firth_max_events": 128, "survival.firth_min_group_events": 5}, None),
+    ],
+)
+def test_few_events_switch_to_firth_at_the_plans_numbers(changed, said):
+    data = pd.read_csv(VETERAN)
+    asked = plan.defaults().override(changed)
+    tables = make_tables(data["prior"] == 10, data["karno"] < 60, data["time"], data["status"])
+    found = estimate(*tables, landmark_days=10.0, plan_survival=asked.survival)
+    alone = numbers(found, "cox_firth" if said else "cox_ml", "NONRESPONSE")
+    assert (said or "maximum likelihood, p of the likelihood ratio") in alone["NOTE"]
+
+
 def test_the_clock_starts_at_the_later_of_scan_and_draw_and_who_had_the_event_is_out():
     adbm, outcomes = make_tables([0] * 5 + [1] * 5, [0, 1] * 5, range(1, 11), [1] * 10)
     outcomes["PETDT"] = pd.Timestamp("2020-01-05")

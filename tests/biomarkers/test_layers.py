@@ -1,5 +1,6 @@
 """The table of what was run in notebook 05."""
 
+import pandas as pd
 import pytest
 
 from analysis.biomarkers.layers import stack_estimates, tabulate_layers
@@ -26,6 +27,13 @@ def test_every_analysis_has_a_line_and_says_why_it_was_not_run():
 def test_rows_without_any_number_are_not_run_and_lend_their_note():
     table = tabulate_layers({"gene": _gene(N=2, TESTED="N", NOTE="too few")}).set_index("ANALYSIS")
     assert table.loc["gene", ["STATUS", "ROWS", "REASON"]].tolist() == ["NOT RUN", 1, "too few"]
+
+
+def test_lesions_are_not_counted_as_subjects():
+    row = ROW | {"ANALYSIS": "lesion_progression", "ESTIMATE": 1.5, "N": 27}
+    own = pd.DataFrame({"USUBJID": ["A"] * 20 + ["B"] * 7})
+    table = tabulate_layers({"lesion_progression": Analysis(as_rows([row]), own)}).set_index("ANALYSIS")
+    assert table.loc["lesion_progression", "SUBJECTS"] == 2
 
 
 def test_an_analysis_the_notebook_does_not_have_is_refused():

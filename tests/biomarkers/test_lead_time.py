@@ -76,8 +76,9 @@ def plasma(patients):
 
 def ends(patients):
     frame = pd.DataFrame(
-        {name: {"PFS_TIME": end, "PFS_EVENT": event} for name, (_, end, event) in patients.items()}
+        {name: {"PFS_TIME": end - 1, "PFS_EVENT": event} for name, (_, end, event) in patients.items()}
     ).T.astype(float)
+    # Without dates a time is days elapsed: on study day 1 there are none.
     frame["PFS_ADT"] = pd.NaT
     return frame.assign(NONRESPONSE=np.nan).sort_index().rename_axis("USUBJID")
 
@@ -101,6 +102,21 @@ def test_dates_tell_where_the_clock_of_the_endpoint_starts_elsewhere():
     outcomes["PFS_ADT"] = FIRST_DOSE + pd.Timedelta(days=168)
     row = tabulate_lead_times(adbm, outcomes).iloc[0]
     assert (row["PROGDY"], row["LEAD"]) == (169, 56)
+
+
+def test_a_time_without_dates_is_days_elapsed_and_one_between_dates_counts_its_first_day():
+    # A rise on day 15 is 14 days after first dose, progression 340.9 days after it: 326.9 days between.
+    patients = {"A": ([(1, "D0", 0.01), (8, "U", 0.01), (15, "D14", 0.05)], 341.9, 1)}
+    adbm, outcomes = plasma(patients), ends(patients)
+    outcomes["PFS_TIME"] = 340.9
+    row = tabulate_lead_times(adbm, outcomes).iloc[0]
+    assert (row["RISEDY"], row["PROGDY"]) == (15, pytest.approx(341.9))
+    assert row["LEAD"] == pytest.approx(326.9)
+    # With dates: day 341 less day 15. The draws have study days alone.
+    outcomes["PFS_TIME"], outcomes["PFS_STARTDT"] = 341.0, FIRST_DOSE
+    outcomes["PFS_ADT"] = FIRST_DOSE + pd.Timedelta(days=340)
+    row = tabulate_lead_times(adbm, outcomes).iloc[0]
+    assert (row["PROGDY"], row["LEAD"]) == (341, 326)
 
 
 def test_a_death_without_progression_ends_follow_up():

@@ -10,9 +10,9 @@ import pytest
 from analysis import contracts, plan
 from analysis.biomarkers.lesion_progression import (
     estimate_lesion_progression,
-    estimate_mantel_haenszel,
     tabulate_lesions_at_progression,
 )
+from analysis.biomarkers.stratified import estimate_mantel_haenszel
 
 sys.path.insert(0, str(Path(__file__).parent))  # the tables beside this file
 from biomarker_frames import make_adpet
@@ -132,8 +132,30 @@ def test_progressions_are_counted_with_a_resistant_driver_and_with_new_lesions(a
         expected
     )
     odds = rows[rows["METHOD"] == "mantel_haenszel"].iloc[0]
-    assert odds["TESTED"] == "N" and odds["N"] == 3
+    assert odds["TESTED"] == "N" and odds["N"] == 3 and "3 lesions of 2 subjects" in odds["NOTE"]
     contracts.check("estimates_biomarkers", found.estimates)
+
+
+def test_a_driver_first_seen_between_early_scan_and_progression_is_counted(adpet):
+    adpet = adpet[~((adpet["USUBJID"] == "A") & (adpet["LESIONID"] == "L3"))]  # without the new one
+    outcomes = pd.DataFrame({"PFS_EVENT": [1.0, 1.0, 1.0, 0.0]}, index=["A", "B", "C", "D"])
+    found = estimate_lesion_progression(adpet, early="D14", cut=25.0, outcomes=outcomes)
+    rows = found.estimates.set_index(["MARKER", "OUTCOME"])
+    assert rows.loc[("NEWFL", "PROG"), ["EVENTS", "N"]].tolist() == [0, 2]
+    assert rows.loc[("LATEFL", "PROG"), ["EVENTS", "N"]].tolist() == [1, 2]
+    assert "first seen between (lesions: 1)" in rows.loc[("LATEFL", "PROG"), "NOTE"]
+    # C had the event and no PET at progression.
+    assert rows["NOTE"].str.contains("1 of 3 PFS events have no PET at progression").sum() == 3
+
+
+def test_resistant_and_responding_lesions_that_drove_are_pooled_and_said_to_be(adpet):
+    rows = estimate_lesion_progression(adpet, early="D14", cut=25.0).estimates.set_index("MARKER")
+    # Resistant: A L2 stayed, B L1 drove. Responding: A L1 drove; L5 was not measured at progression.
+    assert rows.loc["EARLYRES_Y", ["EVENTS", "N", "ESTIMATE"]].tolist() == [1, 2, 0.5]
+    # R: binom.test(1, 1)$conf.int
+    responding = rows.loc["EARLYRES_N", ["EVENTS", "N", "LOWER", "UPPER"]].tolist()
+    assert responding == pytest.approx([1, 1, 0.025, 1.0])
+    assert "pooled: lesions of a patient are not independent" in rows.loc["EARLYRES_N", "NOTE"]
 
 
 def test_no_pet_at_progression_is_a_reason():

@@ -96,4 +96,10 @@ def test_a_draw_without_a_date_stands_at_its_study_day(outcomes):
     plasma["ADY"] = [np.nan, 15.0]
     draws, ended = tabulate_trajectories(plasma, outcomes, pd.Series({"A": pd.Timestamp("2020-01-01")}))
     assert draws.set_index("USUBJID")["DAY"].to_dict() == {"A": -1.0, "B": 15.0}
-    assert ended.to_dict() == {"A": 60.875, "B": 60.875, "C": 60.875}
+    # Without dates 60.875 are days elapsed since first dose, which is day 1; between dates day 1 is counted.
+    assert ended.to_dict() == {"A": 61.875, "B": 61.875, "C": 61.875}
+    dates = {"PFS_STARTDT": pd.Timestamp("2020-01-01"), "PFS_ADT": pd.Timestamp("2020-02-29")}
+    dated = outcomes.assign(**dates, PFS_TIME=60.0)
+    dated.loc["B", "PFS_ADT"] = pd.NaT
+    ended = tabulate_trajectories(plasma, dated, pd.Series(dtype="datetime64[ns]"))[1]
+    assert ended.to_dict() == {"A": 60.0, "B": 61.0, "C": 60.0}

@@ -83,8 +83,16 @@ def test_samples_without_identifier_get_one_from_subject_and_date(tmp_path):
         ("ASSAY", "AVISIT", "COLUMN_TWICE: plasma.csv, line 1"),
         ("2020-01-15", "2020-01", "DATE_MALFORMED: plasma.csv, line 4, column ADT"),
         ("2020-01-15", "15.01.2020", "DATE_MALFORMED: plasma.csv, line 4, column ADT"),
-        ("Positive", "perhaps", "RESULT_UNKNOWN: plasma.csv, line 6, column RESULT.*'perhaps'"),
-        ("0.05", "5", "NUMBER_RANGE: plasma.csv, line 2, column VAF: outside 0 to 1"),
+        (
+            "Positive",
+            "perhaps",
+            "RESULT_UNKNOWN: plasma.csv, line 6, column RESULT.*plasma_detected.*'perhaps'",
+        ),
+        (
+            "0.05",
+            "5",
+            "NUMBER_RANGE: plasma.csv, line 2, column VAF: outside 0 to 1; .*divide percent by 100",
+        ),
         ("S-01-P1,P1-b", "S-01-P1,P1-a", "SAMPLE_OF_TWO: plasma.csv, line 2, column ADT"),
         ("S-01-P1,P1-b", ",P1-b", "VALUE_MISSING: plasma.csv, line 4, column USUBJID"),
     ],
@@ -183,7 +191,7 @@ def test_a_date_goes_before_the_day_the_table_gives_and_is_asked_after(plasma_fi
     frame = read_plasma(plasma_file)
     frame.loc[frame["SAMPLEID"] == "P1-b", "ADY"] = 15.0  # 2020-01-15 is day 14
     derived = derive_adbm(None, frame, adsl)
-    assert codes(derived) == ["PLASMA_DAY_DIFFERS"] and call(derived, "P1-b")["ADY"] == 14
+    assert codes(derived) == ["PLASMA_DAY_DIFFERS", "SUBJECT_UNKNOWN"] and call(derived, "P1-b")["ADY"] == 14
 
 
 def test_a_row_sent_twice_counts_once(tmp_path):
@@ -315,3 +323,59 @@ def test_a_gene_is_mutated_wild_type_or_not_assessable_as_the_table_reports(tmp_
     words = {gene: call(derived, "A-PDAY14", gene)["AVALC"] for gene in ("TP53", "ESR1", "PTEN")}
     assert words == {"TP53": "MUTATED", "ESR1": "WT", "PTEN": "NOT ASSESSABLE"}
     assert not (derived.adbm["PARAMCD"] == "AKT1").any()  # nobody said that it was looked at
+
+
+def test_an_unknown_visit_is_asked_after_once_for_each_word(tmp_path):
+    lines = [f"{who},14,Day14x,x,,,,negative,0.01" for who in "AB"]
+    lines += ["A,-1,Baselin,x,,,,negative,0.01", "B,30,Progresion,x,,,,detected,0.01"]
+    # Known: a window in any case, the plan's spellings, and no word at all.
+    lines += ["B,-2,baseline,x,,,,negative,0.01", "A,29,d28,x,,,,negative,0.01", "B,15,,y,,,,negative,0.01"]
+    lines += ["A,70,Unscheduled,x,,,,negative,0.01", "B,90,Progression,x,,,,detected,0.01"]
+    derived = derive_days(tmp_path, *lines)
+    asked = derived.queries[derived.queries["CODE"] == "PLASMA_VISIT_UNKNOWN"].set_index("RECORD")
+    assert list(asked.index) == ["visit Baselin", "visit Day14x", "visit Progresion"]
+    assert set(asked["SEVERITY"]) == {"note"} and asked["ACTION"].str.contains("progression PROG").all()
+    counts = asked["MESSAGE"].str.extract(r"of (\d) samples.*the day of the draw decides")[0]
+    assert counts.tolist() == ["1", "2", "1"]
+    assert call(derived, "B-PDAY30")["AVISIT"] == "D28"
+    spellings = {"D0": ["d0", "baselin"], "PROG": ["prog", "progresion"]}
+    again = derive_days(tmp_path, *lines, sample_visits=spellings)
+    assert call(again, "B-PDAY30")["AVISIT"] == "PROG"
+    assert {"visit Baselin", "visit Progresion"}.isdisjoint(again.queries["RECORD"])
+
+
+def test_a_table_of_another_schedule_is_asked_after_once(tmp_path):
+    # Baseline and progression are of no schedule; a half outside is not yet more than half.
+    lines = ["A,-1,,x,,,,negative,0.01", "A,14,,x,,,,negative,0.01", "A,56,,x,,,,negative,0.01"]
+    lines += ["A,50,PROG,x,,,,detected,0.01", "A,60,PROG,x,,,,detected,0.01"]
+    assert "PLASMA_UNSCHEDULED" not in codes(derive_days(tmp_path, *lines))
+    lines.append("B,84,,x,,,,negative,0.01")
+    asked = derive_days(tmp_path, *lines).queries.set_index("CODE").loc["PLASMA_UNSCHEDULED"]
+    assert asked["MESSAGE"].startswith("2 of 3 draws after baseline") and asked["SEVERITY"] == "note"
+    assert all(
+        name in asked["ACTION"] for name in ("plasma_visit_windows", "ctdna_visits", "ctdna_main_visit")
+    )
+    assert "PLASMA_UNSCHEDULED" not in codes(derive_days(tmp_path, *lines, plasma_unscheduled_share=0.7))
+
+
+def test_limits_in_another_unit_are_refused_and_a_single_one_asked_after(tmp_path):
+    # A limit of 0.1 % written as 0.1 beside fractions.
+    lines = [f"A,{day},,x,TP53,p.X1,{vaf},detected,0.1" for day, vaf in ((1, 0.3), (14, 0.02), (28, 0.004))]
+    with pytest.raises(FileRefused, match=r"PLASMA_LOD_UNIT: days.csv, line 3, column LOD: 2 of 3 .*by 100"):
+        read_lines(tmp_path, *lines)
+    assert codes(derive_days(tmp_path, *lines[1:])) == ["PLASMA_BELOW_LOD"] * 2
+    half = [*lines, "A,29,,x,TP53,p.X1,0.3,detected,0.1"]
+    assert codes(derive_days(tmp_path, *half)).count("PLASMA_BELOW_LOD") == 2
+
+
+def test_an_unknown_subject_is_asked_after_with_the_one_it_nearly_is(tmp_path):
+    subjects = pd.DataFrame({"STUDYID": "S", "USUBJID": ["S-01-007", "S-02-008"]})
+    lines = [f"{name},14,,x,,,,negative,0.01" for name in ("s-1-07", "S-03-009", "S-02-008")]
+    derived = derive_adbm(None, read_lines(tmp_path, *lines, "s-1-07,28,,x,,,,negative,0.01"), subjects)
+    assert (derived.exclusions["CODE"] == "SUBJECT_UNKNOWN").sum() == 3
+    asked = derived.queries.set_index("RECORD")
+    assert set(asked["CODE"]) == {"SUBJECT_UNKNOWN"} and set(asked["SEVERITY"]) == {"error"}
+    assert sorted(asked.index) == ["patient S-03-009", "patient s-1-07"]
+    near = asked.loc["patient s-1-07"]
+    assert "(2)" in near["MESSAGE"] and "'S-01-007'" in near["MESSAGE"] and "'S-01-007'" in near["ACTION"]
+    assert "differs" not in asked.loc["patient S-03-009", "MESSAGE"]

@@ -159,13 +159,14 @@ def test_a_non_responder_is_written_in_one_line(adsl, adpet, adbm, outcomes):
         columns=["USUBJID", "PARAMCD", "PARTYPE", "AVALC"],
     ).assign(STUDYID="S", SAMPTYPE="METASTASIS", AVISIT="D0", AVAL=0.0)
     both = pd.concat([adbm, tumour.assign(SAMPLEID=tumour["USUBJID"])])
+    adsl = adsl.assign(AGE=adsl["AGE"] + 0.4)  # whole years are printed
     table = list_nonresponders(adsl, adpet, both, outcomes, **ASK)
     contracts.check("nonresponders", table)
     lines = table.set_index("USUBJID")
     assert lines.index.tolist() == NAMES[:10]
     assert lines.loc["P00", "CLINICAL"] == "Age 61, ECOG 0, Visceral disease yes"
     assert lines.loc["P00", "PET"] == "2 lesions, SUVMAX up to 8.0, TTLG41 50 1, change at D14 -10 %"
-    assert lines.loc["P00", "RESISTANT"] == "1 of 1 lesions: bone 1 of 1"
+    assert lines.loc["P00", "RESISTANT"] == "1 of 1 lesion: bone 1 of 1"
     assert lines.loc["P00", "TUMOUR"] == "metastasis: TP53 mutated; MYC amplified"
     assert lines.loc[["P01", "P02"], "TUMOUR"].tolist() == [
         "metastasis: no alteration found",

@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 
 from analysis import plan
 from analysis.biomarkers.censored_mixed import fit_censored_mixed
+from analysis.biomarkers.mapped_course import estimate_mapped_course, name_model
 from analysis.biomarkers.trajectories import (
     CourseFit,
     estimate_course,
@@ -224,3 +225,36 @@ def test_what_cannot_be_fitted_is_three_rows_with_the_reason(change, reason):
     assert result.estimates[["ESTIMATE", "P"]].isna().all(axis=None)
     assert reason in result.reason
     assert result.table.empty
+
+
+def test_a_course_relative_to_baseline_starts_at_one_and_has_no_group_at_first_dose():
+    # R, nlme 3.1: d <- subset(course data, time > 0); y taken as measured throughout
+    #   m <- lme(y ~ 0 + time + time:group, random = ~1 | subject, data = d, method = "ML"); fixef(m)
+    #   anova(m, lme(y ~ 0 + time, ...)): likelihood ratio 0.4587805, p 0.49819444
+    data = pd.read_csv(REFERENCE / "censored_mixed_data.csv").query("dataset == 'course'")
+    mapping = {"value": "v", "value_is": "percent_change", "groups": {"a": "A", "b": "B"}, "resistant": ["B"]}
+    mapping |= {"file": "f.csv", "subject": "id", "time": "t", "group": "g", "floor": 0.02}
+    rules = plan.defaults().override({"biomarkers.course_table": mapping}).biomarkers
+    course = pd.DataFrame(
+        {
+            "USUBJID": data["subject"],
+            "DAY": 28.0 * data["time"],
+            "LEVEL": np.exp(data["y"]).where(data["time"] > 0, 1.0),
+            "LIMIT": np.nan,
+            "CENSORED": False,
+            "GROUP": data["group"].map({0: "A", 1: "B"}),
+        }
+    )
+    found = estimate_mapped_course(course, rules=rules)
+    check("estimates_biomarkers", found.estimates)
+    rows = found.estimates.set_index("MARKER")
+    assert rows.loc["TIME", "ESTIMATE"] == pytest.approx(-0.1124934951, rel=1e-4)
+    assert rows.loc["TIME:GROUP", "ESTIMATE"] == pytest.approx(0.1034512798, rel=1e-4)
+    assert rows.loc["TIME:GROUP", "P"] == pytest.approx(0.49819444, rel=1e-4)
+    assert rows.loc["GROUP", "TESTED"] == "N" and np.isnan(rows.loc["GROUP", "ESTIMATE"])
+    assert "everybody starts at baseline = 1" in rows.loc["GROUP", "NOTE"]
+    assert "random intercept" in rows.loc["TIME", "NOTE"]
+    assert rows["NOTE"].str.contains("they describe and predict nothing").all()
+    start = found.table[found.table["DAY"] == 0]
+    assert start["MEDIAN"].tolist() == [1.0, 1.0] and start["UPPER"].tolist() == [1.0, 1.0]
+    assert set(name_model(found.table, course, rules)["GROUP"]) == {"A", "B"}

@@ -319,8 +319,12 @@ def send_numbers(project: Path, folder: Path) -> None:
     """Make the tiny trial a real study without images: its own measurements, sent as records of TR."""
     given, derived = project / "data" / "raw" / "tiny", project / "data" / "derived" / "tiny" / "primary"
     raw = folder / "data" / "raw" / "numbers"
-    for name in ("sdtm", "biomarkers"):
-        shutil.copytree(given / name, raw / name)
+    shutil.copytree(given / "sdtm", raw / "sdtm")
+    # Layers that are missing: no tumour tissue, no plasma of day 28, one assay.
+    (raw / "biomarkers").mkdir()
+    plasma = pd.read_csv(given / "biomarkers" / "plasma.csv", dtype=str, keep_default_na=False)
+    kept = plasma["VISIT"].ne("D28") & plasma["ASSAY"].eq(plasma["ASSAY"].mode()[0])
+    plasma[kept].to_csv(raw / "biomarkers" / "plasma.csv", index=False)
     shutil.copy(given / "reader_decisions.csv", raw)
     sent = records_of(
         pd.read_parquet(derived / "adpet.parquet"), pd.read_parquet(derived / "scan_qc.parquet")
@@ -373,6 +377,19 @@ def test_numbers_without_images_give_the_same_classes_and_a_report_without_pictu
         and not list((reports / "figures").glob("mip*"))
     )
     assert json.loads((reports / "privacy.json").read_text())["findings"] == 0
+
+
+def test_layers_that_are_missing_are_named_and_the_others_are_run(numbers):
+    folder = numbers / "data" / "derived" / "numbers" / "primary"
+    layers = pd.read_parquet(folder / "biomarker_layers.parquet").set_index("ANALYSIS")
+    tissue = ["gene", "pathway", "copy_number", "signature", "expression", "acquired", "paired_samples"]
+    assert layers.loc[tissue, "STATUS"].eq("NOT RUN").all() and layers.loc[tissue, "REASON"].notna().all()
+    assert layers.loc[["ctdna", "burden", "profile"], "STATUS"].eq("RUN").all()
+    assert "D28" in layers.loc["ctdna", "REASON"]
+    markers = pd.read_parquet(folder / "adbm.parquet")
+    assert set(markers["SAMPTYPE"]) == {"PLASMA"} and "D28" not in set(markers["AVISIT"])
+    remark = pd.read_parquet(folder / "remark.parquet")
+    assert len(remark) == 22
 
 
 def test_where_a_table_is_gone_that_no_step_reads_its_step_runs_again_and_all_after_it(runs, numbers):

@@ -160,6 +160,9 @@ def test_the_curve_frame_of_the_estimator_is_taken_as_it_is():
     text = kaplan_meier.caption_km(frame, endpoint="Overall survival")
     assert "A n = 2, 1 event and B n = 3, 2 events" in text
     assert kaplan_meier.plot_km(frame).axes
+    given = dict(endpoint="PFS", labels={"A": "Responder, ctDNA not detected"})
+    for text in (kaplan_meier.caption_km(frame, **given), kaplan_meier.alt_km(frame, **given)):
+        assert "Responder, ctDNA not detected (n = " in text
 
 
 def test_a_ln_ratio_of_three_quarters_is_a_fall_of_twenty_five_percent():

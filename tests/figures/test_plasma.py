@@ -66,6 +66,14 @@ def test_a_failed_assay_is_not_drawn_and_a_negative_one_stands_at_its_limit(draw
         plasma.plot_trajectories(draws.assign(RESULT="NOT ASSESSABLE"))
 
 
+def test_a_quantity_that_is_not_ctdna_is_measured_or_no_longer_seen(draws):
+    figure = plasma.plot_trajectories(draws, ylabel="Size", words="measured")
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert said == ["Measured", "No longer seen, drawn at its floor", "At or under the highest floor"]
+    caption = plasma.caption_trajectories(draws, quantity="Size", words="measured")
+    assert "no longer seen, drawn at its floor (n = 1)" in caption and "etect" not in caption
+
+
 def test_any_quantity_and_group_can_be_followed_with_the_model_over_it(check_readable):
     size = pd.DataFrame({"USUBJID": ["A", "A", "B", "B"], "DAY": [0, 60] * 2, "VALUE": [100, 40, 100, 130]})
     size["GROUP"] = ["NOT DETECTED"] * 2 + ["DETECTED"] * 2
@@ -195,12 +203,35 @@ def test_a_panel_a_patient_shows_each_lesion_from_baseline_to_progression(lesion
     figure = lesion_progression.plot_lesion_progression(lesions)
     first, second = figure.axes
     assert [line.get_ydata().tolist() for line in second.lines[:1]] == [[9.0, 3.0, 3.0]]
-    assert {line.get_color() for line in first.lines} == {lesion_progression.DROVE}
-    assert [line.get_ydata().tolist() for line in first.lines if len(line.get_xdata()) == 1] == [[5.0]] * 2
+    assert {line.get_color() for line in first.lines if line.get_ls() == "-"} == {lesion_progression.DROVE}
+    new = [line.get_ydata().tolist() for line in first.lines if line.get_xdata().tolist() == [2]]
+    assert new == [[5.0]] * 2
     check_readable(figure)
     caption = lesion_progression.caption_lesion_progression(lesions)
-    assert "2 drove progression, 1 of them new." in caption
+    assert "2 drove progression, 1 of them new. " in caption
     assert "Of 1 known lesions that drove it and were seen early, 1 were resistant" in caption
+
+
+def test_early_resistance_has_a_mark_of_its_own_in_figure_legend_caption_and_alt(lesions):
+    late = lesions.iloc[[1]].assign(LESIONID="L9", NEWFL="N")
+    lesions = pd.concat([lesions, late], ignore_index=True)
+    figure = lesion_progression.plot_lesion_progression(lesions)
+    marks = [
+        [
+            (line.get_marker(), line.get_ydata().tolist())
+            for line in axes.lines
+            if list(line.get_xdata()) == [1]
+        ]
+        for axes in figure.axes
+    ]
+    assert marks == [[("^", [7.0])], [("o", [3.0])]]
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"Resistant at the early scan", "Responded at the early scan"} <= set(said)
+    caption = lesion_progression.caption_lesion_progression(lesions)
+    assert "3 drove progression, 1 of them new, 1 first seen after the early scan." in caption
+    assert "filled triangle, resistant; open circle, responded" in caption
+    alt = lesion_progression.alt_lesion_progression(lesions)
+    assert "resistant at the early scan (filled triangle) 1 of 1" in alt
 
 
 def test_many_patients_are_drawn_by_class_and_two_metrics_are_refused(lesions):

@@ -27,6 +27,7 @@ from analysis.clinical import read_mapped_table
 from analysis.pet.class_table import read_class_table
 from analysis.pet.response import in_force
 from analysis.survival.association.sets import analysis_set, main_analysis
+from analysis.survival.association.time_zero import estimate_time_zero
 from analysis.survival.cox import cox
 from analysis.survival.kaplan_meier import median_survival
 from analysis.survival.log_rank import log_rank
@@ -140,3 +141,14 @@ def test_markers_outcomes_and_course_add_up(cohort):
     # counted in the file: 270 lines, 8 without a change, 20 of -100 %
     assert (len(sizes.course), len(sizes.exclusions), sizes.course["CENSORED"].sum()) == (262, 8, 20)
     assert sizes.course["LEVEL"].min() == 0.02
+
+
+def test_the_comparison_from_other_fixed_days_of_the_plan(cohort):
+    plan, _, ready, measured = cohort
+    analysis = main_analysis(measured.admr, plan, timepoint="EARLY", endpoint="PFS")
+    rows = estimate_time_zero(analysis, measured.admr, ready.adtte, ready.adsl, plan).set_index("LABEL")
+    # as above, from day 42: coxph gives 3.2969722 (71, 60), from day 50 3.6274702 (67, 56)
+    other = rows.loc[["fixed landmark at day 42", "fixed landmark at day 50"]]
+    assert other["ESTIMATE"].tolist() == pytest.approx([3.2969722, 3.6274702], rel=1e-6)
+    assert other[["N", "EVENTS"]].to_numpy().tolist() == [[71, 60], [67, 56]]
+    assert other["ROLE"].eq("SENSITIVITY").all()

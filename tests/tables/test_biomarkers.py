@@ -16,6 +16,8 @@ from analysis.tables.biomarker_words import (
     write_effect,
 )
 from analysis.tables.marker_pairs import acquired_html, pairs_html
+from analysis.tables.marker_print import note_markers, print_markers
+from analysis.tables.screen_sentences import say_families
 
 _ROW = dict(ANALYSIS="gene", MARKER="ESR1", PARTYPE="MUT", SAMPTYPE="METASTASIS>PRIMARY", AVISIT=None)
 _ROW |= dict(OUTCOME="NONRESPONSE", METHOD="fisher", STATISTIC="odds_ratio", ESTIMATE=2.5, LOWER=1.1)
@@ -49,11 +51,12 @@ def test_an_effect_is_written_with_the_name_and_unit_of_its_statistic():
         "share 50.0 % (25.0–75.0)",
         "ρ −0.40 (−0.60 to 0.10)",
     ]
-    assert table.loc[0, ["Marker", "Sample", "Outcome", "With / n"]].tolist() == [
+    assert table.loc[0, ["Marker", "Sample", "Outcome", "With", "Events / n"]].tolist() == [
         "ESR1",
         "Metastasis, else primary",
         "Metabolic non-response",
-        "9 / 31",
+        "9",
+        "20 / 31",
     ]
     with pytest.raises(ValueError, match="no marker"):
         tables.tabulate_biomarkers(frame.iloc[:0])
@@ -73,10 +76,83 @@ def test_the_screen_names_what_stands_out_after_correction_and_counts_what_was_n
         dict(MARKER="NF1", TESTED="N", ESTIMATE=np.nan, P=np.nan, Q_BH=np.nan, P_MAXT=np.nan),
     )
     said = tables.say_screen(frame, fdr_level=0.1, fwer_level=0.05)
-    assert "2 of 3 markers could be tested, 1 are listed only." in said
+    assert "2 of 3 markers could be tested against at least one outcome (metabolic non-response 2)." in said
     assert "TP53 and metabolic non-response (OR 2.50 (1.10–5.70), maxT p 0.004)" in said
     assert "ESR1" not in said and "Exploratory" in said
     assert "none stands out" in tables.say_screen(frame.head(1), fdr_level=0.1, fwer_level=0.05)
+
+
+def test_the_screen_names_rare_candidates_the_direction_and_the_firth_ratio_beside_infinity():
+    silent = dict(TESTED="N", ESTIMATE=np.nan, P=np.nan, Q_BH=np.nan, P_MAXT=np.nan)
+    small = dict(P=0.0005, Q_BH=0.002, P_MAXT=0.004)
+    beside = dict(ESTIMATE=30.9, LOWER=3.56, UPPER=4070.0, METHOD="firth_logistic", NOTE="companion")
+    frame = rows(
+        small | dict(MARKER="TP53", ESTIMATE=np.inf, LOWER=2.79, UPPER=np.inf),
+        dict(MARKER="TP53", Q_BH=np.nan, P_MAXT=np.nan) | beside,
+        small | dict(MARKER="PTEN", OUTCOME="PFS", STATISTIC="hazard_ratio", ESTIMATE=0.4),
+        silent | dict(MARKER="AKT1", NOTE="listed, not tested: fewer than 4 subjects in one group"),
+        silent | dict(MARKER="KMT2C", TIER="SCREEN", NOTE="listed, not tested: fewer than 4 subjects"),
+    )
+    said = tables.say_screen(frame, fdr_level=0.1, fwer_level=0.05, listed=300)
+    assert "2 of 300 markers could be tested against at least one outcome" in said
+    assert "(metabolic non-response 1, PFS 1)" in said and "KMT2C" not in said
+    assert "Candidates below the prevalence floor: AKT1." in said
+    assert "(OR ∞ (at least 2.79), Firth 30.9 (3.56–4070), maxT p 0.004)" in said
+    assert "(HR 0.40 (1.10–5.70), maxT p 0.004) (against resistance)" in said
+    copies = frame.assign(ANALYSIS="copy_number", PARTYPE="CNA", MARKER=frame["MARKER"] + "_AMP")
+    said = tables.say_screen(copies, fdr_level=0.1, fwer_level=0.05, analysis="copy_number")
+    assert said.startswith("Copy number: 2 of 4 markers") and "TP53 amplified and" in said
+
+
+def test_families_are_counted_and_what_has_no_adjusted_p_is_named():
+    frame = rows(*(dict(MARKER=f"G{n}", OUTCOME=f"E{n % 40}") for n in range(80)))
+    plain = dict(Q_BH=np.nan, P_MAXT=np.nan)
+    frame = pd.concat([frame, rows(plain | dict(ANALYSIS="ctdna"), plain | dict(ANALYSIS="burden"))])
+    said = say_families(frame, fwer_level=0.05)
+    assert "in 40 families of tests" in said and "about 2 of them" in said  # 40 x 0.05
+    assert "Visits of ctDNA have no maxT" in said
+    assert said.endswith("The p-values of tumour burden are not adjusted.")
+    assert say_families(frame.iloc[:0], fwer_level=0.05) == ""
+
+
+def test_metrics_of_burden_stand_beside_each_other_and_may_point_opposite_ways():
+    pair = dict(
+        ANALYSIS="burden", PARTYPE="PET", METHOD="spearman", STATISTIC="rho", OUTCOME="TUMFRAC_CHANGE"
+    )
+    pair |= dict(AVISIT="D14", LOWER=np.nan, UPPER=np.nan)
+    frame = rows(pair | dict(MARKER="TMTV41", ESTIMATE=-0.54), pair | dict(MARKER="TTLG41", ESTIMATE=0.48))
+    assert tables.say_burden(frame, ["TTLG41", "TMTV41"]) == (
+        "Tumour burden and plasma, rank correlations: change in tumour fraction at day 14, total TLG (41 %) "
+        "ρ 0.48 (n = 31), total MTV (41 %) ρ −0.54 (n = 31) (they point opposite ways)."
+    )
+    assert "opposite" not in tables.say_burden(frame.assign(ESTIMATE=0.2), ["TTLG41", "TMTV41"])
+
+
+def test_the_report_prints_the_markers_without_what_all_rows_share():
+    ratio = dict(STATISTIC="hazard_ratio", OUTCOME="PFS", METHOD="cox_wald")
+    frame = rows({}, ratio | dict(PARTYPE="EXPR", MARKER="HK2", N_POS=np.nan, ANALYSIS="expression"))
+    _, table = print_markers("biomarkers", frame)
+    heads = ["Marker", "Outcome", "With", "Events / n", "Effect (95 % CI)", "p", "q", "maxT"]
+    assert table.columns.tolist() == heads and table["With"].tolist() == ["9", "–"]
+    notes = note_markers("biomarkers", frame)
+    assert notes[0] == "Sample: Metastasis, else primary; Tier: Candidate."
+    ranks = "Ratios of expression: p is of the value per standard deviation, maxT of the marker's ranks."
+    assert ranks in notes
+    _, mixed = print_markers("biomarkers", rows({}, dict(TIER="SCREEN"), dict(TIER="SINGLE")))
+    assert mixed["Tier"].tolist() == ["C", "S", "–"]
+    _, plain = print_markers("biomarkers", frame.assign(EVENTS=np.nan))
+    assert plain["n"].tolist() == ["31", "31"]
+
+
+def test_four_classes_have_no_single_ratio():
+    row = _ROW | dict(ESTIMATE=np.nan, MARKER="CLASSES_D0_D14", PARTYPE="CTDNA")
+    assert write_effect(row) == "4 classes, no single ratio"
+
+
+def test_columns_that_say_the_same_in_every_line_are_dropped():
+    lines = pd.DataFrame(dict(USUBJID=["A", "B"], PET=["SUVMAX 3", "SUVMAX 9"], TUMOUR="no tumour sample"))
+    assert tables.nonresponders_in_words(lines).columns.tolist() == ["USUBJID", "PET"]
+    assert "TUMOUR" in tables.nonresponders_in_words(lines.head(1))
 
 
 def test_pet_and_ctdna_in_one_model_are_told_with_what_each_is_given():
@@ -87,7 +163,9 @@ def test_pet_and_ctdna_in_one_model_are_told_with_what_each_is_given():
         place | dict(MARKER="NONRESPONSE x CTDNA", METHOD="cox_interaction", ESTIMATE=0.9, P=0.8),
     )
     said = tables.say_combined(frame, "PFS")
-    assert said.startswith("PFS, PET and ctDNA in one model (44 patients, 36 events): metabolic non-response")
+    assert said.startswith(
+        "PFS, response and ctDNA in one model (44 patients, 36 events): metabolic non-response"
+    )
     assert "non-response, given ctDNA: HR 2.50 (1.10–5.70), p = 0.030; ctDNA detected, day 14, given" in said
     assert "among patients with ctDNA is 0.90 (1.10–5.70) times that among those without, p = 0.80." in said
 
@@ -105,7 +183,7 @@ def test_ctdna_burden_lead_time_and_lesions_are_told_from_their_rows():
     change = dict(ANALYSIS="burden", MARKER="TTLG41", PARTYPE="PET", METHOD="spearman", STATISTIC="rho")
     said = tables.say_burden(rows(change | dict(OUTCOME="TUMFRAC", AVISIT="D0", ESTIMATE=0.6)), "TTLG41")
     assert (
-        said == "Total TLG (41 %) on PET and plasma, rank correlations: tumour fraction at baseline "
+        said == "Total TLG (41 %) and plasma, rank correlations: tumour fraction at baseline "
         "ρ 0.60 (1.10–5.70) (n = 31)."
     )
     leads = pd.DataFrame({"CATEGORY": ["RISE BEFORE PROGRESSION"] * 3 + ["NO RISE BEFORE PROGRESSION"]})
@@ -114,6 +192,12 @@ def test_ctdna_burden_lead_time_and_lesions_are_told_from_their_rows():
     assert said == (
         "Plasma rose before progression in 3 of 4 patients with progression. "
         "The median lead is 42 (20–80) days; who progressed without a rise before it counts as 0."
+    )
+    measures = dict(CATEGORY=["NO RISE BEFORE PROGRESSION"] * 3 + ["NOT ASSESSABLE"])
+    followed = pd.DataFrame(measures | dict(MEASURE=["VAF", "VAF", "TUMFRAC", None]))
+    assert tables.say_lead_time(followed).endswith(
+        "Followed by largest variant allele fraction: 2; by tumour fraction instead: 1. "
+        "Not assessable: 1 patient with ctDNA detected and its level not known."
     )
     lesion = dict(ANALYSIS="lesion_progression", MARKER="NEWFL", OUTCOME="PROG", STATISTIC="proportion")
     lesion |= dict(ESTIMATE=0.4, LOWER=0.2, UPPER=0.6, EVENTS=8.0, N=20.0)
@@ -129,7 +213,7 @@ def test_ctdna_burden_lead_time_and_lesions_are_told_from_their_rows():
         (0.0, 0.0, np.inf, "OR 0"),
         (0.17, 0.001, 1.75, "OR 0.17 (<0.01–1.75)"),
         (27.6, 2.89, 3717.1, "OR 27.6 (2.89–3717)"),
-        (np.nan, np.nan, np.nan, "no one ratio"),
+        (np.nan, np.nan, np.nan, "no single ratio"),
     ],
 )
 def test_a_ratio_at_its_ends_is_written_so_that_it_reads(estimate, lower, upper, text):
@@ -199,6 +283,18 @@ def test_groups_of_pet_and_ctdna_name_their_reference_and_models_what_they_hold(
         assert text in page
 
 
+def test_the_notes_say_what_a_ratio_of_levels_is_per_and_what_an_area_means():
+    level = dict(ANALYSIS="level", MARKER="TMB", PARTYPE="LEVEL", OUTCOME="PFS", STATISTIC="hazard_ratio")
+    frame = rows(
+        level | dict(NOTE="per standard deviation (3.36)"),
+        level | dict(OUTCOME="NONRESPONSE", STATISTIC="auc", ESTIMATE=0.6),
+    )
+    page = tables.markers_html(frame)
+    assert "HR of levels: per standard deviation among those in the row." in page
+    assert "AUC above 0.5: higher in non-responders." in page
+    assert "standard deviation" not in tables.markers_html(rows({}))
+
+
 def test_pairs_of_samples_stand_in_one_line_with_their_counts():
     pairs = pd.DataFrame([dict(PARTYPE="MUT", MARKER="ESR1", N=37, BOTH=1, PRIMARY_ONLY=0)])
     pairs = pairs.assign(METASTASIS_ONLY=6, NEITHER=30)
@@ -248,12 +344,25 @@ def test_the_page_of_the_non_responders_is_printed_and_summed_up():
     table = tables.tabulate_profile(profile)
     whole = "Total TLG (41 %) of the whole patient: median (quartiles)"
     assert table["Characteristic"].tolist() == ["Visceral disease", whole]
-    assert table["Section"].tolist() == ["Clinical", "PET"]
+    assert table["Section"].tolist() == ["Clinical", "Imaging"]
     assert table["Effect (95 % CI)"].tolist() == ["OR 2.00 (0.50–8.00)", "difference 120.0 (10.0–300.0)"]
-    assert "1 with q ≤ 0.1: total TLG (41 %) of the whole patient (q 0.008)." in tables.say_profile(
-        profile, fdr_level=0.1
+    assert (
+        "1 with q ≤ 0.1: total TLG (41 %) of the whole patient (q 0.008, higher in non-responders)."
+        in tables.say_profile(profile, fdr_level=0.1)
     )
     assert "none has q ≤ 0.001" in tables.say_profile(profile, fdr_level=0.001)
+    alone = profile.head(1).assign(ESTIMATE=0.5)
+    said = tables.say_profile(alone, fdr_level=0.1)
+    assert said == "Visceral disease: p 0.34 (one test, fewer in non-responders)."
+    _, printed = print_markers("profile", profile)
+    assert printed.iloc[:, 0].str.strip().tolist() == [
+        "Clinical",
+        "Visceral disease",
+        "Imaging",
+        whole.removesuffix(": median (quartiles)"),
+    ]
+    assert printed["Effect (95 % CI)"].tolist()[3] == "Δ 120.0 (10.0–300.0)"
+    assert note_markers("profile", profile)[0] == "Numbers: median (quartiles)."
 
 
 def test_without_rows_no_sentence_is_made():

@@ -183,3 +183,19 @@ def test_a_post_hoc_cut_is_called_so_in_the_sentence_of_the_result():
     before = pd.DataFrame([row | {"LABEL": "main analysis"}])
     assert "post hoc" in tables.say_main(after, "PFS", alpha=0.05)
     assert "post hoc" not in tables.say_main(before, "PFS", alpha=0.05)
+
+
+def test_who_is_lost_before_the_landmark_is_told_by_class():
+    classes = pd.Series(["NON-RESPONDER"] * 3 + ["RESPONDER"] * 2, index=list("ABCDE"))
+    ledger = pd.DataFrame(
+        {
+            "USUBJID": ["A", "B", "D", "C", "E"],
+            "CODE": ["EVENT_BEFORE_LANDMARK", "CENSORED_BEFORE_LANDMARK", "EVENT_BEFORE_LANDMARK"]
+            + ["EVENT_BEFORE_LANDMARK", "NOT_EVALUABLE"],
+            "REASON": ["PFS: x", "PFS: y", "PFS: x", "OS: x", "PFS: z"],
+        }
+    )
+    said = tables.say_landmark_losses(ledger, classes, "PFS", origin="day 60")
+    assert said.startswith("PFS: 2 of 3 non-responders and 1 of 2 responders had the event")
+    assert "day 60" in said and "those who were left" in said
+    assert tables.say_landmark_losses(ledger.iloc[4:], classes, "PFS", origin="day 60") == ""

@@ -24,6 +24,7 @@ from analysis.biomarkers.adbm_tumour import (
 from analysis.biomarkers.files.cbioportal import PROBLEM_COLUMNS, CbioportalStudy
 from analysis.biomarkers.identity import check_identity
 from analysis.biomarkers.plasma import assign_visits
+from analysis.biomarkers.tumour_samples import ask_subjects
 from analysis.contracts import check, contract_of
 
 __all__ = [
@@ -89,7 +90,8 @@ def derive_adbm(
         VAF), TUMFRAC and the genes reported on. A tumour sample has no date; its study day is
         that of the plan's column, where the file has it. `exclusions` names samples of unknown subjects,
         tumour samples without type, of a visit the plan does not know or taken after first dose and called
-        baseline, failed assays; `queries` what contradicts itself, and samples that may have been exchanged.
+        baseline, failed assays; `queries` what contradicts itself, identifiers that are no subject's, and
+        samples that may have been exchanged.
 
     Raises
     ------
@@ -111,7 +113,9 @@ def derive_adbm(
         draws = assign_visits(plasma[known], _first_dose(adsl), rules=rules)
         parts.append(plasma_rows(draws, rules=rules))
         aside += [*unknown_draws(plasma[~known]), *failed_draws(draws, rules=rules)]
-        queries += [repeated, ask_plasma(plasma[known], draws, rules=rules)]
+        strangers = plasma[~known]
+        unknown = ask_subjects(strangers["USUBJID"], strangers["SAMPLEID"], adsl["USUBJID"], "plasma")
+        queries += [repeated, unknown, ask_plasma(plasma[known], draws, rules=rules)]
     queries.append(check_identity(study, plasma, adsl=adsl, rules=rules))
     if ready is not None:
         rows, strangers = _ready_rows(ready, adsl)

@@ -17,6 +17,7 @@ from analysis.biomarkers.plasma import (
     select_assays,
     select_visit,
 )
+from analysis.biomarkers.plasma_visits import ask_visits
 
 _COLUMNS = [
     *("USUBJID", "SAMPLEID", "SAMPTYPE", "AVISIT", "ADT", "ADY", "ASSAY", "PARAMCD", "PARTYPE"),
@@ -109,14 +110,13 @@ def ask_plasma(plasma: pd.DataFrame, draws: pd.DataFrame, *, rules=None) -> pd.D
     Returns
     -------
     DataFrame
-        Columns of a query table without STEP. Codes: PLASMA_VISIT_DIFFERS, PLASMA_DAY_DIFFERS (date against
+        Columns of a query table without STEP. Codes: those of `ask_visits`, PLASMA_DAY_DIFFERS (date against
         study day), PLASMA_ROWS_DIFFER (one variant of one sample and assay with two results),
         PLASMA_CONTRADICTS (word against number), PLASMA_BELOW_LOD, PLASMA_LOD_MISSING, PLASMA_ASSAYS_DIFFER,
         PLASMA_DRAWS_SEVERAL.
     """
     rules = plan.defaults().biomarkers if rules is None else rules
     rows = [
-        *_visits_that_differ(plasma, draws, rules),
         *_days_that_differ(plasma, draws),
         *_rows_that_differ(draws),
         *_contradictions(draws),
@@ -124,7 +124,7 @@ def ask_plasma(plasma: pd.DataFrame, draws: pd.DataFrame, *, rules=None) -> pd.D
         *_assays_that_differ(draws, rules),
         *_several_draws(draws, rules),
     ]
-    return _frame(rows)
+    return pd.concat([ask_visits(plasma, draws, rules=rules), _frame(rows)], ignore_index=True)
 
 
 def failed_draws(draws: pd.DataFrame, *, rules=None) -> list[tuple]:
@@ -152,21 +152,6 @@ def _query(code: str, subject, sample, said: str, todo: str, severity: str = "wa
 
 def _frame(rows: list[tuple]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=PROBLEM_COLUMNS).astype(object)
-
-
-def _visits_that_differ(plasma: pd.DataFrame, draws: pd.DataFrame, rules) -> list[tuple]:
-    said = plasma["AVISIT"].astype("string").str.upper()
-    differs = said.isin(list(rules.plasma_visit_windows)) & (said != draws["AVISIT"]).fillna(True)
-    found = draws.assign(SAID=said)[differs.astype(bool)].drop_duplicates("SAMPLEID")
-    rows = []
-    for subject, name, word, visit, day in found[["USUBJID", "SAMPLEID", "SAID", "AVISIT", "DAY"]].itertuples(
-        index=False
-    ):
-        known = np.isfinite(day)
-        why = f"its date makes it {visit} (day {day:g})" if known else f"its study day is unknown: {visit}"
-        todo = "check the date of the draw" if known else "give its study day, or the date of first dose"
-        rows.append(_query("PLASMA_VISIT_DIFFERS", subject, name, f"the table says {word}, {why}", todo))
-    return rows
 
 
 def _days_that_differ(plasma: pd.DataFrame, draws: pd.DataFrame) -> list[tuple]:

@@ -30,6 +30,7 @@ SIGNS = ("--", "-+", "+-", "++")
 _KEPT = {"++": 1.0, "+-": 0.0}
 # Probabilities that differ by rounding alone are tied, as in R's fisher.test.
 _TIE = 1e-7
+_NO_Q = "not adjusted for multiplicity"
 
 
 def estimate_clearance(
@@ -84,7 +85,16 @@ def estimate_clearance(
             join_notes(*reasons) or "the plan names no plasma after baseline", pd.DataFrame(columns=columns)
         )
     table = pd.concat(counts, ignore_index=True)[columns]
-    return Analysis(adjust_visits(stack_rows(tables)), table, join_notes(*reasons))
+    return Analysis(_say_unadjusted(adjust_visits(stack_rows(tables))), table, join_notes(*reasons))
+
+
+def _say_unadjusted(rows: pd.DataFrame) -> pd.DataFrame:
+    """Say of every p-value that stands without a q that nothing adjusts it."""
+    bare = rows["P"].notna() & rows["Q_BH"].isna()
+    said = [
+        join_notes(note, _NO_Q) if alone else note for note, alone in zip(rows["NOTE"], bare, strict=True)
+    ]
+    return rows.assign(NOTE=pd.Series(said, index=rows.index, dtype=object))
 
 
 def _describe(signs: pd.Series, outcomes: pd.DataFrame, name: str, visit: str, rules) -> list[dict]:
@@ -129,7 +139,7 @@ def _classes_row(signs: pd.Series, nonresponse: pd.Series, rules) -> dict:
     shares = ", ".join(
         f"{name} {int(cells.loc[name, 1.0])} of {int(cells.loc[name].sum())}" for name in SIGNS
     )
-    note = f"non-responders by class: {shares}; no one ratio"
+    note = f"non-responders by class: {shares}; four classes, no single ratio"
     if min(cells.sum(axis=0)) < rules.min_prevalence_n:
         floor = f"listed, not tested: fewer than {rules.min_prevalence_n} subjects in one group"
         return {**row, "TESTED": "N", "NOTE": join_notes(floor, note)}

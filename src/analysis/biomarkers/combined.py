@@ -5,28 +5,20 @@ The clock starts when both are known: at the later of scan and draw, or on a fix
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from analysis import plan
+from analysis.biomarkers.combined_models import CELLS, RESPONSES, RESULTS, estimate_endpoint
 from analysis.biomarkers.outcomes import landmark_outcomes
 from analysis.biomarkers.plasma import DETECTED, NOT_DETECTED, select_visit
 from analysis.biomarkers.ready_markers import is_plasma_response
 from analysis.biomarkers.rows import Analysis, as_rows, join_notes
 from analysis.contracts import contract_of
-from analysis.survival.cox import cox
 from analysis.survival.kaplan_meier import kaplan_meier
-from analysis.survival.outcome import NotEstimable
 
 CURVE = "PETCTDNA"
-RESPONSES, RESULTS = ("RESPONDER", "NON-RESPONDER"), (NOT_DETECTED, DETECTED)
-# (PET, ctDNA) -> name; the first is what the others are held against.
-CELLS = {(pet, dna): f"{RESPONSES[pet]}, {RESULTS[dna]}" for pet in (0, 1) for dna in (0, 1)}
-_PET = {"MARKER": "NONRESPONSE", "PARTYPE": "PET"}
-_CTDNA = {"MARKER": "CTDNA", "PARTYPE": "CTDNA", "SAMPTYPE": "PLASMA"}
-_PRODUCT = {"MARKER": "NONRESPONSE x CTDNA", "PARTYPE": "CTDNA", "SAMPTYPE": "PLASMA"}
 
 
 class Combined(NamedTuple):
@@ -61,8 +53,9 @@ def estimate_combined(
 
     Per endpoint: each of three groups against responders without ctDNA (Cox, Firth penalty); PET and ctDNA in
     one model, with the likelihood-ratio test of what each adds to the other; each alone on the same patients;
-    their interaction. Where maximum likelihood has no finite estimate Firth's penalty takes its place, and
-    the note says so. A group below ``min_prevalence_n`` is listed, not tested.
+    their interaction. Firth's penalty takes the place of maximum likelihood as in the survival analysis: for
+    the plan's ``firth_endpoints``, with few events, and where there is no finite estimate; the note says
+    which. A group below ``min_prevalence_n`` is listed, not tested.
 
     Parameters
     ----------
@@ -107,7 +100,7 @@ def estimate_combined(
     for endpoint in [name.removesuffix("_TIME") for name in moved.columns if name.endswith("_TIME")]:
         frame = _endpoint_frame(moved, endpoint)
         place = {"ANALYSIS": "combined", "AVISIT": visit, "OUTCOME": endpoint, "STATISTIC": "hazard_ratio"}
-        for row in _estimate_endpoint(frame, rules, plan_survival):
+        for row in estimate_endpoint(frame, endpoint, rules, plan_survival):
             rows.append({**row, **place, "NOTE": join_notes(row.get("NOTE"), note)})
         curves.append(_tabulate_curves(frame, endpoint, days_per_month, rules, plan_survival))
         counts.append(_count_cells(frame, endpoint))
@@ -183,93 +176,6 @@ def _endpoint_frame(moved: pd.DataFrame, endpoint: str) -> pd.DataFrame:
     frame = moved[columns].dropna().astype(float).set_axis(["time", "event", "PET", "DNA"], axis=1)
     cell = [CELLS[int(pet), int(dna)] for pet, dna in zip(frame["PET"], frame["DNA"], strict=True)]
     return frame.assign(event=frame["event"] > 0, CELL=pd.Series(cell, index=frame.index, dtype=object))
-
-
-def _estimate_endpoint(frame: pd.DataFrame, rules, plan_survival) -> Iterator[dict[str, Any]]:
-    whole = {"N": len(frame), "EVENTS": int(frame["event"].sum())}
-    for row in _estimate_cells(frame, rules):
-        yield {**whole, **row}
-    sides = {"PET": _PET, "DNA": _CTDNA}
-    floor = {name: _smaller_group(frame[name]) for name in sides}
-    for name, names in sides.items():
-        alone = _fit_model(frame, frame[[name]], floor[name], rules, plan_survival)
-        row = _term_row(frame[name], alone, name, "p of the likelihood ratio")
-        yield {**whole, **names, "METHOD": "cox_ml", **row}
-    additive = _fit_model(frame, frame[list(sides)], min(floor.values()), rules, plan_survival)
-    for name, names in sides.items():
-        row = _term_row(frame[name], additive, name, "given ctDNA" if name == "PET" else "given PET")
-        yield {**whole, **names, "METHOD": "cox_additive", **row}
-    smallest = int(frame["CELL"].value_counts().reindex(list(CELLS.values()), fill_value=0).min())
-    product = frame[list(sides)].assign(PRODUCT=frame["PET"] * frame["DNA"])
-    together = _fit_model(frame, product, smallest, rules, plan_survival)
-    text = "ratio of the hazard ratios of PET with and without ctDNA"
-    row = _term_row(product["PRODUCT"], together, "PRODUCT", text)
-    yield {**whole, **_PRODUCT, "METHOD": "cox_interaction", **row}
-
-
-def _smaller_group(marker: pd.Series) -> int:
-    return int(min(marker.sum(), len(marker) - marker.sum()))
-
-
-def _fit_model(
-    frame: pd.DataFrame, covariates: pd.DataFrame, smallest: int, rules, plan_survival
-) -> tuple[pd.DataFrame | None, str | None]:
-    """Fit by maximum likelihood, else by Firth's penalty: the model, or why there is none; and a note."""
-    if smallest < rules.min_prevalence_n:
-        return None, _listed(rules)
-    arguments = {"alpha": rules.interval_alpha}
-    try:
-        return cox(frame["time"], frame["event"], covariates, ties=plan_survival.ties_ml, **arguments), None
-    except NotEstimable:
-        note = "maximum likelihood has no finite estimate: Firth penalty, penalised likelihood ratio"
-    try:
-        return cox(frame["time"], frame["event"], covariates, penalty="firth", **arguments), note
-    except NotEstimable as error:
-        return None, f"not estimable: {error}"
-
-
-def _term_row(marker: pd.Series, model: tuple, term: str, note: str) -> dict[str, Any]:
-    found, own = model
-    row: dict[str, Any] = {"N_POS": int(marker.sum())}
-    if found is None:
-        return {**row, "TESTED": "N", "NOTE": own}
-    return {**row, **_numbers(found, term), "NOTE": join_notes(note, own)}
-
-
-def _numbers(found: pd.DataFrame, term: str) -> dict[str, float]:
-    line = found.set_index("term").loc[term]
-    return {name.upper(): float(line[name]) for name in ("estimate", "lower", "upper", "p")}
-
-
-def _listed(rules) -> str:
-    return f"listed, not tested: fewer than {rules.min_prevalence_n} subjects in one group"
-
-
-def _estimate_cells(frame: pd.DataFrame, rules) -> Iterator[dict[str, Any]]:
-    """Hold three groups against the first, in one model of all groups that somebody is in."""
-    sizes = frame["CELL"].value_counts().reindex(list(CELLS.values()), fill_value=0)
-    events = frame.groupby("CELL")["event"].sum().reindex(sizes.index, fill_value=0)
-    first, *others = sizes.index
-    present = [name for name in others if sizes[name]]
-    dummies = pd.DataFrame({name: frame["CELL"].eq(name).astype(float) for name in present}, frame.index)
-    failure, found = "nobody in one of the two groups", None
-    if present and sizes[first]:
-        try:
-            found = cox(frame["time"], frame["event"], dummies, penalty="firth", alpha=rules.interval_alpha)
-        except NotEstimable as error:
-            failure = str(error)
-    for name in others:
-        row = {"MARKER": name, "PARTYPE": "CTDNA", "SAMPTYPE": "PLASMA", "METHOD": "cox_firth"}
-        row |= {"N_POS": int(sizes[name])}
-        counts = (
-            f"{events[name]:g} events in {sizes[name]}, against {events[first]:g} in {sizes[first]} {first}"
-        )
-        if min(sizes[name], sizes[first]) < rules.min_prevalence_n:
-            yield {**row, "TESTED": "N", "NOTE": join_notes(_listed(rules), counts)}
-        elif found is None:
-            yield {**row, "TESTED": "N", "NOTE": join_notes(f"not estimable: {failure}", counts)}
-        else:
-            yield {**row, **_numbers(found, name), "NOTE": counts}
 
 
 def _count_cells(frame: pd.DataFrame, endpoint: str) -> pd.DataFrame:

@@ -73,6 +73,18 @@ def tabulate_courses(
     return ordered[[*_COLUMNS, "ASIDE"]].reset_index(drop=True)
 
 
+def end_days(outcomes: pd.DataFrame, endpoint: str) -> pd.Series:
+    """Return the study day on which the time of an endpoint ends, its clock started at first dose.
+
+    Between dates CDISC counts the first day as 1, as the study day does. A time without both dates is one of
+    a table: days elapsed since first dose, of which the first study day has none.
+    """
+    names = [name for name in (f"{endpoint}_STARTDT", f"{endpoint}_ADT") if name in outcomes]
+    dated = outcomes[names].notna().all(axis=1) & (len(names) == len(("STARTDT", "ADT")))
+    time = outcomes[f"{endpoint}_TIME"].astype(float)
+    return time.where(dated, time + 1)
+
+
 def _classes(outcomes: pd.DataFrame) -> dict[str, str]:
     words = outcomes["NONRESPONSE"].map({1.0: "NON-RESPONDER", 0.0: "RESPONDER"})
     return words.dropna().to_dict()

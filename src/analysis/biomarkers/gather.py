@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis import plan
 from analysis.biomarkers.files.plasma_table import read_plasma
 from analysis.biomarkers.rows import Analysis, join_notes, stack_rows
 from analysis.contracts import check, columns, empty
@@ -35,6 +36,23 @@ def stack_curves(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return complete("curves_biomarkers", _stacked("curves_biomarkers", tables))
 
 
+def select_drawn_curves(curves: pd.DataFrame, *, rules=None) -> pd.DataFrame:
+    """Return the curves worth drawing: of a set and endpoint with two groups of the prevalence floor or more.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        Table curves_biomarkers.
+    rules : Section, optional
+        The plan's section ``biomarkers``: ``min_prevalence_n``.
+    """
+    rules = plan.defaults().biomarkers if rules is None else rules
+    sizes = curves.groupby(["CURVE", "ENDPOINT", "GROUP"])["AT_RISK"].max()
+    enough = sizes.ge(rules.min_prevalence_n).groupby(["CURVE", "ENDPOINT"]).sum().ge(2)
+    drawn = enough[enough].index
+    return curves[pd.MultiIndex.from_frame(curves[["CURVE", "ENDPOINT"]]).isin(drawn)]
+
+
 def join_analyses(*analyses: Analysis) -> Analysis:
     """Join parts of one analysis: rows and tables of those that have some, and their reasons.
 
@@ -50,9 +68,15 @@ def join_analyses(*analyses: Analysis) -> Analysis:
 
 
 def rank_markers(estimates: pd.DataFrame) -> pd.DataFrame:
-    """Return the tested rows that carry an adjusted p-value, the smallest maxT first, then the smallest p."""
-    tested = estimates[estimates["TESTED"].eq("Y") & estimates["P_MAXT"].notna()]
-    return tested.sort_values(["P_MAXT", "P", "MARKER", "OUTCOME"], kind="stable", ignore_index=True)
+    """Return the tested rows that carry an adjusted p-value, the smallest first.
+
+    Adjusted is the maxT p where there is one, else the q-value: visits of plasma have different patients, so
+    that no permutation is common to them.
+    """
+    adjusted = estimates["P_MAXT"].fillna(estimates["Q_BH"])
+    tested = estimates.assign(ADJUSTED=adjusted)[estimates["TESTED"].eq("Y") & adjusted.notna()]
+    ordered = tested.sort_values(["ADJUSTED", "P", "MARKER", "OUTCOME"], kind="stable", ignore_index=True)
+    return ordered.drop(columns="ADJUSTED")
 
 
 def complete(table: str, frame: pd.DataFrame) -> pd.DataFrame:

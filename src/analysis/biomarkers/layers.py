@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
 from analysis.biomarkers.rows import Analysis, join_notes, stack_rows
 from analysis.contracts import check
 from analysis.contracts.biomarkers import ANALYSES
+
+# Their N counts something else than subjects.
+_OTHER_UNITS = ("lesion_progression",)
 
 
 def tabulate_layers(analyses: Mapping[str, Analysis]) -> pd.DataFrame:
@@ -24,7 +28,8 @@ def tabulate_layers(analyses: Mapping[str, Analysis]) -> pd.DataFrame:
     -------
     DataFrame
         Table biomarker_layers. An analysis counts as run when at least one of its rows has an estimate or a
-        p-value.
+        p-value. SUBJECTS is the largest N of a row; of an analysis that counts lesions, the
+        subjects of its own table where that names them.
 
     Raises
     ------
@@ -43,7 +48,7 @@ def tabulate_layers(analyses: Mapping[str, Analysis]) -> pd.DataFrame:
                 "ANALYSIS": code,
                 "TITLE": title,
                 "STATUS": "RUN" if len(told) else "NOT RUN",
-                "SUBJECTS": told["N"].max() if len(told) else None,
+                "SUBJECTS": _count_subjects(analyses[code], code, told) if len(told) else None,
                 "ROWS": len(rows_of),
                 "REASON": reason if reason or len(told) else _why_nothing(rows_of),
             }
@@ -61,6 +66,12 @@ def _of(analyses: Mapping[str, Analysis], code: str) -> tuple[pd.DataFrame, str 
     if code not in analyses:
         return stack_rows([]), None
     return analyses[code].estimates, analyses[code].reason
+
+
+def _count_subjects(analysis: Analysis, code: str, told: pd.DataFrame) -> Any:
+    if code in _OTHER_UNITS and "USUBJID" in analysis.table and len(analysis.table):
+        return float(analysis.table["USUBJID"].nunique())
+    return told["N"].max()
 
 
 def _why_nothing(rows: pd.DataFrame) -> str | None:

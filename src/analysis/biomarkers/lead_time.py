@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import plan
-from analysis.biomarkers.courses import MEASURES, NO_LEVEL, tabulate_courses
+from analysis.biomarkers.courses import MEASURES, NO_LEVEL, end_days, tabulate_courses
 from analysis.biomarkers.plasma import PROGRESSION
 from analysis.biomarkers.rows import Analysis, as_rows, join_notes
 from analysis.contracts import contract_of
@@ -56,7 +56,8 @@ def tabulate_lead_times(
     adbm : DataFrame
         Table adbm.
     outcomes : DataFrame
-        As `assemble_outcomes`: <E>_TIME and <E>_EVENT of `endpoint`.
+        As `assemble_outcomes`: <E>_TIME, <E>_EVENT and, where the study has dates, <E>_STARTDT and <E>_ADT of
+        `endpoint`. A time without dates is days elapsed since first dose.
     endpoint : str
         Endpoint whose event is progression.
     progressed : Series of bool, optional
@@ -71,6 +72,7 @@ def tabulate_lead_times(
         Table lead_times: subjects with at least one draw that counts and known follow-up. MEASURE is the
         plan's ``trajectory_measure`` where each detected draw that counts has a level in it, else the other
         one; with neither the subject is NOT ASSESSABLE. LEAD is missing for these and for NEITHER.
+        PROGDY is a study day: of the end's date where draws have dates, else as `courses.end_days`.
     """
     rules = plan.defaults().biomarkers if rules is None else rules
     if f"{endpoint}_TIME" not in outcomes:
@@ -80,13 +82,14 @@ def tabulate_lead_times(
         name: _place(tabulate_courses(adbm, outcomes, measure=name, rules=rules)).groupby("USUBJID")
         for name in order
     }
+    ends = end_days(outcomes, endpoint)
     studies = adbm.drop_duplicates("USUBJID").set_index("USUBJID")["STUDYID"]
     rows = []
     for subject in sorted(set().union(*(own.groups for own in followed.values()))):
         draws = {name: own.get_group(subject) for name, own in followed.items() if subject in own.groups}
         if subject not in outcomes.index or not np.isfinite(outcomes.loc[subject, f"{endpoint}_TIME"]):
             continue
-        end, progression = _end(next(iter(draws.values())), outcomes.loc[subject], endpoint)
+        end, progression = _end(next(iter(draws.values())), outcomes.loc[subject], endpoint, ends[subject])
         if progressed is not None:
             progression = progression and bool(progressed.get(subject, False))
         counting = {name: _that_count(own, end, progression, rules) for name, own in draws.items()}
@@ -101,8 +104,11 @@ def _as_table(rows: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(numbers, float))
 
 
-def _end(draws: pd.DataFrame, outcome: pd.Series, endpoint: str) -> tuple[float, bool]:
-    """Return the study day on which follow-up of the endpoint ends, and whether by an event."""
+def _end(draws: pd.DataFrame, outcome: pd.Series, endpoint: str, undated: float) -> tuple[float, bool]:
+    """Return the study day on which follow-up of the endpoint ends, and whether by an event.
+
+    `undated` is the day where dates do not tell it.
+    """
     event = outcome[f"{endpoint}_EVENT"] == 1
     dated = draws[draws["ADT"].notna()]
     if f"{endpoint}_ADT" in outcome and pd.notna(outcome[f"{endpoint}_ADT"]) and len(dated):
@@ -111,8 +117,7 @@ def _end(draws: pd.DataFrame, outcome: pd.Series, endpoint: str) -> tuple[float,
         first_dose = first["ADT"] - pd.Timedelta(days=_since(first["DAY"]))
         days = (outcome[f"{endpoint}_ADT"] - first_dose).days
         return float(days + (days >= 0)), event
-    # CDISC counts the day of time zero as 1, as the study day does.
-    return float(outcome[f"{endpoint}_TIME"]), event
+    return float(undated), event
 
 
 def _since(day: float) -> float:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2
-from statsmodels.stats.contingency_tables import StratifiedTable
 
 from analysis import plan
 from analysis.biomarkers.rows import Analysis, as_rows, join_notes, nothing
+from analysis.biomarkers.stratified import estimate_mantel_haenszel
 from analysis.contracts import contract_of
 from analysis.survival.proportion import proportion
 
@@ -139,71 +138,15 @@ def _place_side_by_side(before: pd.DataFrame, late: pd.DataFrame, early: str, ru
     ).reset_index()
 
 
-class Stratified(NamedTuple):
-    """A Mantel-Haenszel odds ratio, its interval, its p-value, and how many strata say anything."""
-
-    estimate: float
-    lower: float
-    upper: float
-    p: float
-    informative: int
-
-
-def estimate_mantel_haenszel(marker, outcome, stratum, *, alpha: float = 0.05) -> Stratified:
-    """Estimate the odds ratio common to all strata, with the Robins-Breslow-Greenland interval.
-
-    Parameters
-    ----------
-    marker, outcome : array of 0/1, shape (n,)
-        Without missing values.
-    stratum : array, shape (n,)
-        Label of the stratum.
-    alpha : float
-        The interval covers 1 - alpha.
-
-    Returns
-    -------
-    Stratified
-        p is of the Mantel-Haenszel test with continuity correction, as R's mantelhaen.test gives it. All
-        missing where no stratum has both values of both.
-
-    References
-    ----------
-    Robins, Breslow, Greenland, Biometrics 1986;42:311-23.
-    """
-    frame = pd.DataFrame({"m": np.asarray(marker, bool), "o": np.asarray(outcome, bool), "s": stratum})
-    tables = [
-        np.array([[(own.m == m) & (own.o == o) for o in (True, False)] for m in (True, False)]).sum(axis=2)
-        for _, own in frame.groupby("s", sort=True)
-    ]
-    # A stratum with an empty margin adds nothing to any of the sums, and one lesion divides by zero.
-    tables = [table for table in tables if table.sum(axis=0).all() and table.sum(axis=1).all()]
-    if not tables:
-        return Stratified(np.nan, np.nan, np.nan, np.nan, 0)
-    p = _mantel_haenszel_p(np.array(tables, float))
-    across = (
-        sum(t[0, 0] * t[1, 1] / t.sum() for t in tables),
-        sum(t[0, 1] * t[1, 0] / t.sum() for t in tables),
-    )
-    if min(across) == 0:
-        # The interval of Robins, Breslow and Greenland does not exist at 0 and infinity.
-        return Stratified(np.inf if across[0] else 0.0, np.nan, np.nan, p, len(tables))
-    stratified = StratifiedTable([table.astype(float) for table in tables])
-    lower, upper = stratified.oddsratio_pooled_confint(alpha=alpha)
-    return Stratified(float(stratified.oddsratio_pooled), float(lower), float(upper), p, len(tables))
-
-
-def _mantel_haenszel_p(tables: np.ndarray) -> float:
-    total = tables.sum(axis=(1, 2))
-    rows, columns = tables.sum(axis=2), tables.sum(axis=1)
-    excess = abs((tables[:, 0, 0] - rows[:, 0] * columns[:, 0] / total).sum())
-    variance = (rows.prod(axis=1) * columns.prod(axis=1) / (total**2 * (total - 1))).sum()
-    correction = 0.5 if excess >= 0.5 else 0.0
-    return float(chi2.sf((excess - correction) ** 2 / variance, 1))
-
-
 def estimate_lesion_progression(
-    adpet: pd.DataFrame, *, early: str, cut: float, rules=None, response=None
+    adpet: pd.DataFrame,
+    *,
+    early: str,
+    cut: float,
+    outcomes: pd.DataFrame | None = None,
+    endpoint: str | None = None,
+    rules=None,
+    response=None,
 ) -> Analysis:
     """Ask whether the lesions that drove progression were the early resistant ones.
 
@@ -211,13 +154,19 @@ def estimate_lesion_progression(
     ----------
     adpet, early, cut, rules, response
         As in `tabulate_lesions_at_progression`.
+    outcomes : DataFrame, optional
+        As `assemble_outcomes`: the notes of the shares then say how many events have no such scan.
+    endpoint : str, optional
+        Endpoint of `outcomes` whose events those are; its first if None.
 
     Returns
     -------
     Analysis
-        Odds ratio of driving progression, resistant against not, stratified by patient (rows of lesions that
-        were there at baseline); share of the progressions with a driver that was resistant; share with a new
-        lesion. Its table is lesion_progression.
+        EARLYRES (DROVE): odds ratio of driving progression, resistant against not, stratified by patient
+        (lesions that were there at baseline). EARLYRES_Y, EARLYRES_N (DROVE): share of the resistant, and of
+        the responding, lesions that drove, pooled. EARLYRES (PROG): share of the progressions with a driver
+        that was resistant; NEWFL: with a new lesion; LATEFL: with a driver without a value at baseline and
+        at the early scan, new ones included. Its table is lesion_progression.
     """
     rules = plan.defaults().biomarkers if rules is None else rules
     table = tabulate_lesions_at_progression(adpet, early=early, cut=cut, rules=rules, response=response)
@@ -226,7 +175,8 @@ def estimate_lesion_progression(
     place = {"ANALYSIS": "lesion_progression", "PARTYPE": "PET", "AVISIT": early}
     rows = [
         {**place, **_odds_row(table, rules)},
-        *({**place, **row} for row in _share_rows(table, rules)),
+        *({**place, **row} for row in _pooled_rows(table, rules)),
+        *({**place, **row} for row in _share_rows(table, _unscanned(table, outcomes, endpoint), rules)),
     ]
     return Analysis(as_rows(rows), table)
 
@@ -236,7 +186,7 @@ def _odds_row(table: pd.DataFrame, rules) -> dict[str, Any]:
     resistant, drove = known["EARLYRES"].eq("Y"), known["DROVE"].eq("Y")
     found = estimate_mantel_haenszel(resistant, drove, known["USUBJID"], alpha=rules.interval_alpha)
     note = (
-        f"N counts lesions, of {known['USUBJID'].nunique()} subjects; {found.informative} of these have "
+        f"{len(known)} lesions of {known['USUBJID'].nunique()} subjects; {found.informative} of these have "
         "lesions of both kinds and of both courses, the others say nothing"
     )
     row = {"MARKER": "EARLYRES", "OUTCOME": "DROVE", "METHOD": "mantel_haenszel", "STATISTIC": "odds_ratio"}
@@ -251,15 +201,51 @@ def _odds_row(table: pd.DataFrame, rules) -> dict[str, Any]:
     return {**row, **numbers, "NOTE": join_notes(note, one_sided)}
 
 
-def _share_rows(table: pd.DataFrame, rules) -> Iterator[dict[str, Any]]:
-    """Count progressions: with a driver that was resistant, and with a new lesion."""
+def _pooled_rows(table: pd.DataFrame, rules) -> Iterator[dict[str, Any]]:
+    """Count the lesions that drove, among the resistant and among the responding ones."""
+    known = table[table["EARLYRES"].notna() & table["DROVE"].notna()]
+    for code in ("Y", "N"):
+        own = known[known["EARLYRES"].eq(code)]
+        note = (
+            f"{len(own)} lesions of {own['USUBJID'].nunique()} subjects; pooled: lesions of a patient are "
+            "not independent"
+        )
+        row = _share(f"EARLYRES_{code}", int(own["DROVE"].eq("Y").sum()), len(own), note, rules)
+        yield {**row, "OUTCOME": "DROVE"}
+
+
+def _unscanned(table: pd.DataFrame, outcomes: pd.DataFrame | None, endpoint: str | None) -> str | None:
+    """Say how many had the event without a PET at progression."""
+    known = [] if outcomes is None else [name for name in outcomes if str(name).endswith("_EVENT")]
+    name = f"{endpoint}_EVENT" if endpoint else next(iter(known), None)
+    if name not in known:
+        return None
+    had = outcomes.index[outcomes[name].eq(1)]
+    lacking = int((~had.isin(table["USUBJID"])).sum())
+    return f"{lacking} of {len(had)} {name.removesuffix('_EVENT')} events have no PET at progression"
+
+
+def _share_rows(table: pd.DataFrame, unscanned: str | None, rules) -> Iterator[dict[str, Any]]:
+    """Count progressions: with a resistant driver, with a new lesion, with a driver not seen early."""
     with_resistant = [_drove_resistant(own) for _, own in table.groupby("USUBJID", sort=True)]
     known = [value for value in with_resistant if value is not None]
     note = "progressions with a lesion that drove it and whose early class is known; a new lesion had none"
-    yield _share("EARLYRES", sum(known), len(known), note, rules)
-    scanned = table.groupby("USUBJID")["NADIR"].apply(lambda nadir: nadir.notna().any())
-    new = table["NEWFL"].eq("Y").groupby(table["USUBJID"]).any()[scanned]
-    yield _share("NEWFL", int(new.sum()), len(new), "progressions with an earlier PET", rules)
+    yield _share("EARLYRES", sum(known), len(known), join_notes(note, unscanned), rules)
+    subject = table["USUBJID"]
+    scanned = table["NADIR"].notna().groupby(subject).any()
+    new = table["NEWFL"].eq("Y").groupby(subject).any()[scanned]
+    note = join_notes("progressions with an earlier PET", unscanned)
+    yield _share("NEWFL", int(new.sum()), len(new), note, rules)
+    valued = table[["BASE", "EARLY"]].notna().any(axis=1)
+    unseen = ~valued & table["DROVE"].eq("Y")
+    early = valued.groupby(subject).any()
+    late = unseen.groupby(subject).any()[early]
+    between = int((unseen & table["NEWFL"].ne("Y") & subject.map(early)).sum())
+    note = (
+        "progressions with a PET at baseline or early; a driver not seen there, with no value at baseline "
+        f"and at the early scan: new at progression, or first seen between (lesions: {between})"
+    )
+    yield _share("LATEFL", int(late.sum()), len(late), join_notes(note, unscanned), rules)
 
 
 def _drove_resistant(own: pd.DataFrame) -> bool | None:

@@ -9,9 +9,12 @@ import pandas as pd
 from analysis import plan
 from analysis.biomarkers.overview import tabulate_trajectories
 from analysis.biomarkers.plasma import DETECTED, NOT_DETECTED
-from analysis.biomarkers.rows import Analysis
+from analysis.biomarkers.rows import Analysis, join_notes
 from analysis.biomarkers.trajectories import estimate_course
 
+# What a mapped value can be that starts at 1 in every subject.
+_RELATIVE = ("percent_change", "fraction")
+_MAPPED = "groups as the plan maps them; where they rest on later values they describe and predict nothing"
 _CLASSES = {1.0: "NON-RESPONDER", 0.0: "RESPONDER"}
 
 
@@ -35,7 +38,12 @@ def estimate_mapped_course(course: pd.DataFrame, *, rules=None) -> Analysis:
     coded = course.assign(GROUP=course["GROUP"].isin(_resistant(mapping)).astype(float))
     label = mapping.get("label", mapping["value"])
     shared = {"PARTYPE": "CTDNA", "SAMPTYPE": None}
-    return estimate_course(coded, scale="log", outcome=label, labels=shared, rules=rules)
+    relative = mapping.get("value_is") in _RELATIVE
+    found = estimate_course(
+        coded, scale="log", outcome=label, labels=shared, from_baseline=relative, rules=rules
+    )
+    said = [join_notes(note, _MAPPED) for note in found.estimates["NOTE"]]
+    return found._replace(estimates=found.estimates.assign(NOTE=said))
 
 
 def name_model(table: pd.DataFrame, course: pd.DataFrame, rules) -> pd.DataFrame:
@@ -98,7 +106,7 @@ def tabulate_drawn(
 
 
 def axis_of(course: pd.DataFrame, rules) -> dict[str, Any]:
-    """Return the words of the axis: of the mapped course, or of ctDNA (the figure's own)."""
+    """Return the words of axis and legend: of the mapped course, or of ctDNA (the figure's own)."""
     if course.empty:
         return {}
-    return {"ylabel": rules.course_table.get("label", rules.course_table["value"])}
+    return {"ylabel": rules.course_table.get("label", rules.course_table["value"]), "words": "measured"}

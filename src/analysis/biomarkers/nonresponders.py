@@ -14,6 +14,7 @@ from analysis.biomarkers.plasma import DETECTED, select_visit
 from analysis.contracts import contract_of
 
 _YES_NO = {"Y": "yes", "N": "no"}
+_YEARS = ("AGE",)  # whole years
 _ALTERED = ("MUTATED", "AMPLIFIED", "DELETED")
 
 
@@ -95,13 +96,21 @@ def _write_clinical(adsl: pd.DataFrame | None, rules) -> Mapping[str, str]:
         return {}
     own = adsl.drop_duplicates("USUBJID").set_index("USUBJID")
     names = {column: name for column, name in rules.profile_covariates.items() if column in own}
-    words = {name: write_levels(own[column]).replace(_YES_NO) for column, name in names.items()}
+    rounded = {column: own[column].map(_round) for column in _YEARS if column in names}
+    words = {
+        name: write_levels(rounded.get(column, own[column])).replace(_YES_NO)
+        for column, name in names.items()
+    }
     written = {}
     for subject in own.index:
         known = [f"{name} {of[subject]}" for name, of in words.items() if pd.notna(of[subject])]
         if known:
             written[subject] = ", ".join(known)
     return written
+
+
+def _round(value: object) -> object:
+    return round(value) if isinstance(value, float) and pd.notna(value) else value
 
 
 def _write_pet(adpet: pd.DataFrame | None, chosen: pd.DataFrame, early: str, rules) -> Mapping[str, str]:
@@ -133,7 +142,7 @@ def _write_resistant(adpet, early: str, cut: float, rules, response) -> Mapping[
         where = ", ".join(
             f"{organ} {row['sum']:g} of {row['size']:g}" for organ, row in organs.iterrows() if row["sum"]
         )
-        count = f"{int(own['RESISTANT'].sum())} of {len(own)} lesions"
+        count = f"{int(own['RESISTANT'].sum())} of {len(own)} lesion" + ("" if len(own) == 1 else "s")
         written[subject] = f"{count}: {where}" if where else count
     return written
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis import plan
 from analysis.biomarkers.association import preferred_rows
+from analysis.biomarkers.courses import end_days
 from analysis.biomarkers.plasma import NOT_ASSESSABLE, classify_clearance, select_visit
 
 _KINDS = ("MUTATED", "AMPLIFIED", "DELETED")
@@ -157,8 +158,8 @@ def tabulate_trajectories(
     Returns
     -------
     tuple
-        Rows USUBJID, DAY, VAF (fraction), RESULT, LOD (fraction), MRESP; study day of the PFS event, index
-        USUBJID.
+        Rows USUBJID, DAY, VAF (fraction), RESULT, LOD (fraction), MRESP; study day of the PFS event
+        (`courses.end_days`), index USUBJID.
     """
     rows = adbm[(adbm["PARTYPE"] == "CTDNA") & (adbm["PARAMCD"] == "CTDNA")]
     dosed = pd.to_datetime(rows["USUBJID"].map(first_dose))
@@ -179,5 +180,4 @@ def tabulate_trajectories(
     ).reset_index(drop=True)
     if "PFS_EVENT" not in outcomes:
         return draws, pd.Series(dtype=float)
-    # AVAL counts from first dose as 1 (CDISC), as the study day does.
-    return draws, outcomes.loc[outcomes["PFS_EVENT"] == 1, "PFS_TIME"]
+    return draws, end_days(outcomes, "PFS")[outcomes["PFS_EVENT"] == 1]

@@ -22,6 +22,7 @@ __all__ = [
     "NOT_ASSESSABLE",
     "NOT_DETECTED",
     "PROGRESSION",
+    "UNSCHEDULED",
     "assign_visits",
     "call_samples",
     "classify_clearance",
@@ -30,9 +31,10 @@ __all__ = [
     "select_visit",
     "tabulate_clearance",
     "tabulate_pet_by_ctdna",
+    "told_visits",
     "write_plasma",
 ]
-PROGRESSION = "PROG"
+PROGRESSION, UNSCHEDULED = "PROG", "UNSCHED"
 _RANK = {DETECTED: 0, NOT_DETECTED: 1, NOT_ASSESSABLE: 2}
 
 
@@ -58,11 +60,25 @@ def assign_visits(draws: pd.DataFrame, first_dose: pd.Series, *, rules=None) -> 
     days = (pd.to_datetime(out["ADT"]) - pd.to_datetime(out["USUBJID"].map(first_dose))).dt.days
     told = out["ADY"].astype(float) if "ADY" in out else pd.Series(np.nan, index=out.index)
     out["DAY"] = (days + (days >= 0)).astype(float).fillna(told)
-    said = out["AVISIT"].astype("string").str.lower().isin(rules.sample_visits[PROGRESSION])
-    out["AVISIT"] = np.where(said.fillna(False).astype(bool), PROGRESSION, "UNSCHED")
+    said = told_visits(out["AVISIT"], rules=rules)
+    out["AVISIT"] = np.where(said == PROGRESSION, PROGRESSION, UNSCHEDULED)
     for visit, (first, last) in rules.plasma_visit_windows.items():
-        out.loc[out["DAY"].between(first, last) & (out["AVISIT"] == "UNSCHED"), "AVISIT"] = visit
+        out.loc[out["DAY"].between(first, last) & (out["AVISIT"] == UNSCHEDULED), "AVISIT"] = visit
     return out
+
+
+def told_visits(words: pd.Series, *, rules=None) -> pd.Series:
+    """Return the visit a word of the table means; None for no word, and for one the plan does not know.
+
+    Known are the visits of ``plasma_visit_windows``, the spellings of ``sample_visits`` and those of
+    ``plasma_unscheduled``, in any letter case.
+    """
+    rules = plan.defaults().biomarkers if rules is None else rules
+    known = {word: visit for visit, spellings in rules.sample_visits.items() for word in spellings}
+    known |= dict.fromkeys(rules.plasma_unscheduled, UNSCHEDULED)
+    known |= {visit.lower(): visit for visit in rules.plasma_visit_windows}
+    told = words.astype("string").str.strip().str.lower().map(known).astype(object)
+    return told.where(told.notna(), None)
 
 
 def select_assays(draws: pd.DataFrame, *, rules=None) -> pd.DataFrame:

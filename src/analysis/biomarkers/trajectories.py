@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
 from scipy.stats import norm
 
 from analysis import plan
-from analysis.biomarkers.censored_mixed import CensoredMixedFit, fit_censored_mixed, likelihood_ratio_tests
+from analysis.biomarkers.course_fit import CURVE_COLUMNS, CourseFit, fit_course, predict_course
 from analysis.biomarkers.courses import tabulate_courses
 from analysis.biomarkers.plasma import PROGRESSION
 from analysis.biomarkers.rows import Analysis, as_rows, join_notes
@@ -28,33 +27,14 @@ __all__ = [
 ]
 
 TERMS = ("TIME", "GROUP", "TIME:GROUP")
-_SCALES = {"logit": (logit, expit), "log": (np.log, np.exp)}
-_CURVE_COLUMNS = ["GROUP", "DAY", "MEDIAN", "LOWER", "UPPER"]
-_CURVE_POINTS = 50
-
-
-class CourseFit(NamedTuple):
-    """A course over time of two groups, fitted.
-
-    Attributes
-    ----------
-    fit : CensoredMixedFit
-        Intercept, TIME, GROUP, TIME:GROUP, on the scale.
-    p_values : array, shape (4,)
-        Likelihood-ratio p of each.
-    rows : DataFrame
-        What was fitted: USUBJID SINCE (days since first dose) LEVEL LIMIT CENSORED (1, 0, -1) GROUP.
-    scale : {"logit", "log"}
-        Scale of the model.
-    unit_days : float
-        Days of one unit of TIME.
-    """
-
-    fit: CensoredMixedFit
-    p_values: np.ndarray
-    rows: pd.DataFrame
-    scale: str
-    unit_days: float
+_FROM_BASELINE = ("TIME", "TIME:GROUP")
+_NO_START = "not estimated: everybody starts at baseline = 1"
+_THROUGH = {
+    "intercept": "lines through 1 at day 0; the random intercept of the plan is a subject's lasting shift "
+    "after baseline",
+    "intercept_slope": "lines through 1 at day 0; random intercept (a subject's lasting shift after "
+    "baseline) and random slope",
+}
 
 
 def estimate_trajectories(courses: pd.DataFrame, *, group: str = "MRESP", rules=None) -> Analysis:
@@ -104,6 +84,7 @@ def estimate_course(
     labels: Mapping[str, Any],
     marker_names: Mapping[str, str] | None = None,
     left_out: Mapping[str, int] | None = None,
+    from_baseline: bool = False,
     rules=None,
 ) -> Analysis:
     """Estimate the course of a quantity over time in two groups, values known by their limit alone censored.
@@ -124,6 +105,10 @@ def estimate_course(
         Other names than TIME, GROUP and TIME:GROUP.
     left_out : mapping, optional
         Reason -> values that were left out before.
+    from_baseline : bool
+        LEVEL is relative to the subject's baseline, so 1 for everybody at day 0, and DAY counts days since
+        then: no intercept and no GROUP, both lines go through 1; the baseline values say nothing and are
+        left out. On the log scale only.
     rules : Section, optional
         The plan's section ``biomarkers``: random effects, unit of time, floor of the groups.
 
@@ -133,28 +118,34 @@ def estimate_course(
         Three rows, TESTED N with the reason where the model cannot be fitted; `table` as `predict_course`.
     """
     rules = plan.defaults().biomarkers if rules is None else rules
-    rows, dropped = _usable(frame, scale)
+    rows, dropped = _usable(frame, scale, from_baseline)
     note = _describe(rows, {**(left_out or {}), **dropped})
     counts = rows.drop_duplicates("USUBJID")["GROUP"]
     shared = {"ANALYSIS": "trajectory", "OUTCOME": outcome, "METHOD": "mixed_censored", **labels}
     shared |= {"STATISTIC": f"{scale}_difference", "N": len(counts), "N_POS": counts.sum()}
     names = {**dict(zip(TERMS, TERMS, strict=True)), **(marker_names or {})}
-    course, reason = _try_fit(rows, scale, rules)
+    course, reason = _try_fit(rows, scale, from_baseline, rules)
     if course is None:
         empty = [{**shared, "MARKER": names[term], "TESTED": "N"} for term in TERMS]
         return Analysis(
             as_rows([{**row, "NOTE": join_notes(reason, note)} for row in empty]),
-            pd.DataFrame(columns=_CURVE_COLUMNS),
+            pd.DataFrame(columns=CURVE_COLUMNS),
             reason,
         )
-    half = norm.isf(rules.interval_alpha / 2)
-    estimates = []
-    for place, term in enumerate(TERMS, start=1):
-        value, error = course.fit.coef[place], course.fit.se[place]
-        numbers = {"ESTIMATE": value, "LOWER": value - half * error, "UPPER": value + half * error}
-        numbers |= {"P": course.p_values[place], "NOTE": join_notes(_meaning(term, course.unit_days), note)}
-        estimates.append({**shared, "MARKER": names[term], **numbers})
+    estimates = [{**shared, "MARKER": names[term], **_term_row(course, term, note, rules)} for term in TERMS]
     return Analysis(as_rows(estimates), predict_course(course, alpha=rules.interval_alpha))
+
+
+def _term_row(course: CourseFit, term: str, note: str, rules) -> dict[str, Any]:
+    terms = _FROM_BASELINE if course.from_baseline else ("", *TERMS)
+    if term not in terms:
+        return {"TESTED": "N", "NOTE": join_notes(_NO_START, note)}
+    place, half = terms.index(term), norm.isf(rules.interval_alpha / 2)
+    value, error = course.fit.coef[place], course.fit.se[place]
+    numbers = {"ESTIMATE": value, "LOWER": value - half * error, "UPPER": value + half * error}
+    through = _THROUGH[rules.trajectory_random] if course.from_baseline else None
+    said = join_notes(_meaning(term, course.unit_days), through, note)
+    return {**numbers, "P": course.p_values[place], "NOTE": said}
 
 
 def _meaning(term: str, unit_days: float) -> str:
@@ -173,7 +164,7 @@ def _describe(rows: pd.DataFrame, left_out: Mapping[str, int]) -> str:
     return f"{said}; left out: {lost}" if lost else said
 
 
-def _usable(frame: pd.DataFrame, scale: str) -> tuple[pd.DataFrame, dict[str, int]]:
+def _usable(frame: pd.DataFrame, scale: str, from_baseline: bool) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return rows with finite values on the scale, and how many had none or no group."""
     level, limit = frame["LEVEL"].astype(float), frame["LIMIT"].astype(float)
     said = frame["CENSORED"].astype(bool) if "CENSORED" in frame else pd.Series(False, index=frame.index)
@@ -187,7 +178,7 @@ def _usable(frame: pd.DataFrame, scale: str) -> tuple[pd.DataFrame, dict[str, in
         {
             "USUBJID": frame["USUBJID"],
             # There is no day 0: the day of first dose is day 1, 0 days since then.
-            "SINCE": day - (day > 0),
+            "SINCE": day if from_baseline else day - (day > 0),
             "LEVEL": value,
             "LIMIT": limit,
             "CENSORED": censored.astype(int) - above.astype(int),
@@ -199,17 +190,27 @@ def _usable(frame: pd.DataFrame, scale: str) -> tuple[pd.DataFrame, dict[str, in
         "no day": int((grouped & day.isna()).sum()),
         f"no value on the {scale} scale": int((grouped & day.notna() & ~inside).sum()),
     }
-    return rows[grouped & day.notna() & inside].reset_index(drop=True), dropped
+    kept = grouped & day.notna() & inside
+    if from_baseline:
+        dropped["at or before baseline, 1 by definition"] = int((kept & (day <= 0)).sum())
+        kept &= day > 0
+    return rows[kept].reset_index(drop=True), dropped
 
 
-def _try_fit(rows: pd.DataFrame, scale: str, rules) -> tuple[CourseFit | None, str | None]:
+def _try_fit(
+    rows: pd.DataFrame, scale: str, from_baseline: bool, rules
+) -> tuple[CourseFit | None, str | None]:
     groups = rows.drop_duplicates("USUBJID")["GROUP"].value_counts()
     floor = rules.min_prevalence_n
     if min(groups.get(0.0, 0), groups.get(1.0, 0)) < floor:
         return None, f"course not estimated: fewer than {floor} subjects in one group"
     try:
         course = fit_course(
-            rows, scale=scale, random=rules.trajectory_random, unit_days=rules.trajectory_unit_days
+            rows,
+            scale=scale,
+            random=rules.trajectory_random,
+            unit_days=rules.trajectory_unit_days,
+            from_baseline=from_baseline,
         )
     except NotEstimable as error:
         return None, f"course not estimable: {error}"
@@ -220,69 +221,3 @@ def _try_fit(rows: pd.DataFrame, scale: str, rules) -> tuple[CourseFit | None, s
             "that the likelihood is not exact enough"
         )
     return course, None
-
-
-def fit_course(rows: pd.DataFrame, *, scale: str, random: str, unit_days: float) -> CourseFit:
-    """Fit the mixed model of a course: level on its scale by time, group and their product.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        USUBJID SINCE (days since first dose) LEVEL (the limit where CENSORED) LIMIT CENSORED (1 or
-        True at or under the limit, -1 above it, 0 measured) GROUP (0/1).
-    scale : {"logit", "log"}
-        Scale of the model.
-    random : {"intercept", "intercept_slope"}
-        Random effects of a subject.
-    unit_days : float
-        Days of one unit of time.
-
-    Raises
-    ------
-    NotEstimable
-        As `fit_censored_mixed`.
-    """
-    time, group = rows["SINCE"].to_numpy() / unit_days, rows["GROUP"].to_numpy()
-    design = np.column_stack([np.ones(len(rows)), time, group, time * group])
-    y = _SCALES[scale][0](rows["LEVEL"].to_numpy())
-    model = (y, rows["CENSORED"].to_numpy(float), design, rows["USUBJID"].to_numpy())
-    fit = fit_censored_mixed(*model, random=random, time=time)
-    tests = np.full(design.shape[1], np.nan)
-    if fit.converged:
-        tests = likelihood_ratio_tests(*model, fit, random=random, time=time)
-    return CourseFit(fit, tests, rows, scale, unit_days)
-
-
-def predict_course(course: CourseFit, days=None, *, alpha: float = 0.05) -> pd.DataFrame:
-    """Predict the course of the median subject of each group.
-
-    Parameters
-    ----------
-    course : CourseFit
-        As `fit_course`.
-    days : array, optional
-        Study days; if None, those that the group's values span.
-    alpha : float
-        The pointwise intervals cover 1 - alpha, between-subject variation not included.
-
-    Returns
-    -------
-    DataFrame
-        GROUP (0, 1) DAY MEDIAN LOWER UPPER, in the unit of the level.
-    """
-    back, half = _SCALES[course.scale][1], norm.isf(alpha / 2)
-    parts = []
-    for group, rows in course.rows.groupby("GROUP"):
-        if days is None:
-            since = np.linspace(rows["SINCE"].min(), rows["SINCE"].max(), _CURVE_POINTS)
-            shown = since + (since >= 0)
-        else:
-            shown = np.asarray(days, float)
-            since = shown - (shown > 0)
-        time, one = since / course.unit_days, np.ones(len(since))
-        design = np.column_stack([one, time, group * one, group * time])
-        mean = design @ course.fit.coef
-        error = half * np.sqrt(((design @ course.fit.covariance) * design).sum(axis=1))
-        columns = (shown, back(mean), back(mean - error), back(mean + error))
-        parts.append(pd.DataFrame(dict(zip(_CURVE_COLUMNS[1:], columns, strict=True))).assign(GROUP=group))
-    return pd.concat(parts, ignore_index=True)[_CURVE_COLUMNS]

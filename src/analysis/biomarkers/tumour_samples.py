@@ -5,6 +5,7 @@ A sample that cannot be placed is not used: taken as a baseline sample it would 
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 
 from analysis import plan
 from analysis.biomarkers.files.cbioportal import PROBLEM_COLUMNS, CbioportalStudy
+from analysis.biomarkers.files.textfile import read_numbers
 from analysis.biomarkers.plasma import PROGRESSION
 
 _COLUMNS = ["SAMPLE_ID", "USUBJID", "SAMPTYPE", "AVISIT", "ADY", "SEQUENCED", "SAMPLE_DEPTH"]
@@ -71,7 +73,11 @@ def assign_samples(study: CbioportalStudy, adsl: pd.DataFrame, *, rules=None) ->
     cases = [samples["USUBJID"].isna(), samples["SAMPTYPE"].isna(), samples["AVISIT"].isna(), late]
     samples["CODE"] = np.select([case.to_numpy(bool) for case in cases], list(_ASIDE), "")
     kept = samples[samples["CODE"] == ""]
-    asked = [_matched_by_ending(kept), _several(kept), _misplaced(samples, rules), unread_day, unread_depth]
+    strangers = samples.loc[samples["USUBJID"].isna(), ["PATIENT_ID", "SAMPLE_ID"]]
+    asked = [
+        ask_subjects(*(strangers[name] for name in strangers), adsl["USUBJID"], "samples"),
+        *(_matched_by_ending(kept), _several(kept), _misplaced(samples, rules), unread_day, unread_depth),
+    ]
     return TumourSamples(kept[_COLUMNS], _set_aside(samples), pd.concat(asked))
 
 
@@ -89,6 +95,44 @@ def match_subjects(patients: pd.Series, subjects: pd.Series) -> pd.Series:
     return patients.map({patient: match(patient) for patient in patients.unique()}).astype(object)
 
 
+def ask_subjects(patients: pd.Series, samples: pd.Series, subjects: pd.Series, domain: str) -> pd.DataFrame:
+    """Ask after identifiers that are no subject's, with the subject that is nearly the same.
+
+    Parameters
+    ----------
+    patients, samples : Series
+        The identifier as sent and the sample, of each row of a subject that adsl lacks.
+    subjects : Series
+        USUBJID of adsl.
+    domain : str
+        Where the rows come from.
+
+    Returns
+    -------
+    DataFrame
+        Columns of a query table without STEP: SUBJECT_UNKNOWN, one for each identifier.
+    """
+    ids = sorted(set(subjects))
+    rows = []
+    for patient, count in samples.groupby(patients).nunique().sort_index().items():
+        plain = _plain(patient)
+        near = [own for own in ids if _plain(own) == plain] or [
+            own for own in ids if _plain(own).endswith(f"-{plain}")
+        ]
+        said = f"{patient!r} is no subject of adsl; its samples ({count}) are not used"
+        todo = "mend the identifier, or add the subject to adsl"
+        if len(near) == 1:
+            said += f"; it differs from {near[0]!r} by letter case, blanks or leading zeros alone"
+            todo = f"mend the identifier: is it {near[0]!r}?"
+        rows.append(("SUBJECT_UNKNOWN", "error", None, domain, f"patient {patient}", said, todo))
+    return _queries(rows)
+
+
+def _plain(identifier: str) -> str:
+    """Return an identifier without letter case, blanks and the leading zeros of its numbers."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"\s", "", str(identifier)).casefold())
+
+
 def _visits(samples: pd.DataFrame, rules) -> pd.Series:
     """Return the visit of each sample; None where the file names one that the plan does not know."""
     visit = _spelled(samples, rules.sample_visit_column, rules.sample_visits)
@@ -100,7 +144,7 @@ def _visits(samples: pd.DataFrame, rules) -> pd.Series:
 def _sample_day(samples: pd.DataFrame, column: str) -> tuple[pd.Series, pd.DataFrame]:
     if column not in samples:
         return pd.Series(np.nan, index=samples.index), _queries([])
-    day = pd.to_numeric(samples[column], errors="coerce").astype(float)
+    day = read_numbers(samples[column])
     day = day.where((day != 0) & (day % 1 == 0))
     unread = samples.loc[day.isna() & samples[column].notna(), "SAMPLE_ID"]
     said = f"{column} is no study day; the day of the sample is unknown"
@@ -171,7 +215,7 @@ def _sample_depth(samples: pd.DataFrame, columns: list[str]) -> tuple[pd.Series,
     found = [name for name in columns if name in samples]
     if not found:
         return pd.Series(np.nan, index=samples.index), _queries([])
-    depth = pd.to_numeric(samples[found[0]], errors="coerce").astype(float)
+    depth = read_numbers(samples[found[0]])
     depth = depth.where(depth > 0)
     unread = samples.loc[depth.isna() & samples[found[0]].notna(), "SAMPLE_ID"]
     said = f"{found[0]} is no number of reads; the depth of the sample is unknown"

@@ -68,7 +68,7 @@ def plot_km(
     """
     curves = _tidy(curves)
     groups = _check(curves, groups)
-    names = {group: (labels or {}).get(group, style.label_of(group)) for group in groups}
+    names = {group: _name(group, labels) for group in groups}
     ticks = time_ticks(until or float(curves["TIME"].max()), rules.km_step_months)
     across, size = style.width_mm(width, rules), rules.small_size_pt
     widest = max(style.text_width_mm(text, size, rules.font_family) for text in names.values())
@@ -129,19 +129,31 @@ def number_at_risk(rows: pd.DataFrame, times: Sequence[float]) -> list[int]:
     return [known[index] for index in place]
 
 
-def caption_km(curves: pd.DataFrame, *, endpoint: str, origin: str = "the early PET", level: int = 95) -> str:
-    """Write the caption of a Kaplan-Meier figure from its curves."""
+def caption_km(
+    curves: pd.DataFrame,
+    *,
+    endpoint: str,
+    origin: str = "the early PET",
+    level: int = 95,
+    labels: dict[str, str] | None = None,
+) -> str:
+    """Write the caption of a Kaplan-Meier figure from its curves; `labels` as in `plot_km`."""
     curves = _tidy(curves)
     groups = _check(curves, None)
-    parts = [f"{style.label_of(group)} {_counts(curves[curves['GROUP'] == group])}" for group in groups]
+    counts = {group: _counts(curves[curves["GROUP"] == group]) for group in groups}
+    # A label may hold a comma of its own, so that its numbers stand in brackets.
+    form = "{} ({})" if labels else "{} {}"
+    parts = [form.format(_name(group, labels), count) for group, count in counts.items()]
     return (
         f"{endpoint} from {origin}, Kaplan-Meier: {style.join_words(parts)}. Bands are pointwise {level} % "
         "confidence intervals, vertical marks censored patients; beneath, patients at risk (time at least t)."
     )
 
 
-def alt_km(curves: pd.DataFrame, *, endpoint: str, annotation: str = "") -> str:
-    """Describe the curves for a reader who cannot see them: median and end of each."""
+def alt_km(
+    curves: pd.DataFrame, *, endpoint: str, annotation: str = "", labels: dict[str, str] | None = None
+) -> str:
+    """Describe the curves for a reader who cannot see them: median and end of each; `labels` as drawn."""
     sentences, curves = [], _tidy(curves)
     for group in _check(curves, None):
         rows = curves[curves["GROUP"] == group].sort_values("TIME", kind="stable")
@@ -151,7 +163,7 @@ def alt_km(curves: pd.DataFrame, *, endpoint: str, annotation: str = "") -> str:
         )
         last = rows.iloc[-1]
         sentences.append(
-            f"{style.label_of(group)} ({_counts(rows)}) {half} and ends at "
+            f"{_name(group, labels)} ({_counts(rows)}) {half} and ends at "
             f"{number(100 * last['SURVIVAL'], 0)} % after {number(last['TIME'])} months"
         )
     result = f" {annotation.replace(chr(10), ', ')}." if annotation else ""
@@ -174,6 +186,10 @@ def _check(curves: pd.DataFrame, groups: Sequence[str] | None) -> list[str]:
         raise ValueError(f"no curve for the groups {absent}; there are {found}")
     known = [*words.GROUPS]
     return list(groups or sorted(found, key=lambda name: known.index(name) if name in known else len(known)))
+
+
+def _name(group: str, labels: dict[str, str] | None) -> str:
+    return (labels or {}).get(group) or style.label_of(group)
 
 
 def _counts(rows: pd.DataFrame) -> str:

@@ -19,7 +19,12 @@ CLASSES = {
     "Y": "Resistant at the early scan",
     "N": "Responded at the early scan",
     "NEW": "New at progression",
-    "": "No early scan of the lesion",
+    "": "No class at the early scan",
+}
+# The look of the early value by class; without a class it is a point like the others.
+EARLY_LOOK = {
+    "Y": {"marker": "^", "ms": 4.6, "mfc": style.INK, "mec": style.INK, "mew": 0.5},
+    "N": {"marker": "o", "ms": 4.2, "mfc": "white", "mec": style.INK, "mew": 0.8},
 }
 DROVE, OTHER = "#D55E00", "#595959"
 _TIMES = {"BASE": "Base", "EARLY": "Early", "PROG": "Prog"}
@@ -35,6 +40,8 @@ def plot_lesion_progression(
     rules: Any = None,
 ) -> Figure:
     """Draw the uptake of every lesion at baseline, at the early scan and at progression.
+
+    Colour says whether the lesion drove progression; the mark of its early value, whether it had resisted.
 
     Parameters
     ----------
@@ -79,7 +86,7 @@ def plot_lesion_progression(
         else:
             axes.set_ylabel(style.label_of(shown["METRIC"].iloc[0]), size=rules.small_size_pt)
     handles = _legend(shown)
-    figure.legend(handles=handles, loc="lower left", ncols=4, bbox_to_anchor=(0.02, 0), columnspacing=1.4)
+    figure.legend(handles=handles, loc="lower left", ncols=3, bbox_to_anchor=(0.02, 0), columnspacing=1.4)
     return figure
 
 
@@ -92,8 +99,12 @@ def caption_lesion_progression(lesions: pd.DataFrame) -> str:
     text = (
         f"{style.label_of(shown['METRIC'].iloc[0])} of {counted(len(shown), 'lesion')} in "
         f"{counted(shown['USUBJID'].nunique(), 'patient')} at baseline, early and at progression. "
-        f"{int(drove.sum())} drove progression, {int((drove & new).sum())} of them new."
+        f"{int(drove.sum())} drove progression, {int((drove & new).sum())} of them new"
     )
+    late = int((drove & ~new & shown[["BASE", "EARLY"]].isna().all(axis=1)).sum())
+    text += (f", {late} first seen after the early scan" if late else "") + "."
+    if shown["EARLYRES"].isin(["Y", "N"]).any():
+        text += " Early value: filled triangle, resistant; open circle, responded."
     if len(early):
         text += (
             f" Of {len(early)} known lesions that drove it and were seen early, {resistant} were "
@@ -109,8 +120,9 @@ def alt_lesion_progression(lesions: pd.DataFrame) -> str:
     shown = _shown(lesions)
     classes = _classes(shown)
     drove = {code: shown.loc[classes.eq(code), "DROVE"].eq("Y") for code in CLASSES}
+    told = {"Y": " (filled triangle)", "N": " (open circle)"}
     parts = [
-        f"{text.lower()} {int(drove[code].sum())} of {len(drove[code])}"
+        f"{text.lower()}{told.get(code, '')} {int(drove[code].sum())} of {len(drove[code])}"
         for code, text in CLASSES.items()
         if len(drove[code])
     ]
@@ -163,6 +175,9 @@ def _draw_panel(axes, rows: pd.DataFrame, limits: tuple[float, float], *, alpha:
         )
         look = {"marker": "D", "mfc": color, "ms": 3.6} if new else {"marker": "o", "mfc": color, "ms": 2.4}
         axes.plot(at, values[at], ls="", color=color, alpha=alpha, zorder=3, clip_on=False, **look)
+        early = EARLY_LOOK.get(row["EARLYRES"])
+        if early and not new and not np.isnan(values[1]):
+            axes.plot([1], values[1:2], ls="", alpha=alpha, zorder=4, clip_on=False, **early)
     steps = np.outer(10.0 ** np.arange(-3, 6), [1, 2, 5]).ravel()
     steps = steps[(steps >= limits[0]) & (steps <= limits[1])]
     steps = steps if len(steps) <= 6 else steps[np.isclose(np.log10(steps) % 1, 0)]
@@ -177,6 +192,9 @@ def _legend(shown: pd.DataFrame) -> list[Line2D]:
         entries.append(line("Drove progression", DROVE, lw=1.2, marker="o", ms=3))
     if shown["DROVE"].ne("Y").any():
         entries.append(line("Did not", OTHER, lw=0.8, marker="o", ms=3))
+    for code, look in EARLY_LOOK.items():
+        if _classes(shown).eq(code).any():
+            entries.append(Line2D([], [], ls="", label=CLASSES[code], **look))
     if shown["NEWFL"].eq("Y").any():
         entries.append(line("New at progression", style.MUTED, ls="", marker="D", ms=4))
     return entries

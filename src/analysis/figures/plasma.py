@@ -16,6 +16,11 @@ from analysis.tables.format import counted
 
 LEFT_MM, GAP_MM, PANEL_MM, FOOT_MM, BARE_FOOT_MM, HEAD_MM = 19.0, 4.0, 52.0, 21.0, 11.0, 7.0
 _UNDETECTED = "NOT DETECTED"
+# What a level, one known by its limit alone, and the shade are called: of ctDNA, and of any other quantity.
+WORDS = {
+    "ctdna": ("Detected", "Not detected, at its limit of detection", "At or under the highest limit"),
+    "measured": ("Measured", "No longer seen, drawn at its floor", "At or under the highest floor"),
+}
 
 
 @style.drawn
@@ -28,6 +33,7 @@ def plot_trajectories(
     factor: float = 100.0,
     unit: str = " %",
     scale: str = "log",
+    words: str = "ctdna",
     width: str | float = "page",
     rules: Any = None,
 ) -> Figure:
@@ -49,6 +55,8 @@ def plot_trajectories(
         What a value is multiplied with, and its unit, on the axis.
     scale : {"log", "linear"}
         Axis of the values; a value of 0 or less is not on a log axis and is counted in the caption.
+    words : {"ctdna", "measured"}
+        Words of the legend: of ctDNA, or of another quantity that is measured or no longer seen.
     width : {"column", "page"} or float
         Width, or mm.
     rules : Section, optional
@@ -63,7 +71,7 @@ def plot_trajectories(
     groups = order_groups(shown["GROUP"].unique())
     across = style.width_mm(width, rules)
     each = (across - LEFT_MM - 3.0 - GAP_MM * (len(groups) - 1)) / len(groups)
-    handles = _trajectory_legend(shown, progression, model)
+    handles = _trajectory_legend(shown, progression, model, words)
     foot = FOOT_MM if handles else BARE_FOOT_MM
     figure = style.new_figure(width, foot + PANEL_MM + HEAD_MM, rules)
     limits, span = _limits(shown, model, scale)
@@ -92,27 +100,29 @@ def caption_trajectories(
     model: pd.DataFrame | None = None,
     quantity: str = "Largest variant allele fraction",
     scale: str = "log",
+    words: str = "ctdna",
 ) -> str:
     """Write the caption of the trajectories from their data."""
     shown, dropped = _with_level(draws, scale)
     subjects, empty = shown["USUBJID"].nunique(), int(shown["RESULT"].eq(_UNDETECTED).sum())
-    text = f"{quantity} over time, one line a patient (n = {subjects}, {len(shown)} samples)."
-    text += f" Open: not detected, drawn at its limit of detection (n = {empty})." if empty else ""
+    units, gone, limit = (
+        ("samples", "not detected, drawn at its limit of detection", "limit of detection")
+        if words == "ctdna"
+        else ("values", "no longer seen, drawn at its floor", "floor")
+    )
+    text = f"{quantity} over time, one line a patient (n = {subjects}, {len(shown)} {units})."
+    text += f" Open: {gone} (n = {empty})." if empty else ""
     if "RESULT" in draws:
         failed = int(draws["RESULT"].eq("NOT ASSESSABLE").sum())
         text += f" {counted(failed, 'sample')} not assessable and left out, never negative." if failed else ""
     if model is not None:
         text += (
-            " Line and band: median of the mixed model by group with its interval, values under the limit "
-            "of detection censored."
+            " Line and band: median of the mixed model by group with its interval, values under the "
+            f"{limit} censored."
             if empty
             else " Line and band: median of the mixed model by group with its interval."
         )
-    text += (
-        f" {counted(dropped, 'value')} could not be placed: no level, or no limit of detection."
-        if dropped
-        else ""
-    )
+    text += f" {counted(dropped, 'value')} could not be placed: no level, or no {limit}." if dropped else ""
     return f"{text} Exploratory."
 
 
@@ -209,13 +219,14 @@ def _short(value: float) -> str:
     return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def _trajectory_legend(shown: pd.DataFrame, progression, model) -> list:
+def _trajectory_legend(shown: pd.DataFrame, progression, model, words: str) -> list:
     mark = lambda label, **look: Line2D([], [], ls="", color=style.MUTED, label=label, **look)
     entries: list[Any] = []
     if shown["RESULT"].eq(_UNDETECTED).any():
-        entries.append(mark("Detected", marker="o", ms=3))
-        entries.append(mark("Not detected, at its limit of detection", marker="v", ms=4, mfc="white"))
-        entries.append(Patch(fc=style.SHADE, ec=style.GRID, lw=0.4, label="At or under the highest limit"))
+        seen, gone, shade = WORDS[words]
+        entries.append(mark(seen, marker="o", ms=3))
+        entries.append(mark(gone, marker="v", ms=4, mfc="white"))
+        entries.append(Patch(fc=style.SHADE, ec=style.GRID, lw=0.4, label=shade))
     if progression is not None:
         entries.append(Line2D([], [], marker="X", ls="", ms=5, color=style.INK, label="Progression"))
     if model is not None:

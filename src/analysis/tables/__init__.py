@@ -10,6 +10,7 @@ from analysis.tables.biomarker_sentences import (
     say_burden,
     say_combined,
     say_ctdna,
+    say_families,
     say_lead_time,
     say_lesions,
     say_profile,
@@ -48,7 +49,7 @@ from analysis.tables.format import (
     signed_percent,
 )
 from analysis.tables.marker_pairs import acquired_html, pairs_html
-from analysis.tables.marker_print import name_curve, print_markers
+from analysis.tables.marker_print import name_curve, note_markers, print_markers
 from analysis.tables.operating_sentences import say_operating
 from analysis.tables.operating_table import tabulate_operating, tabulate_planning
 from analysis.tables.pilot_sentences import say_choice, say_later, say_rule
@@ -57,7 +58,7 @@ from analysis.tables.present import to_great_table, to_html, to_left
 from analysis.tables.rates import tabulate_rates
 from analysis.tables.remark import fill_remark
 from analysis.tables.robustness_sentences import say_attenuation, say_misclassification, say_specifications
-from analysis.tables.sentences import say_main, say_medians, say_proportion
+from analysis.tables.sentences import say_landmark_losses, say_main, say_medians, say_proportion
 from analysis.tables.specification_table import tabulate_left_out
 from analysis.tables.words import label_of, phrase_of
 
@@ -81,6 +82,7 @@ __all__ = [
     "name_analyses",
     "name_curve",
     "nonresponders_in_words",
+    "note_markers",
     "number",
     "p_text",
     "p_value",
@@ -98,6 +100,8 @@ __all__ = [
     "say_choice_correction",
     "say_combined",
     "say_ctdna",
+    "say_families",
+    "say_landmark_losses",
     "say_later",
     "say_lead_time",
     "say_lesions",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,45 +19,16 @@ from analysis.tables.biomarker_words import (
     tested_rows,
     write_effect,
 )
+from analysis.tables.effect_words import RATIOS, neutral_of, write_firth
 from analysis.tables.format import counted, number, p_text, p_value
+from analysis.tables.lead_sentences import say_lead_time as say_lead_time
+from analysis.tables.screen_sentences import join_names
+from analysis.tables.screen_sentences import say_families as say_families
+from analysis.tables.screen_sentences import say_screen as say_screen
 from analysis.tables.words import phrase_of
 
 _MOST = 5
 _WITHIN = re.compile(r"of (\d+) subjects; (\d+) of these have lesions of both kinds")
-
-
-def say_screen(
-    estimates: pd.DataFrame, *, fdr_level: float, fwer_level: float, analysis: str = "gene"
-) -> str:
-    """State how many markers of one analysis were tested and which stand out after correction.
-
-    Parameters
-    ----------
-    estimates : DataFrame
-        Rows of estimates_biomarkers.
-    fdr_level, fwer_level : float
-        Levels Q_BH and P_MAXT are read against.
-    analysis : str
-        ANALYSIS.
-    """
-    rows = estimates[estimates["ANALYSIS"].eq(analysis)]
-    if rows.empty:
-        return ""
-    keys = rows[["MARKER", "PARTYPE"]].drop_duplicates()
-    tested = rows[rows["TESTED"].eq("Y")]
-    many = len(tested[["MARKER", "PARTYPE"]].drop_duplicates())
-    text = f"{analysis_words(analysis)}: {many} of {counted(len(keys), 'marker')} could be tested"
-    if not many:
-        return f"{text}."
-    listed = len(keys) - many
-    text += f", {listed} are listed only." if listed else "."
-    won = _primary(tested, "P_MAXT", fwer_level)
-    text += f" Family-wise error held at {fwer_level:g} in each family: {_name(won, 'P_MAXT')}."
-    small = _primary(tested, "Q_BH", fdr_level)
-    rest = small[~small.index.isin(won.index)]
-    if len(rest):
-        text += f" Further with q ≤ {fdr_level:g}: {_name(rest, 'Q_BH')}."
-    return f"{text} Exploratory: to be confirmed elsewhere."
 
 
 def say_ctdna(estimates: pd.DataFrame, *, visit: str | None = None, outcomes: Iterable[str] = ()) -> str:
@@ -81,12 +52,12 @@ def say_ctdna(estimates: pd.DataFrame, *, visit: str | None = None, outcomes: It
         of_outcome = own[own["OUTCOME"].eq(outcome)]
         for _, rows in of_outcome.groupby(["MARKER", "AVISIT"], dropna=False, sort=False):
             chosen = tested_rows(choose_rows(rows, outcome)).head(1)
-            parts += [_clause(row) for row in chosen.to_dict("records")]
+            parts += [_clause(row, rows) for row in chosen.to_dict("records")]
     return _sentence("ctDNA and outcome", parts)
 
 
 def say_combined(estimates: pd.DataFrame, endpoint: str) -> str:
-    """State what PET and ctDNA add to each other for one endpoint, and whether they interact."""
+    """State what response and ctDNA add to each other for one endpoint, and whether they interact."""
     own = estimates[estimates["ANALYSIS"].eq("combined") & estimates["OUTCOME"].eq(endpoint)]
     both = own[own["METHOD"].eq("cox_additive")]
     if both.empty:
@@ -95,12 +66,12 @@ def say_combined(estimates: pd.DataFrame, endpoint: str) -> str:
     size = f"{counted(first['N'], 'patient')}, {counted(first['EVENTS'], 'event')}"
     known = both[both["ESTIMATE"].notna()]
     if known.empty:
-        return f"{endpoint}, PET and ctDNA in one model ({size}): not estimable."
+        return f"{endpoint}, response and ctDNA in one model ({size}): not estimable."
     parts = [
         f"{marker_words(row)}, {given_words(row)}: {write_effect(row)}{_p(row)}"
         for row in known.to_dict("records")
     ]
-    text = f"{endpoint}, PET and ctDNA in one model ({size}): {'; '.join(parts)}."
+    text = f"{endpoint}, response and ctDNA in one model ({size}): {'; '.join(parts)}."
     product = own[own["METHOD"].eq("cox_interaction") & own["ESTIMATE"].notna()].to_dict("records")
     if product:
         shown = write_effect(product[0], named=False)
@@ -111,58 +82,73 @@ def say_combined(estimates: pd.DataFrame, endpoint: str) -> str:
     return text
 
 
-def say_lead_time(lead_times: pd.DataFrame, estimates: pd.DataFrame | None = None) -> str:
-    """State in how many patients plasma rose before progression, and the median lead.
+def say_burden(estimates: pd.DataFrame, metric: str | Sequence[str]) -> str:
+    """State the rank correlations of tumour burden with plasma: levels at baseline, then changes.
 
     Parameters
     ----------
-    lead_times : DataFrame
-        Table lead_times.
-    estimates : DataFrame, optional
-        Rows of estimates_biomarkers, for the median with its interval (Kaplan-Meier).
+    estimates : DataFrame
+        Rows of estimates_biomarkers.
+    metric : str or sequence of str
+        Metrics of burden. Of several, all stand beside each other for the same quantity of plasma, and the
+        sentence says where they point opposite ways.
     """
-    if lead_times.empty:
-        return ""
-    counts = lead_times["CATEGORY"].value_counts()
-    of = lambda name: int(counts.get(name, 0))
-    before, late = of("RISE BEFORE PROGRESSION"), of("RISE AT OR AFTER PROGRESSION")
-    seen = before + late + of("NO RISE BEFORE PROGRESSION")
-    text = f"Plasma rose before progression in {before} of {counted(seen, 'patient')} with progression"
-    text += f", at or after it in {late}." if late else "."
-    text += _median_lead(estimates)
-    alone = of("RISE WITHOUT PROGRESSION")
-    return text + (
-        f" It rose without progression so far in {alone}, whose lead is censored." if alone else ""
-    )
-
-
-def say_burden(estimates: pd.DataFrame, metric: str) -> str:
-    """State the rank correlations of one PET burden with plasma: levels at baseline, then changes."""
-    own = estimates["ANALYSIS"].eq("burden") & estimates["MARKER"].eq(metric)
+    metrics = [metric] if isinstance(metric, str) else list(metric)
+    own = estimates["ANALYSIS"].eq("burden") & estimates["MARKER"].isin(metrics)
     rows = estimates[own & estimates["STATISTIC"].eq("rho") & estimates["ESTIMATE"].notna()]
-    parts = [
-        f"{outcome_words(row['OUTCOME'])} at {phrase_of(row['AVISIT'])} {write_effect(row)} "
-        f"(n = {row['N']:.0f})"
-        for row in rows.to_dict("records")
-    ]
-    return _sentence(f"{first_upper(phrase_of(metric))} on PET and plasma, rank correlations", parts)
+    if len(metrics) > 1:
+        return _sentence("Tumour burden and plasma, rank correlations", _compare_metrics(rows, metrics))
+    parts = [f"{_plasma_words(row)} {_correlation(row)}" for row in rows.to_dict("records")]
+    return _sentence(f"{first_upper(phrase_of(metrics[0]))} and plasma, rank correlations", parts)
+
+
+def _compare_metrics(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
+    parts = []
+    for _, pair in rows.groupby(["OUTCOME", "AVISIT"], sort=False, dropna=False):
+        pair = pair.assign(PLACE=pair["MARKER"].map(list(metrics).index)).sort_values("PLACE", kind="stable")
+        lines = pair.to_dict("records")
+        said = ", ".join(f"{phrase_of(row['MARKER'])} {_correlation(row)}" for row in lines)
+        opposite = pair["ESTIMATE"].gt(0).any() and pair["ESTIMATE"].lt(0).any()
+        parts.append(f"{_plasma_words(lines[0])}, {said}" + " (they point opposite ways)" * bool(opposite))
+    return parts
+
+
+def _plasma_words(row: dict) -> str:
+    at = f" at {phrase_of(row['AVISIT'])}" if isinstance(row["AVISIT"], str) else ""
+    return outcome_words(row["OUTCOME"]) + at
+
+
+def _correlation(row: dict) -> str:
+    return f"{write_effect(row)} (n = {row['N']:.0f})"
 
 
 def say_profile(profile: pd.DataFrame, *, fdr_level: float) -> str:
     """State in what the non-responders differ from the responders, of all that stands on their page."""
-    tests = profile[profile["P"].notna()]
+    tests = profile[profile["P"].notna()].sort_values("P", kind="stable")
     if tests.empty:
         return ""
-    small = tests[tests["Q_BH"].le(fdr_level)].sort_values("P", kind="stable")
+    first = tests.iloc[0]
+    if len(tests) == 1:
+        name = first_upper(_characteristic(first))
+        return f"{name}: p {p_value(first['P'])} (one test{_way(first)})."
+    small = tests[tests["Q_BH"].le(fdr_level)]
     head = f"Of {counted(len(tests), 'characteristic')} compared"
     if small.empty:
-        first = tests.sort_values("P", kind="stable").iloc[0]
         return (
             f"{head}, none has q ≤ {fdr_level:g}; the smallest p is that of {_characteristic(first)} "
-            f"({p_text(first['P'])}, q = {p_value(first['Q_BH'])})."
+            f"({p_text(first['P'])}, q = {p_value(first['Q_BH'])}{_way(first)})."
         )
-    named = [f"{_characteristic(row)} (q {p_value(row['Q_BH'])})" for row in small.to_dict("records")]
-    return f"{head}, {len(named)} with q ≤ {fdr_level:g}: {_join(named)}."
+    named = [f"{_characteristic(row)} (q {p_value(row['Q_BH'])}{_way(row)})" for _, row in small.iterrows()]
+    return f"{head}, {len(named)} with q ≤ {fdr_level:g}: {join_names(named)}."
+
+
+def _way(row: pd.Series) -> str:
+    """Say which way the non-responders differ; nothing for a characteristic of several classes."""
+    value, statistic = row.get("ESTIMATE"), row.get("STATISTIC")
+    if pd.isna(value) or value == neutral_of(statistic):
+        return ""
+    more, fewer = ("more", "fewer") if statistic in RATIOS else ("higher", "lower")
+    return f", {more if value > neutral_of(statistic) else fewer} in non-responders"
 
 
 def say_acquired(acquired: pd.DataFrame) -> str:
@@ -173,13 +159,22 @@ def say_acquired(acquired: pd.DataFrame) -> str:
     gained = acquired[acquired["AVALC"].eq("ACQUIRED")]
     patients = acquired["USUBJID"].nunique()
     head = f"Of {counted(len(acquired), 'alteration')} in {counted(patients, 'patient')} with a later sample"
-    text.append(f"{len(gained)} acquired" + (f" ({_join(_top(gained))})" if len(gained) else ""))
+    text.append(f"{len(gained)} acquired" + (f" ({join_names(_top(gained))})" if len(gained) else ""))
     for code in ("PRESENT AT BASELINE", "LOST"):
         if kinds.get(code, 0):
             text.append(f"{kinds[code]} {code.lower()}")
     unknown = int(kinds.get("NOT ASSESSABLE", 0))
     tail = f" {unknown} not assessable: the other sample might have missed it." if unknown else ""
     return f"{head}: {', '.join(text)}.{tail}"
+
+
+_LESION_SHARES = {
+    "EARLYRES": "an early resistant driver in {} progressions",
+    "NEWFL": "a new lesion in {} progressions",
+    "LATEFL": "a lesion not seen at baseline or the early scan in {} progressions",
+    "EARLYRES_Y": "of lesions that resisted early {} drove progression, pooled over patients",
+    "EARLYRES_N": "of lesions that responded early {} did",
+}
 
 
 def say_lesions(estimates: pd.DataFrame) -> str:
@@ -193,9 +188,9 @@ def say_lesions(estimates: pd.DataFrame) -> str:
                 f"{_informative(row)}"
             )
         else:
-            what = "an early resistant driver" if row["MARKER"] == "EARLYRES" else "a new lesion"
+            text = _LESION_SHARES.get(row["MARKER"], f"{row['MARKER']} in {{}} progressions")
             count = f"{row['EVENTS']:.0f} of {row['N']:.0f}"
-            parts.append(f"{what} in {count} progressions ({write_effect(row, named=False)})")
+            parts.append(f"{text.format(count)} ({write_effect(row, named=False)})")
     return _sentence("Lesions at progression", parts)
 
 
@@ -239,26 +234,11 @@ def _characteristic(row: pd.Series | dict) -> str:
     return code_words(str(row["CHARACTERISTIC"]))
 
 
-def _primary(tested: pd.DataFrame, column: str, level: float) -> pd.DataFrame:
-    small = tested[tested[column].le(level)]
-    return small.sort_values([column, "P", "MARKER"], kind="stable")
-
-
-def _name(rows: pd.DataFrame, column: str) -> str:
-    if rows.empty:
-        return "none stands out"
-    said = [
-        f"{marker_words(row)} and {outcome_words(row['OUTCOME'])} ({write_effect(row)}, "
-        f"{'q' if column == 'Q_BH' else 'maxT p'} {p_value(row[column])})"
-        for row in rows.head(_MOST).to_dict("records")
-    ]
-    more = len(rows) - len(said)
-    return _join([*said, *([f"{more} more"] if more else [])])
-
-
-def _clause(row: dict) -> str:
+def _clause(row: dict, estimates: pd.DataFrame | None = None) -> str:
+    beside = "" if estimates is None else write_firth(row, estimates)
+    effect = write_effect(row) + (f", {beside}" if beside else "")
     size = f"n = {number(row['N'], 0)}"
-    return f"{marker_words(row)} and {outcome_words(row['OUTCOME'])}, {write_effect(row)}{_p(row)} ({size})"
+    return f"{marker_words(row)} and {outcome_words(row['OUTCOME'])}, {effect}{_p(row)} ({size})"
 
 
 def _informative(row: dict) -> str:
@@ -277,23 +257,7 @@ def _sentence(head: str, parts: list[str]) -> str:
     return f"{head}: {'; '.join(parts)}." if parts else ""
 
 
-def _median_lead(estimates: pd.DataFrame | None) -> str:
-    if estimates is None:
-        return ""
-    own = estimates["ANALYSIS"].eq("lead_time") & estimates["STATISTIC"].eq("median_days")
-    rows = estimates[own & estimates["ESTIMATE"].notna()].to_dict("records")
-    if not rows:
-        return ""
-    shown = write_effect(rows[0], named=False)
-    return f" The median lead is {shown}; who progressed without a rise before it counts as 0."
-
-
 def _top(rows: pd.DataFrame) -> list[str]:
     counts = rows.groupby("PARAMCD")["USUBJID"].nunique().reset_index(name="n")
     counts = counts.sort_values(["n", "PARAMCD"], ascending=[False, True]).head(_MOST)
     return [f"{gene} in {n}" for gene, n in counts.itertuples(index=False)]
-
-
-def _join(words: list[str]) -> str:
-    *head, last = words
-    return f"{', '.join(head)} and {last}" if head else last

@@ -48,6 +48,7 @@ _MARKERS = {
     "EARLYRES": "lesion resistant at the early scan",
     "NEWFL": "new lesion",
 }
+_CODES = ("CTDNACHG", "CTDNALVL", "PDL1", "TARGETSZ")  # codes that are no words in any other sense
 _COPIES = {"_AMP": "amplified", "_DEL": "deleted"}
 # Markers of two visits: MARKER is <code>_<first>_<second>.
 _COURSES = {
@@ -116,11 +117,9 @@ def row_words(row: Mapping[str, Any]) -> str:
     >>> row_words({"MARKER": "NONRESPONSE", "PARTYPE": "PET", "METHOD": "cox_additive"})
     'metabolic non-response, given ctDNA'
     """
-    more = {
-        "cox_additive": given_words(row),
-        "cox_ml": "alone",
-        "cox_interaction": "interaction",
-    }.get(row.get("METHOD"))
+    more = {"cox_additive": given_words(row), "cox_interaction": "interaction"}.get(row.get("METHOD"))
+    if row.get("ANALYSIS") == "combined" and row.get("METHOD") in ("cox_ml", "cox_firth"):
+        more = "alone"
     return f"{marker_words(row)}, {more}" if more and row["MARKER"] in _MARKERS else marker_words(row)
 
 
@@ -145,6 +144,8 @@ def _code_word(code: str) -> str:
         return _OUTCOMES[code]
     # A rule whose code is a plain word ("reported") cannot be told from that word.
     rule = code in RULES and ("_" in code or code.upper() in RULES[code])
+    if code in _CODES:
+        return _MARKERS[code]
     if code in METRICS or code in VISITS or rule:
         return phrase_of(code)
     return f"{code[:-4]} {_COPIES[code[-4:]]}" if code[-4:] in _COPIES and code.isupper() else code
@@ -172,7 +173,9 @@ def in_study_words(text: str, words: Mapping[str, str], groups: Sequence[str] = 
         "metabolic non-response": response.replace("response", "non-response"),
         "metabolic response": response,
         "metabolic class": f"class of {response}",
+        "class of response": f"class of {response}",
         "change in uptake": f"change in {change}",
+        "early PET": f"early {words.get('scan', 'PET')}",
         **dict(zip(_SIDES, groups)),
     }
     for ours, theirs in own.items():

@@ -9,20 +9,24 @@ import pandas as pd
 
 from analysis.tables.biomarker_words import (
     code_words,
-    count_words,
     first_upper,
     marker_words,
     outcome_words,
     row_words,
     write_effect,
 )
+from analysis.tables.effect_words import NEUTRAL, RATIOS, SHORT, event_words, with_words
 from analysis.tables.format import MISSING, counted, number, p_value
 from analysis.tables.present import to_html
 
 COMPANION = "companion"  # NOTE of a second measure of the same question begins with it
 _SAME = ("Outcome", "Sample", "Tier")
+_EVENTS = "Events / n"
+_OWN_SAMPLE = ("CTDNA", "PET", "CLIN")  # the marker's name says where it is from
 _SIGNS = {"--": "never detected", "-+": "appeared", "+-": "cleared", "++": "still detected"}
-_SECTIONS = {"PET": "PET"}
+_SECTIONS = {"PET": "Imaging"}
+_DEVIATION = "per standard deviation"
+_KINDS = {"LEVEL": "levels", "SIGN": "scores", "EXPR": "expression"}
 _AGAINST = re.compile(r"against \d+ in \d+ ([^;]+)")
 
 
@@ -39,8 +43,9 @@ def tabulate_biomarkers(estimates: pd.DataFrame, *, level: int = 95) -> pd.DataF
     Returns
     -------
     DataFrame
-        Marker, Sample, Outcome, With / n, Effect, p, q, p (maxT), Tier: ready text. The short name of the
-        statistic leads each effect.
+        Marker, Sample, Outcome, With, Events / n, Effect, p, q, maxT, Tier: ready text. With: how many have
+        the marker, a dash where it has levels; events: those of an endpoint, or those with a binary outcome.
+        The short name of the statistic leads each effect.
 
     Raises
     ------
@@ -56,11 +61,12 @@ def tabulate_biomarkers(estimates: pd.DataFrame, *, level: int = 95) -> pd.DataF
             "Marker": [first_upper(row_words(row)) for row in rows],
             "Sample": [_samples(row.get("SAMPTYPE")) for row in rows],
             "Outcome": [first_upper(text) for text in outcomes],
-            "With / n": [count_words(row) for row in rows],
+            "With": [with_words(row) for row in rows],
+            _EVENTS: [event_words(row) for row in rows],
             f"Effect ({level} % CI)": [write_effect(row) for row in rows],
             "p": [p_value(row.get("P")) for row in rows],
             "q": [p_value(row.get("Q_BH")) for row in rows],
-            "p (maxT)": [p_value(row.get("P_MAXT")) for row in rows],
+            "maxT": [p_value(row.get("P_MAXT")) for row in rows],
             "Tier": [str(row["TIER"]).capitalize() for row in rows],
         }
     )
@@ -73,6 +79,7 @@ def markers_html(
     most: int = 60,
     companions: bool = False,
     by: str | None = "Outcome",
+    reason: str | None = None,
 ) -> str:
     """Write associations as HTML for a notebook: what has a number; what has none is counted below.
 
@@ -89,6 +96,8 @@ def markers_html(
         counted.
     by : {"Outcome", "Marker", None}
         Column whose rows stand together under one heading; None keeps the order (a ranking).
+    reason : str, optional
+        Why there may be nothing to print.
 
     Returns
     -------
@@ -102,17 +111,16 @@ def markers_html(
     told = told if companions else told[~second]
     gone = [f"{silent} more could not be estimated or are below the prevalence floor"] if silent else []
     if told.empty:
-        return f"<p>Nothing to estimate{': ' + gone[0] if gone else ''}.</p>"
+        why = gone[0] if gone else reason
+        return f"<p>Nothing to estimate{': ' + why if why else ''}.</p>"
     if aside:
         gone.append(f"{counted(aside, 'row')} of a second measure (Firth, Spearman) not shown")
     if len(told) > most:
         gone.append(f"{len(told) - most} more rows not shown")
     tail = "; ".join(gone) + "; all stand in estimates_biomarkers." if gone else ""
     shown = told.head(most)
-    table = tabulate_biomarkers(shown, level=level)
-    dull = [name for name in ("q", "p (maxT)") if table[name].eq(MISSING).all()]
-    table, same = _take_out_constants(table.drop(columns=dull))
-    notes = [text for text in (same, _reference(shown), *_clearance(shown), _clocks(shown), tail) if text]
+    table, notes = slim_biomarkers(shown, level=level)
+    notes += [tail] if tail else []
     by = by if by in table and table[by].duplicated().any() else None
     if by:
         place = table[by].map({name: at for at, name in enumerate(dict.fromkeys(table[by]))})
@@ -126,6 +134,54 @@ def markers_html(
             ]
         ]
     return to_html(table, notes=notes, group_column=by)
+
+
+def slim_biomarkers(rows: pd.DataFrame, *, level: int = 95) -> tuple[pd.DataFrame, list[str]]:
+    """Tabulate associations as narrow as they allow, and say in notes what every row shares.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of estimates_biomarkers.
+    level : int
+        Confidence level, percent.
+
+    Returns
+    -------
+    table : DataFrame
+        As `tabulate_biomarkers`, without empty columns and without those of one value.
+    notes : list of str
+        What was left out, and what the columns mean.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows.
+    """
+    table = tabulate_biomarkers(rows, level=level)
+    dull = [name for name in ("With", "q", "maxT") if table[name].eq(MISSING).all()]
+    eventless = not rows["EVENTS"].notna().any()
+    if eventless:
+        table = table.assign(**{_EVENTS: [number(count, 0) for count in rows["N"]]})
+        table = table.rename(columns={_EVENTS: "n"})
+    # A marker of plasma or PET says so in its name: the column is about the tissue of the others.
+    tissue = table["Sample"].mask(rows["PARTYPE"].isin(_OWN_SAMPLE).to_numpy(), MISSING)
+    one = len(set(tissue) - {MISSING}) == 1
+    table, same = _take_out_constants(
+        table.drop(columns=dull).assign(Sample=tissue if one else table["Sample"])
+    )
+    plain = "With: patients with the marker; a dash: it has levels." if "With" in table else ""
+    notes = [same, plain, _reference(rows), *_clearance(rows), *_scales(rows), _ranks(rows), _clocks(rows)]
+    return table, [text for text in notes if text]
+
+
+def _ranks(rows: pd.DataFrame) -> str:
+    """Say that the p-value of a ratio of levels and its maxT are of two tests."""
+    two = rows["P_MAXT"].notna() & rows["PARTYPE"].isin(list(_KINDS)) & rows["STATISTIC"].isin(RATIOS)
+    if not two.any():
+        return ""
+    kinds = ", ".join(words for kind, words in _KINDS.items() if rows.loc[two, "PARTYPE"].eq(kind).any())
+    return f"Ratios of {kinds}: p is of the value {_DEVIATION}, maxT of the marker's ranks."
 
 
 def _take_out_constants(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -157,17 +213,41 @@ def _clearance(rows: pd.DataFrame) -> list[str]:
     return said
 
 
+def _scales(rows: pd.DataFrame) -> list[str]:
+    """Say what a ratio of a level is per, and what an area above one half means."""
+    notes = rows["NOTE"].astype("string").fillna("")
+    per = rows[notes.str.contains(_DEVIATION, regex=False) & rows["STATISTIC"].isin(RATIOS)]
+    short = " and ".join(SHORT[name] for name in RATIOS if per["STATISTIC"].eq(name).any())
+    kinds = ", ".join(words for kind, words in _KINDS.items() if per["PARTYPE"].eq(kind).any())
+    said = [f"{short} of {kinds or 'levels'}: {_DEVIATION} among those in the row."] if short else []
+    areas = rows.loc[rows["STATISTIC"].eq("auc"), "OUTCOME"]
+    groups = ["non-responders"] * bool(areas.eq("NONRESPONSE").any())
+    groups += ["those with the outcome"] * bool(areas.ne("NONRESPONSE").any())
+    return said + ([f"AUC above {NEUTRAL['auc']:g}: higher in {' or in '.join(groups)}."] if groups else [])
+
+
 def _clocks(rows: pd.DataFrame) -> str:
-    parts = [part for note in rows["NOTE"].dropna() for part in str(note).split("; ")]
-    found = [part.partition(": ")[2] for part in parts if part.startswith("time zero: ")]
-    clocks = list(dict.fromkeys(code_words(text) for text in found))
-    return f"Survival runs from: {'; '.join(clocks)}." if clocks else ""
+    clocks: dict[str, list[str]] = {}
+    for row in rows[rows["NOTE"].notna()].to_dict("records"):
+        visit = row["AVISIT"] if row["PARTYPE"] == "CTDNA" and isinstance(row["AVISIT"], str) else ""
+        for part in str(row["NOTE"]).split("; "):
+            if part.startswith("time zero: "):
+                clocks.setdefault(part.partition(": ")[2], []).append(visit)
+    # Clocks differ between visits: each says whose it is, unless it names its visit.
+    own = [
+        clock + f" ({', '.join(visits)})" * (len(clocks) > 1 and not any(name in clock for name in visits))
+        for clock, found in clocks.items()
+        for visits in [list(dict.fromkeys(found))]
+    ]
+    return f"Survival runs from: {'; '.join(map(code_words, own))}." if clocks else ""
 
 
 def nonresponders_in_words(lines: pd.DataFrame, columns: Sequence[str] = ("PET", "PLASMA")) -> pd.DataFrame:
-    """Return the lines of the non-responders with the codes of metrics and visits in words."""
+    """Return the lines of the non-responders with codes in words, without what every line says alike."""
     known = {name: lines[name].astype(str).map(code_words) for name in columns if name in lines}
-    return lines.assign(**known)
+    told = lines.assign(**known)
+    alike = [name for name in told.columns if len(told) > 1 and len(set(told[name].astype(str))) == 1]
+    return told.drop(columns=alike)
 
 
 def tabulate_profile(profile: pd.DataFrame, *, level: int = 95) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.tables.format import INFINITE, interval, number
+from analysis.tables.format import INFINITE, MISSING, interval, number
 
 RATIOS = ("odds_ratio", "hazard_ratio")
 NEUTRAL = {"odds_ratio": 1.0, "hazard_ratio": 1.0, "auc": 0.5}  # the others: 0
@@ -28,6 +28,8 @@ SHORT = {
 }
 # A method whose ratio is of its own kind.
 _NAMES = {"cox_interaction": "ratio of HRs", "mcnemar_exact": "ratio"}
+_FIRTH = "firth_logistic"
+_KEY = ("ANALYSIS", "MARKER", "PARTYPE", "SAMPTYPE", "AVISIT", "OUTCOME")  # what a companion row shares
 _UNITS = {"shift": " points", "median_days": " days"}
 _TWO_DECIMALS = ("auc", "rho", "kappa", "logit_difference", "log_difference")
 
@@ -52,8 +54,10 @@ def write_effect(row: Mapping[str, Any], *, named: bool = True) -> str:
     value, low, high = (row.get(name) for name in ("ESTIMATE", "LOWER", "UPPER"))
     statistic = row.get("STATISTIC")
     if pd.isna(value):
-        alone = statistic in RATIOS and pd.notna(row.get("P"))  # several classes: a p-value, no one ratio
-        return "not tested" if row.get("TESTED") == "N" else "no one ratio" if alone else "not estimable"
+        alone = statistic in RATIOS and pd.notna(row.get("P"))  # several classes
+        none = "no single ratio"
+        alone = alone and (f"{classes} classes, {none}" if (classes := _count_classes(row)) else none)
+        return "not tested" if row.get("TESTED") == "N" else alone or "not estimable"
     if statistic in RATIOS:
         text = _ratio(value, low, high)
     elif statistic == "proportion":
@@ -64,6 +68,11 @@ def write_effect(row: Mapping[str, Any], *, named: bool = True) -> str:
         text += _UNITS.get(statistic, "")
     name = _NAMES.get(row.get("METHOD")) or SHORT.get(statistic, statistic)
     return f"{name} {text}" if named else text
+
+
+def _count_classes(row: Mapping[str, Any]) -> int:
+    """Count the classes of a course between two visits; 0 where the row is of something else."""
+    return 4 if str(row.get("MARKER")).startswith("CLASSES_") else 0  # two results at two visits
 
 
 def _ratio(value: float, low: Any, high: Any) -> str:
@@ -97,6 +106,30 @@ def _decimals(statistic: Any, values: tuple) -> int:
     )
 
 
+def with_words(row: Mapping[str, Any]) -> str:
+    """Write how many have the marker; a dash where it has levels.
+
+    Examples
+    --------
+    >>> with_words({"N_POS": 9.0}), with_words({"N_POS": None, "MARKER": "TMB"})
+    ('9', '–')
+    """
+    changed = " changed" if str(row.get("MARKER")).startswith("CHANGE_") else ""  # McNemar
+    count = number(row.get("N_POS"), 0)
+    return count + changed * (count != MISSING)
+
+
+def event_words(row: Mapping[str, Any]) -> str:
+    """Write ``events / n``: the events of an endpoint, or those with a binary outcome, and all.
+
+    Examples
+    --------
+    >>> event_words({"EVENTS": 20.0, "N": 31.0}), event_words({"EVENTS": None, "N": 31.0})
+    ('20 / 31', '– / 31')
+    """
+    return f"{number(row.get('EVENTS'), 0)} / {number(row.get('N'), 0)}"
+
+
 def neutral_of(statistic: str) -> float:
     """Return the value of a statistic that means no effect."""
     return NEUTRAL.get(statistic, 0.0)
@@ -104,3 +137,28 @@ def neutral_of(statistic: str) -> float:
 
 def _times(value: Any, factor: float) -> float | None:
     return None if value is None or pd.isna(value) else factor * float(np.float64(value))
+
+
+def write_firth(row: Mapping[str, Any], estimates: pd.DataFrame) -> str:
+    """Write the Firth ratio that stands beside a ratio of 0 or infinity; ``""`` where there is none.
+
+    Parameters
+    ----------
+    row : mapping
+        A row of estimates_biomarkers.
+    estimates : DataFrame
+        Rows of estimates_biomarkers that hold its companion.
+
+    Returns
+    -------
+    str
+        ``Firth 30.9 (3.56–4070)``.
+    """
+    value = row.get("ESTIMATE")
+    if row.get("STATISTIC") != "odds_ratio" or pd.isna(value) or (value != 0 and math.isfinite(value)):
+        return ""
+    own = estimates["METHOD"].eq(_FIRTH) & estimates["ESTIMATE"].notna()
+    for name in _KEY:
+        own &= estimates[name].eq(row[name]) if pd.notna(row[name]) else estimates[name].isna()
+    beside = estimates[own].to_dict("records")
+    return f"Firth {write_effect(beside[0], named=False)}" if beside else ""

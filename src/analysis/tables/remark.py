@@ -6,6 +6,7 @@ The wording of the items is our own, after McShane et al. 2005 (J Natl Cancer In
 
 from __future__ import annotations
 
+import re
 from collections.abc import KeysView, Mapping
 from functools import cache
 from importlib.resources import files
@@ -19,6 +20,10 @@ from analysis.tables.biomarker_words import code_words, in_study_words
 
 ITEMS = "remark.yaml"
 NOT_REPORTED = "not in the data of this run"
+
+
+# One of what is counted: "1 tumour samples" loses its s. "1 of 3 patients" keeps it.
+_COUNTED = re.compile(r"(?<![\d.,/-])\b1 (?:(?:tumour|plasma|PFS) )?(?:patient|sample|estimate|event)s\b")
 
 
 @cache
@@ -87,7 +92,7 @@ def _fill(sentence: str, there: Mapping[str, str]) -> str:
     """Fill a sentence; without its fact ``Topic: {fact}.`` says so, any other sentence is left out."""
     fields = _fields(sentence)
     if fields <= set(there):
-        return sentence.format(**there)
+        return _COUNTED.sub(lambda found: found.group()[:-1], sentence.format(**there))
     is_topic = len(fields) == 1 and sentence.endswith(f": {{{next(iter(fields))}}}.")
     return sentence.format(**dict.fromkeys(fields, NOT_REPORTED)) if is_topic else ""
 

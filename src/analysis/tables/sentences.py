@@ -5,9 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.tables.format import counted, number, p_text, proportion, ratio
-from analysis.tables.words import phrase_of
+from analysis.tables.words import label_of, phrase_of
 
 _NOT_CORRECTED = "not corrected for the pilot's choice of the day"
+_BEFORE = ("EVENT_BEFORE_LANDMARK", "CENSORED_BEFORE_LANDMARK")
+_CLASSES = ("NON-RESPONDER", "RESPONDER")
 _TESTS = {
     "two_stage": "two-stage test, corrected for the pilot's choice of the day, ",
     "logrank_permutation": "log-rank by permutation ",
@@ -106,6 +108,40 @@ def say_proportion(
             f"non-responders, it would be {low:.0f} % or {high:.0f} %."
         )
     return text
+
+
+def say_landmark_losses(ledger: pd.DataFrame, classes: pd.Series, endpoint: str, *, origin: str) -> str:
+    """State how many of each class had the event, or left, before the landmark.
+
+    Parameters
+    ----------
+    ledger : DataFrame
+        Rows of exclusions_04: USUBJID, CODE, REASON (``<endpoint>: ...``).
+    classes : Series
+        MRESP, index USUBJID.
+    endpoint : str
+        Endpoint.
+    origin : str
+        Where the clock starts, as ``"day 60"``.
+
+    Returns
+    -------
+    str
+        One sentence; empty where nobody is left out.
+    """
+    mine = ledger["CODE"].isin(_BEFORE) & ledger["REASON"].astype(str).str.startswith(f"{endpoint}: ")
+    lost = classes.index.isin(ledger.loc[mine, "USUBJID"])
+    if not (lost & classes.isin(_CLASSES)).any():
+        return ""
+    sizes = {name: int(classes.eq(name).sum()) for name in _CLASSES}
+    parts = [
+        f"{int((lost & classes.eq(name)).sum())} of {counted(size, label_of(name).lower())}"
+        for name, size in sizes.items()
+    ]
+    return (
+        f"{endpoint}: {' and '.join(parts)} had the event or the end of follow-up on or before {origin}; the "
+        "comparison is of those who were left."
+    )
 
 
 def _contrast(row: pd.Series) -> str:

@@ -30,8 +30,8 @@ def read_samples(path: Path, notes: Notes) -> pd.DataFrame:
         the text.
     """
     frame = _read_clinical(path, ("PATIENT_ID", "SAMPLE_ID"), notes)
-    twice = frame["SAMPLE_ID"].duplicated()
-    refuse_lines(twice, "SAMPLE_TWICE", "the sample stands in the file before", path.name, "SAMPLE_ID")
+    todo = "keep one line for each sample; give another sample of the patient its own SAMPLE_ID"
+    _refuse_twice(frame, "SAMPLE_ID", "SAMPLE_TWICE", todo, path.name)
     return frame.reset_index(drop=True)
 
 
@@ -47,8 +47,7 @@ def read_patients(file: DataFile | None, samples: pd.DataFrame, notes: Notes) ->
         return samples[["PATIENT_ID"]].drop_duplicates().reset_index(drop=True)
     name = file.path.name
     frame = _read_clinical(file.path, ("PATIENT_ID",), notes)
-    twice = frame["PATIENT_ID"].duplicated()
-    refuse_lines(twice, "PATIENT_TWICE", "the patient stands in the file before", name, "PATIENT_ID")
+    _refuse_twice(frame, "PATIENT_ID", "PATIENT_TWICE", "keep one line for each patient", name)
     sampled, known = set(samples["PATIENT_ID"]), set(frame["PATIENT_ID"])
     for patient in sorted(sampled - known):
         notes.add("PATIENT_WITHOUT_ROW", name, patient=patient)
@@ -65,6 +64,14 @@ def check_identifiers(frame: pd.DataFrame, columns: tuple[str, ...], file: str) 
         refuse_lines(missing, "IDENTIFIER_MISSING", "an identifier is missing", file, column)
         odd = ~frame[column].astype(str).str.fullmatch(_IDENTIFIER)
         refuse_lines(odd, "IDENTIFIER_MALFORMED", allowed, file, column, frame[column])
+
+
+def _refuse_twice(frame: pd.DataFrame, column: str, code: str, todo: str, file: str) -> None:
+    twice = frame[column].duplicated()
+    if twice.any():
+        name = frame.loc[twice, column].iloc[0]
+        before = frame.index[frame[column] == name][0]
+        refuse_lines(twice, code, f"{name!r} stands in line {before} already; {todo}", file, column)
 
 
 def _read_clinical(path: Path, required: tuple[str, ...], notes: Notes) -> pd.DataFrame:

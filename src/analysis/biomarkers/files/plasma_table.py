@@ -15,6 +15,7 @@ DETECTED, NOT_DETECTED, NOT_ASSESSABLE = "DETECTED", "NOT DETECTED", "NOT ASSESS
 _REQUIRED = ("USUBJID", "RESULT")
 _WHEN = ("ADT", "ADY")
 _FRACTIONS = ("VAF", "TUMFRAC", "LOD")
+_NO_FRACTION = "; fractions 0 to 1 are expected: divide percent by 100"
 
 
 def read_plasma(path: str | Path, *, rules=None) -> pd.DataFrame:
@@ -42,8 +43,8 @@ def read_plasma(path: str | Path, *, rules=None) -> pd.DataFrame:
     FileRefused
         With file, line and column: a required column or value missing, two columns of one meaning
         (``COLUMN_TWICE``), ``DATE_MALFORMED``, ``DAY_ZERO``, ``RESULT_UNKNOWN``, ``NUMBER_RANGE`` (a
-        percentage where a fraction is meant), ``SAMPLE_OF_TWO`` (one sample with two subjects, dates, days or
-        visits).
+        percentage where a fraction is meant), ``PLASMA_LOD_UNIT`` (most of what was detected lies below its
+        own limit), ``SAMPLE_OF_TWO`` (one sample with two subjects, dates, days or visits).
     """
     rules = plan.defaults().biomarkers if rules is None else rules
     path = Path(path)
@@ -55,9 +56,10 @@ def read_plasma(path: str | Path, *, rules=None) -> pd.DataFrame:
     refuse_lines(undated, "VALUE_MISSING", "neither the date nor the study day of the draw", path.name, "ADT")
     frame["ADT"], frame["ADY"] = _dates(frame["ADT"], path.name), _days(frame, path.name)
     for column in _FRACTIONS:
-        frame[column] = _exact(frame, column, path.name, low=0.0, high=1.0)
-    frame["DEPTH"] = _exact(frame, "DEPTH", path.name, low=0.0)
+        frame[column] = to_number(frame, column, path.name, low=0.0, high=1.0, advice=_NO_FRACTION)
+    frame["DEPTH"] = to_number(frame, "DEPTH", path.name, low=0.0)
     frame["RESULT"] = _results(frame["RESULT"], rules, path.name)
+    _check_limits(frame, rules, path.name)
     if frame["SAMPLEID"].isna().all():
         frame["SAMPLEID"] = _made_identifiers(frame)
     refuse_lines(
@@ -138,18 +140,11 @@ def _dates(text: pd.Series, file: str) -> pd.Series:
 
 
 def _days(frame: pd.DataFrame, file: str) -> pd.Series:
-    day = _exact(frame, "ADY", file)
+    day = to_number(frame, "ADY", file)
     # A table with a day 0 counts from another day, and then all its days are off by one.
     why = "first dose is day 1 and the day before it day -1; count again without a day 0"
     refuse_lines(day.eq(0), "DAY_ZERO", why, file, "ADY")
     return day
-
-
-def _exact(frame: pd.DataFrame, column: str, file: str, **limits: float) -> pd.Series:
-    number = to_number(frame, column, file, **limits)
-    # The fast parser is off by a unit in the last place here and there: a written table would read otherwise.
-    text = frame[column]
-    return text.where(text.isna(), text.map(float, na_action="ignore")).astype(float).where(number.notna())
 
 
 def _result_words(rules) -> dict[str, list[str]]:
@@ -164,8 +159,25 @@ def _results(text: pd.Series, rules, file: str) -> pd.Series:
     known = {word: result for result, spellings in _result_words(rules).items() for word in spellings}
     plain = text.str.lower().str.replace(r"[\s_-]+", " ", regex=True)
     result = plain.map(known)
-    refuse_lines(result.isna(), "RESULT_UNKNOWN", f"expected one of {sorted(known)}", file, "RESULT", text)
+    message = (
+        f"expected one of {sorted(known)}; add a spelling to biomarkers.plasma_detected, "
+        "biomarkers.plasma_not_detected or biomarkers.plasma_not_assessable of the plan"
+    )
+    refuse_lines(result.isna(), "RESULT_UNKNOWN", message, file, "RESULT", text)
     return result
+
+
+def _check_limits(frame: pd.DataFrame, rules, file: str) -> None:
+    """Refuse a table whose limits are not in the unit of its levels."""
+    levels = frame[(frame["RESULT"] == DETECTED) & (frame["VAF"] > 0) & frame["LOD"].notna()]
+    below = levels["VAF"] < levels["LOD"]
+    # One such row is a question about that row; most of them are another unit.
+    if len(levels) >= rules.plasma_lod_unit_rows and below.mean() > rules.plasma_lod_unit_share:
+        message = (
+            f"{int(below.sum())} of {len(levels)} detected rows have a VAF below their own limit of "
+            "detection: the limit is in another unit; give both as fractions 0 to 1 (divide percent by 100)"
+        )
+        raise FileRefused("PLASMA_LOD_UNIT", message, file, int(levels.index[below][0]), "LOD")
 
 
 def _made_identifiers(frame: pd.DataFrame) -> pd.Series:

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import plan
-from analysis.biomarkers.files.textfile import read_table, refuse_lines, to_number
+from analysis.biomarkers.files.textfile import read_numbers, read_table, refuse_lines, to_number
 from analysis.biomarkers.plasma import DETECTED, NOT_DETECTED
 from analysis.contracts import contract_of
 from analysis.contracts.biomarkers import PARTYPES
@@ -253,7 +253,7 @@ def _read_marker(table: pd.DataFrame, spec: Mapping[str, Any], file: str) -> pd.
     value, word = pd.Series(np.nan, table.index), pd.Series(None, table.index, dtype=object)
     if "levels" in spec:
         meaning = _words(table, column, spec["levels"], file)
-        value = pd.to_numeric(meaning, errors="coerce").astype(float)
+        value = read_numbers(meaning)
         word = table[column].where(value.notna(), meaning)
     elif "detected_above" in spec:
         number = to_number(table, column, file)

@@ -176,10 +176,30 @@ def read_comments(path: Path) -> list[list[str]]:
     return fields
 
 
+def read_numbers(values: pd.Series) -> pd.Series:
+    """Return what is a number, or spells one, as floats; anything else is missing."""
+    # `pd.to_numeric` is off by a unit in the last place here and there.
+    parsed = [
+        value if isinstance(value, int | float | np.number)
+        else None if pd.isna(value)
+        else parse_number(str(value))
+        for value in values
+    ]  # fmt: skip
+    return pd.Series(parsed, index=values.index, dtype=float)
+
+
 def to_number(
-    frame: pd.DataFrame, column: str, file: str, *, low: float = -np.inf, high: float = np.inf
+    frame: pd.DataFrame,
+    column: str,
+    file: str,
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+    advice: str = "",
 ) -> pd.Series:
     """Return a column of strings as numbers within `low` and `high` (inclusive); missing stays missing.
+
+    `advice` says what to do about a number outside.
 
     Raises
     ------
@@ -193,7 +213,7 @@ def to_number(
     refuse_lines(bad, "NUMBER_MALFORMED", "not a number", file, column, values)
     number = pd.Series(parsed, index=values.index, dtype=float)
     outside = (number < low) | (number > high)
-    refuse_lines(outside, "NUMBER_RANGE", f"outside {low:g} to {high:g}", file, column, values)
+    refuse_lines(outside, "NUMBER_RANGE", f"outside {low:g} to {high:g}{advice}", file, column, values)
     return number
 
 

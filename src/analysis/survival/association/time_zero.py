@@ -62,7 +62,22 @@ def estimate_time_zero(
             if name == "none":
                 label += f"; {_describe_bias(analysis, admr, adtte, adsl, plan)}"
             parts.append(estimate_hazard_ratio(data, other, plan, role=role, label=label, main_only=True))
-    return stack(parts)
+    return stack([*parts, *_other_days(analysis, admr, adtte, adsl, plan)])
+
+
+def _other_days(analysis: Analysis, admr, adtte, adsl, plan: Plan) -> list[pd.DataFrame]:
+    """Estimate from the further fixed days of the plan, where the landmark is a fixed day."""
+    if analysis.landmark != "fixed":
+        return []
+    parts = []
+    for day in plan.survival.landmark_days_shown:
+        moved = plan.override({"survival.fixed_landmark_day": day})
+        data, _ = analysis_set(analysis, admr, adtte, adsl, moved)
+        label = f"fixed landmark at day {day:g}"
+        parts.append(
+            estimate_hazard_ratio(data, analysis, plan, role="SENSITIVITY", label=label, main_only=True)
+        )
+    return parts
 
 
 def time_dependent_set(
