@@ -54,7 +54,10 @@ def _sample(table: str, rows: int) -> pd.DataFrame:
     for name in [name for name in schema.unique or [] if not isin_of(schema.columns[name])][-1:]:
         is_number = str(schema.columns[name].dtype) == "float64"
         columns[name] = pd.Series([place / 8 if is_number else f"K{place:03d}" for place in range(rows)])
-    return contracts.check(table, pd.DataFrame(columns))
+    frame = pd.DataFrame(columns)
+    if schema.unique and all(isin_of(schema.columns[name]) for name in schema.unique):
+        frame = frame.drop_duplicates(schema.unique, ignore_index=True)  # no more rows than there are words
+    return contracts.check(table, frame)
 
 
 def read_both(folder, content: bytes) -> tuple[pd.DataFrame, object, pd.DataFrame]:
