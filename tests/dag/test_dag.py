@@ -384,8 +384,8 @@ def test_layers_that_are_missing_are_named_and_the_others_are_run(numbers):
     layers = pd.read_parquet(folder / "biomarker_layers.parquet").set_index("ANALYSIS")
     tissue = ["gene", "pathway", "copy_number", "signature", "expression", "acquired", "paired_samples"]
     assert layers.loc[tissue, "STATUS"].eq("NOT RUN").all() and layers.loc[tissue, "REASON"].notna().all()
-    assert layers.loc[["ctdna", "burden", "profile"], "STATUS"].eq("RUN").all()
-    assert "D28" in layers.loc["ctdna", "REASON"]
+    assert layers.loc[["ctdna", "clearance", "lead_time", "lesion_progression"], "STATUS"].eq("RUN").all()
+    assert "D28" in layers.loc["ctdna", "REASON"] and "no tumour sample" in layers.loc["profile", "REASON"]
     markers = pd.read_parquet(folder / "adbm.parquet")
     assert set(markers["SAMPTYPE"]) == {"PLASMA"} and "D28" not in set(markers["AVISIT"])
     remark = pd.read_parquet(folder / "remark.parquet")

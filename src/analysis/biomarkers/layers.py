@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.biomarkers.rows import Analysis, join_notes, stack_rows
 from analysis.contracts import check
 from analysis.contracts.biomarkers import ANALYSES
+from analysis.survival.checks import ten_digits
 
 # Their N counts something else than subjects.
 _OTHER_UNITS = ("lesion_progression",)
@@ -57,9 +58,11 @@ def tabulate_layers(analyses: Mapping[str, Analysis]) -> pd.DataFrame:
 
 
 def stack_estimates(analyses: Mapping[str, Analysis]) -> pd.DataFrame:
-    """Stack the rows of all analyses in the order of the notebook, under the contract of the table."""
-    found = [analyses[code].estimates for code in ANALYSES if code in analyses]
-    return check("estimates_biomarkers", stack_rows(found))
+    """Stack the rows of all analyses in the order of the notebook, numbers to ten significant digits."""
+    rows = stack_rows([analyses[code].estimates for code in ANALYSES if code in analyses])
+    for name in ("ESTIMATE", "LOWER", "UPPER", "P", "Q_BH", "P_MAXT"):
+        rows[name] = rows[name].map(ten_digits)
+    return check("estimates_biomarkers", rows)
 
 
 def _of(analyses: Mapping[str, Analysis], code: str) -> tuple[pd.DataFrame, str | None]:

@@ -163,7 +163,7 @@ def _limits(shown: pd.DataFrame, model: pd.DataFrame | None, scale: str) -> tupl
     pad = 0.04 * max(days.max() - days.min(), 10.0)
     span = (days.min() - pad, days.max() + pad)
     levels = shown["LEVEL"]
-    drawn = levels if model is None else pd.concat([levels, model["MEDIAN"]])
+    drawn = levels if model is None or model.empty else pd.concat([levels, model["MEDIAN"].astype(float)])
     if scale == "log":
         drawn = drawn[drawn > 0]
         return (drawn.min() / 1.8, drawn.max() * 1.8), span

@@ -128,3 +128,17 @@ def check_generator(rng) -> np.random.Generator:
             f"found {rng!r}"
         )
     return rng
+
+
+def ten_digits(value: float) -> float:
+    """Round to ten significant digits.
+
+    What an optimiser or linear algebra gives beyond them depends on how memory happens to lie: two runs of
+    the same numbers would differ in their bytes.
+
+    Examples
+    --------
+    >>> ten_digits(56.91843022955049), ten_digits(float("inf"))
+    (56.91843023, inf)
+    """
+    return float(f"{value:.10g}")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from analysis.survival.checks import ten_digits
 from analysis.survival.outcome import NotEstimable
 
 # A Weibull shape beyond these is no estimate: the likelihood rises to the end of the scale, as where every
@@ -90,7 +91,9 @@ def weibull_interval(lower, upper, exposed, *, alpha: float = 0.05) -> pd.DataFr
         "events": int(event.sum()),
         "n_interval": int((event & (upper > lower)).sum()),
     }
-    return pd.DataFrame([found])
+    return pd.DataFrame(
+        [{name: ten_digits(value) if isinstance(value, float) else value for name, value in found.items()}]
+    )
 
 
 def _check_intervals(lower, upper, exposed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
