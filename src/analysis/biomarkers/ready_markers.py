@@ -11,6 +11,7 @@ from analysis.biomarkers.files.subject_table import marker_matrix
 from analysis.biomarkers.levels import estimate_levels
 from analysis.biomarkers.outcomes import landmark_outcomes
 from analysis.biomarkers.rows import Analysis, join_notes, nothing, stack_rows
+from analysis.contracts import columns
 
 _CALLED = ("CTDNA", "TUMFRAC")
 
@@ -95,9 +96,7 @@ def estimate_ready_changes(
             for subject in subjects
             if subject in known
         ]
-    ledger = pd.DataFrame(
-        aside, columns=["STEP", "USUBJID", "AVISIT", "ITEM", "CODE", "REASON"], dtype=object
-    )
+    ledger = pd.DataFrame(aside, columns=columns("exclusions_05"), dtype=object)
     return Analysis(stack_rows(tables), ledger, join_notes(*reasons))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from analysis.contracts import contract_of
@@ -68,8 +67,3 @@ def join_notes(*notes: str | None) -> str | None:
     """Join the notes that are there."""
     kept = [note for note in notes if isinstance(note, str) and note]
     return "; ".join(kept) if kept else None
-
-
-def is_number(value: Any) -> bool:
-    """Tell whether `value` is a finite number."""
-    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))
