@@ -183,9 +183,10 @@ def compute_totals(parts: Sequence[Voxels]) -> tuple[dict[str, float], bool]:
 
 def _volumes(labels, above, values, volumes_ml) -> dict[str, float]:
     """Return volume and glycolysis under every threshold."""
-    sums = above @ np.column_stack([volumes_ml, values * volumes_ml])
-    named = {f"mtv{label}_ml": float(ml) for label, ml in zip(labels, sums[:, 0], strict=True)}
-    return named | {f"tlg{label}_g": float(grams) for label, grams in zip(labels, sums[:, 1], strict=True)}
+    # One order of summation for every threshold: the same voxels give the same bits, fewer never give more.
+    millilitres, grams = (np.where(above, each, 0.0).sum(axis=1) for each in (volumes_ml, values * volumes_ml))
+    named = {f"mtv{label}_ml": float(ml) for label, ml in zip(labels, millilitres, strict=True)}
+    return named | {f"tlg{label}_g": float(g) for label, g in zip(labels, grams, strict=True)}
 
 
 def _checked(pet, mask: np.ndarray | Region) -> Region:
