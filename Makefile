@@ -10,6 +10,7 @@ TRIALS    ?= 10000
 BIN       := .venv/bin
 READY     := .venv/.ready
 PEERS     := .venv-peers/.ready
+BROWSER   := .venv-browser/.ready
 SNAKEMAKE  = $(BIN)/snakemake --workflow-profile config/profiles/default --cores $(WORKERS) \
              --config study=$(STUDY) scenario=$(SCENARIO) $(if $(DATA),data='$(DATA)')
 # Each process computes on one core; parallel work is processes (WORKERS).
@@ -21,7 +22,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/.cache/ipython
 export JUPYTER_PLATFORM_DIRS := 1
 
-.PHONY: help reproduce scenarios figures lab privacy operating test golden recovery biomarker-rates response-truth fuzz real lint lock environment clean benchmark-pet benchmark-clinical benchmark-survival benchmark-operating benchmark-screening \
+.PHONY: help reproduce scenarios figures lab privacy operating test golden recovery biomarker-rates response-truth fuzz real site-check lint lock environment clean benchmark-pet benchmark-clinical benchmark-survival benchmark-operating benchmark-screening \
         oracle validate-exports
 
 help:            ## what can be done here
@@ -29,14 +30,17 @@ help:            ## what can be done here
 
 reproduce: $(READY)  ## the whole analysis of STUDY (virtual by default), from raw data to the report; SCENARIO=cut15 for a sensitivity analysis
 	@$(SNAKEMAKE)
-	@echo "The report is reports/$(STUDY)/$(SCENARIO)/report.html"
+	@echo "The report is reports/$(STUDY)/$(SCENARIO)/report.html (also .pdf and .docx); the site starts at reports/$(STUDY)/site/index.html"
 
 scenarios: $(READY)  ## every sensitivity analysis the plan of STUDY names
 	@$(SNAKEMAKE) scenarios
-	@echo "The reports are under reports/$(STUDY)/"
+	@$(SNAKEMAKE) site
+	@echo "Side by side: reports/$(STUDY)/site/scenarios.html"
 
-figures: $(READY)    ## the figures and tables of the paper, again from the derived tables
+figures: $(READY)    ## the figures and tables of the paper, again from the derived tables; lists what changed
+	@$(BIN)/python -m analysis.changes keep reports/$(STUDY)/$(SCENARIO)
 	@$(SNAKEMAKE) --forcerun publication
+	@$(BIN)/python -m analysis.changes list reports/$(STUDY)/$(SCENARIO)
 	@echo "The figures are in reports/$(STUDY)/$(SCENARIO)/figures"
 
 privacy: $(READY)    ## search the results of STUDY once more for what must not leave
@@ -73,6 +77,9 @@ fuzz: $(READY)       ## slow proof: 5,000 mutated scans, region files and trees;
 real: $(READY)       ## only the tests that need the real cohorts
 	$(BIN)/python -m pytest -m real -n $(WORKERS)
 
+site-check: $(READY) $(BROWSER)  ## slow proof: every page of STUDY's site in headless Chromium without network: errors, links, axe, 360 and 1440 px, print, sorting, search, numbers (5 minutes)
+	.venv-browser/bin/python tests/browser/check.py reports/$(STUDY)/site --out build/site-check/$(STUDY) --needs sort search code numbers keyboard
+
 benchmark-pet: $(READY) $(PEERS)  ## time, memory and agreement of the PET chain beside its peers, on one scan (12 minutes, a quiet machine)
 	$(BIN)/python benchmarks/pet/run.py
 
@@ -100,12 +107,14 @@ lock: $(READY)       ## renew the hashed locks and environment.yml from pyprojec
 	  --generate-hashes --custom-compile-command "make lock" --quiet --upgrade -o requirements.lock
 	$(BIN)/uv pip compile --group bootstrap --universal --python-version 3.11 --no-emit-index-url --no-annotate \
 	  --generate-hashes --custom-compile-command "make lock" --quiet --upgrade -o requirements-bootstrap.lock
+	$(BIN)/uv pip compile tests/browser/requirements.txt --universal --python-version 3.11 --no-emit-index-url \
+	  --generate-hashes --custom-compile-command "make lock" --quiet --upgrade -o tests/browser/requirements.lock
 	$(BIN)/python tests/test_environment.py
 
 environment: $(READY)  ## only the environment
 
 clean:           ## remove everything that can be made again (not data/raw of real studies)
-	rm -rf .venv .venv-peers .snakemake .cache build data/raw/virtual data/raw/tiny data/derived reports/virtual reports/tiny
+	rm -rf .venv .venv-peers .venv-browser .snakemake .cache build data/raw/virtual data/raw/tiny data/derived reports/virtual reports/tiny
 
 $(READY): requirements.lock requirements-bootstrap.lock pyproject.toml
 	@echo "Setting up .venv from requirements.lock (about a minute)"
@@ -122,3 +131,9 @@ $(PEERS): benchmarks/requirements-peers.lock benchmarks/uv.toml | $(READY)
 	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --config-file benchmarks/uv.toml \
 	  --python .venv-peers/bin/python --no-deps --require-hashes -r benchmarks/requirements-peers.lock
 	@touch $(PEERS)
+
+$(BROWSER): tests/browser/requirements.lock | $(READY)
+	@echo "Setting up .venv-browser from tests/browser/requirements.lock"
+	@test -x .venv-browser/bin/python || $(PYTHON) -m venv .venv-browser
+	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --python .venv-browser/bin/python --no-deps --require-hashes -r tests/browser/requirements.lock
+	@touch $(BROWSER)

@@ -23,6 +23,7 @@ rule all:
         graph.report(SCENARIO),
         graph.tables(SCENARIO),
         graph.privacy(SCENARIO),
+        [graph.site()] if graph.has_site(SCENARIO) else [],
 
 
 rule scenarios:
@@ -191,3 +192,17 @@ rule privacy_gate:
         "--restricted data/derived/{wildcards.study}/{wildcards.scenario} "
         "--hold data/derived/{wildcards.study}/{wildcards.scenario}/held_back "
         "--study {wildcards.study} {params.raw} --record {output}"
+
+
+# The pages a reader opens: the primary report first, beside it every scenario that was run.
+rule site:
+    input:
+        graph.site_reports(SCENARIO),
+        graph.identifiers(),
+    output:
+        graph.site(),
+    params:
+        depends=graph.site_depends,
+        raw=graph.raw_option,
+    shell:
+        "python -m analysis.site --study " + STUDY + " {params.raw}"

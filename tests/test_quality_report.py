@@ -375,3 +375,20 @@ def test_the_setting_comes_from_the_plan(tables):
     page = run.files["quality/S-abc123_D14.html"]
     assert "SIMULATED DATA" in page and SimpleNamespace(**vars(run)).plan.design.title[:5] in page
     assert "SUV 0 (white) to 10 (black)" in page
+
+
+def test_every_page_begins_with_a_way_to_its_content_and_names_its_scroll_frames(tables):
+    one = render_scan(tables, tables["scan_qc"].iloc[1].to_dict(), "S-0a1b2c", SETTING)
+    for page in (one, render_codes(SETTING)):
+        body = page.split("<body")[1]
+        assert re.search(r'<a class="skip[^"]*" href="#content">', body).start() < body.index("<header>")
+        assert page.count('id="content"') == 1 and '<main id="content" tabindex="-1">' in page
+        frames = re.findall(r'<div class="scroll"[^>]*>', page)
+        names = [re.search(r'role="region" aria-label="([^"]+)" tabindex="0"', frame)[1] for frame in frames]
+        assert names and len(set(names)) == len(names)
+
+
+def test_lesions_are_told_from_reference_regions_by_a_line_and_not_by_pale_letters(tables):
+    page = render_scan(tables, tables["scan_qc"].iloc[0].to_dict(), "S-0a1b2c", SETTING)
+    assert not re.search(r'style="color:', page)
+    assert "svg.mip text" in page and "fill: var(--ink)" in page

@@ -5,7 +5,7 @@ import shutil
 import nbformat
 import pytest
 
-from analysis import run, storage
+from analysis import figure_files, run, storage
 from analysis.privacy import gate, identifiers
 from analysis.steps import COMMON_PARAMETERS, STEPS
 
@@ -165,7 +165,7 @@ def test_a_report_or_figure_that_leaks_is_not_written_and_its_older_copy_goes(st
 
     opened = opened_on(study)
     opened.save_report("tables/a.csv", "SUBJECT\nS-1\n")
-    figure = Figure()
+    figure = Figure(figsize=(180 / 25.4, 2))
     opened.save_figure(figure, "b", formats=("png", "svg"))
     with pytest.raises(gate.PrivacyError, match=r"line 2: SUBJECT \(1\)"):
         opened.save_report("tables/a.csv", "SUBJECT\nQQ-1077-04\n")
@@ -173,6 +173,26 @@ def test_a_report_or_figure_that_leaks_is_not_written_and_its_older_copy_goes(st
     with pytest.raises(gate.PrivacyError, match=r"b\.svg"):
         opened.save_figure(figure, "b", formats=("png", "svg"))
     assert [path for path in (study / "reports").rglob("*") if path.is_file()] == []
+
+
+def test_a_figure_is_saved_in_every_format_with_its_description(study):
+    from matplotlib.figure import Figure
+
+    opened, figure = opened_on(study), Figure(figsize=(85 / 25.4, 1))
+    path = opened.save_figure(figure, "c", title="Figure 1", alt="A curve")
+    folder = study / "reports/mine/primary/figures"
+    assert path == folder / "c.svg" and figure.alt == "A curve"
+    assert [file.name for file in sorted(folder.iterdir())] == ["c.pdf", "c.png", "c.svg", "c.tif"]
+    assert "<title>Figure 1</title>" in path.read_text() and "<desc>A curve</desc>" in path.read_text()
+    assert b"A curve" in (folder / "c.tif").read_bytes()
+
+
+def test_a_figure_that_no_journal_prints_is_not_saved(study):
+    from matplotlib.figure import Figure
+
+    with pytest.raises(figure_files.FigureError, match=r"'wide' is 254\.0 mm wide"):
+        opened_on(study).save_figure(Figure(figsize=(10, 1)), "wide")
+    assert not (study / "reports").exists()
 
 
 def test_nothing_is_written_while_nobody_knows_what_to_search_for(study):

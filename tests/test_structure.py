@@ -28,7 +28,9 @@ MAY_IMPORT = {
     "fanout": {"progress"},
     "privacy": BASE | {"storage", "progress"},  # storage: only its command
     "deviations": BASE,
-    "storage": BASE | {"steps", "progress", "privacy", "exchange", "deviations"},
+    "figure_files": BASE,
+    "changes": {"storage"},
+    "storage": BASE | {"steps", "progress", "privacy", "exchange", "deviations", "figure_files"},
     "executed": BASE | {"storage", "steps", "privacy"},
     "provenance": BASE | {"storage", "steps"},
     "run": BASE | {"progress", "storage", "steps", "privacy", "executed"},
@@ -40,12 +42,15 @@ MAY_IMPORT = {
     "biomarkers": TOP | {"survival"},
     "virtual_trial": BASE | {"progress", "fanout"},
     "operating": TOP | {"survival", "pet", "virtual_trial"},
-    "figures": BASE | {"tables"},
+    "figures": BASE | {"tables", "figure_files"},
     "tables": BASE,
+    "numbers": BASE | {"tables"},
     "report": BASE | {"tables"},
     "quality_pages": BASE | {"tables", "figures", "report"},
     "quality_report": BASE | {"tables", "figures", "report", "quality_pages", "fanout", "privacy"},
-    "portfolio": BASE | {"report", "tables", "storage", "steps"},
+    "site": BASE | {"report", "tables", "figures", "numbers", "storage", "steps", "privacy"},
+    "documents": set(),
+    "portfolio": BASE | {"numbers", "report", "documents", "tables", "storage", "steps", "exchange"},
 }
 
 

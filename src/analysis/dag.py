@@ -15,6 +15,10 @@ from analysis.storage import JSON_TABLES, PRIMARY, check_simulated_folder, code_
 # Parts of the package each step computes with; a change there, or in a part every step uses, runs it again.
 EVERY_STEP = ("plan.py", "contracts", "storage.py", "deviations.py", "exchange", "steps.py", "provenance.py")
 GATE = ("plan.py", "privacy")
+SITE = (
+    *("site", "report.py", "report.css", "report_parts.html", "report_template.html", "numbers", "tables"),
+    *("figures", "figure_files.py", "contracts", "steps.py", *GATE),
+)
 # What reads the raw files for the audit; a change of the gate's own modules measures nothing again.
 _AUDIT = tuple(
     f"privacy/{name}.py"
@@ -41,9 +45,14 @@ CODE = {
         "survival",
         "figures",
         "tables",
+        "numbers",
+        "documents",
         "portfolio.py",
         "report.py",
+        "report.css",
+        "report_parts.html",
         "report_template.html",
+        "figure_files.py",
     ),
     "07": ("operating", "virtual_trial", "survival", "pet", "fanout.py", "progress.py", "figures", "tables"),
 }
@@ -90,6 +99,23 @@ class Graph:
     def privacy(self, scenario: str) -> str:
         """Return the record that the gate lets out once everything of `scenario` was searched."""
         return os.path.join(os.path.dirname(self.report(scenario)), "privacy.json")
+
+    def site(self) -> str:
+        """Return the first page of the study's report site."""
+        return f"reports/{self.study}/site/index.html"
+
+    def site_reports(self, scenario: str) -> list[str]:
+        """List the reports that the site shows: the primary one, `scenario`'s, and those already made."""
+        made = [name for name in self.scenarios() if os.path.isfile(self.report(name))]
+        return [self.report(name) for name in dict.fromkeys((PRIMARY, scenario, *made))]
+
+    def has_site(self, scenario: str) -> bool:
+        """Tell whether a run of `scenario` makes the site: it shows the primary analysis first."""
+        return scenario == PRIMARY or os.path.isfile(self.report(PRIMARY))
+
+    def site_depends(self, wildcards) -> str:
+        """Hash what the site depends on besides the reports: plan and code."""
+        return "-".join([self.plan.digest(self.plan.sections()), code_digest(SITE)])
 
     def tables(self, scenario: str) -> list[str]:
         """List the tables that the steps of `scenario` write: one that nothing reads is asked for, too."""

@@ -64,7 +64,7 @@ STEPS = {
         ("design", "visits", "clinical"),
         writes=(
             *("adsl", "adtr", "adrs", "adtte", "adtte_sensitivity", "response_rates", "corrections"),
-            *("exclusions_01", "queries_01"),
+            *("deviations_01", "deviation_rules_01", "exclusions_01", "queries_01"),
         ),
         raw=("sdtm",),
         parameters={
@@ -164,6 +164,9 @@ STEPS = {
             "analysis_set",
             "mips",
             "reader_decisions",
+            "comparability",
+            "deviations_01",
+            "deviation_rules_01",
         ),
         optional=(
             "adtr",
@@ -185,7 +188,7 @@ STEPS = {
             "operating_characteristics",
             "planning",
         ),
-        writes=("values", "populations"),
+        writes=("values", "populations", "protocol_deviations", "deviation_rules"),
     ),
     "07": Step(
         "07_operating_characteristics",

@@ -19,13 +19,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import contracts, deviations, exchange, plan, progress
+from analysis import contracts, deviations, exchange, figure_files, plan, progress
 from analysis.privacy import gate, identifiers
 from analysis.steps import COMMON_PARAMETERS, STEPS, writer_of
 
 PRIMARY = "primary"
 DEFAULT_STUDY = "virtual"
 JSON_TABLES = ("decision", "values")
+TABLE = "table"  # frame.attrs[TABLE]: the table a frame was read from
 RECORD = "privacy.json"  # of the gate's last search; whatever is written beside it afterwards was not in it
 list_raw = identifiers.list_raw
 
@@ -186,9 +187,11 @@ class Run:
                 f"table {table!r} cannot be read ({type(error).__name__}): rerun {_writer(table)}"
             ) from error
         try:
-            return contracts.check(table, frame)
+            checked = contracts.check(table, frame)
         except contracts.ContractError as error:
             raise RunError(f"{error}; rerun {_writer(table)}") from error
+        checked.attrs[TABLE] = table  # rows selected from it still say where they come from
+        return checked
 
     def read_if_there(self, table: str) -> Any:
         """Read `table`, or return None where this study does not have it."""
@@ -258,6 +261,7 @@ class Run:
             text = json.dumps(content, indent=1, sort_keys=True, default=_plain, allow_nan=False) + "\n"
             return {f"{table}.json": text.encode()}
         frame = contracts.check(table, content)
+        frame.attrs.clear()  # which table it was made from is not written into it
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)
         flat = frame.drop(columns=["PIXELS", "LABELS"], errors="ignore")
@@ -288,25 +292,40 @@ class Run:
         return Pieces(self.derived_dir / name, (self.upstream_dir / name,))
 
     # ---- reports
-    def save_figure(self, figure, name: str, formats: tuple[str, ...] = ("svg", "png", "pdf")) -> Path:
-        """Save `figure` under ``figures/`` in every format, with the same bytes on every run.
+    def save_figure(
+        self, figure, name: str, *, title: str = "", alt: str = "", formats: tuple[str, ...] = ()
+    ) -> Path:
+        """Save `figure` under ``figures/`` in every format of the plan, with the same bytes on every run.
+
+        Parameters
+        ----------
+        figure : Figure
+            Of one of the plan's widths.
+        name : str
+            Name of the files, without an ending.
+        title, alt : str
+            Travel within each file, and `alt` with the figure where a notebook shows it.
+        formats : tuple of str, optional
+            Instead of the plan's ``figures.formats``.
+
+        Returns
+        -------
+        Path
+            The first of its files: the SVG, where the plan has one.
 
         Raises
         ------
+        figure_files.FigureError
+            If its width is none of the plan's.
         gate.PrivacyError
             If it holds what must not leave: then no format of it is written, and older ones are removed.
         """
-        metadata = {
-            "svg": {"Date": None},
-            "pdf": {"CreationDate": None, "ModDate": None, "Producer": None},
-            "png": {},
-        }
-        files = {}
-        for kind in formats:
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata[kind])
-            files[f"figures/{name}.{kind}"] = buffer.getvalue()
-        return self.pass_out(files)[0]
+        figure.alt = alt or getattr(figure, "alt", "")
+        drawn = figure_files.files_of(
+            figure, name, self._whole.figures, title=title, alt=figure.alt, formats=formats
+        )
+        ordered = sorted(drawn, key=lambda kind: kind != "svg")
+        return self.pass_out({f"figures/{name}.{kind}": drawn[kind] for kind in ordered})[0]
 
     def save_report(self, name: str, text: str) -> Path:
         """Save a text (HTML, CSV) under the reports folder; raises as `save_figure` does."""
@@ -552,7 +571,9 @@ def code_digest(names: tuple[str, ...]) -> str:
     parts = [package / name for name in names]
     files = [file for part in parts for file in ([part] if part.is_file() else part.rglob("*"))]
     hasher = hashlib.sha256()
-    for file in sorted(name for name in files if name.suffix in {".py", ".html", ".css", ".yaml"}):
+    for file in sorted(
+        name for name in files if name.suffix in {".py", ".html", ".css", ".js", ".typ", ".yaml"}
+    ):
         hasher.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
     return hasher.hexdigest()[:8]
 

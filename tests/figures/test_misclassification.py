@@ -64,7 +64,7 @@ def test_the_figure_is_readable_with_and_without_the_second_panel(table, check_r
 
 def test_marks_are_the_means_and_an_interval_beyond_the_axis_ends_in_an_arrow(table):
     axes = figure.plot_misclassification(table, endpoint="PFS").axes[0]
-    lines = [line for line in axes.get_lines() if line.get_marker() == "o" and len(line.get_xdata()) == 3]
+    lines = [line for line in axes.get_lines() if line.get_marker() in "os" and len(line.get_xdata()) == 3]
     expected = [[1.8 + shift, 1.7 + shift, 1.5 + shift] for shift in (0.0, 0.1, 0.2, 0.3)]
     assert np.array([line.get_ydata() for line in lines]) == pytest.approx(np.array(expected))
     assert [line.get_marker() for line in axes.get_lines()].count("^") == 4  # 9.5 lies beyond 8

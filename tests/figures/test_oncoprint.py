@@ -9,6 +9,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 
+from analysis import plan
 from analysis.figures import oncoprint
 from analysis.figures import oncoprint_parts as parts
 
@@ -60,14 +61,15 @@ def test_non_responders_come_first_then_the_larger_rise(alterations, tracks):
 
 def test_a_cell_shows_both_kinds_and_no_panel_is_neither_wild_type_nor_no_sample(alterations, tracks):
     shown = oncoprint._ordered(alterations, tracks)
-    layers, cells = parts.gene_layers(alterations, ["PTEN", "TP53"], shown)
+    rules = plan.defaults().figures
+    layers, cells = parts.gene_layers(alterations, ["PTEN", "TP53"], shown, rules)
     drawn = lambda gene, subject: {
         (cell.color, cell.tall)
         for layer, cell in zip(layers, cells, strict=True)
         if layer[["PTEN", "TP53"].index(gene), shown.index.get_loc(subject)]
     }
     both = drawn("PTEN", "B")
-    assert {(parts.KIND_COLOR["DELETED"], 1.0), (parts.KIND_COLOR["MUTATED"], 0.4)} <= both
+    assert {(rules.palette["DELETED"], 1.0), (rules.palette["MUTATED"], 0.4)} <= both
     assert drawn("TP53", "A") == {(parts.OFF_PANEL, 0.14)}
     assert drawn("TP53", "C") == {(parts.NOTHING, 1.0)}
     assert drawn("PTEN", "D") == {(parts.WILD, 1.0)}
@@ -82,7 +84,7 @@ def test_every_class_of_a_track_is_in_the_legend_and_nothing_is_cut(alterations,
     check_readable(figure)
 
 
-@pytest.mark.parametrize("width", ["page", 150.0])
+@pytest.mark.parametrize("width", ["page", 120.0])
 def test_the_figure_is_as_wide_as_asked_and_no_figure_is_left_open(alterations, tracks, width):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -23,7 +23,9 @@ def chunks(name, content):
         ("Müller".encode("utf-16"), "unknown"),
         (b"a\0b", "unknown"),
         (bytes(128) + b"DICM", "DICOM"),
-        (b"II*\0" + bytes(8), "unknown"),
+        (b"II*\0" + bytes(8), "tiff"),
+        (b"MM\0*" + bytes(8), "tiff"),
+        (b"II+\0" + bytes(8), "unknown"),
     ],
 )
 def test_a_kind_is_read_from_the_bytes(content, kind):

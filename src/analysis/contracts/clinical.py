@@ -34,6 +34,34 @@ _ADTTE = {
     "SRCSEQ": number("sequence number of the source record", title="Source Sequence Number"),
 }
 
+_DEVIATION = {
+    **SUBJECT,
+    "DEVSEQ": number("number of the deviation within its subject", nullable=False),
+    "DVCAT": text(
+        "category: SCAN, TREATMENT, ASSESSMENT, ELIGIBILITY, FOLLOW_UP or RECORDED", nullable=False
+    ),
+    "CODE": text("rule of clinical.deviation_rules; a code of the study itself in DVDECOD", nullable=False),
+    "DVDECOD": text("code the study recorded (domain DV); NOT CODED where it is free text"),
+    "AVISIT": text("visit of the scan, or week of the planned assessment (W8)"),
+    "AVAL": number("days off the window, or the value that is off its limit"),
+    "UNIT": text("of AVAL: days early, days late, days, or the unit of the value"),
+    "LIMIT": text("window or limit in words"),
+    "GRADE": text("important or minor", nullable=False, isin=["important", "minor"]),
+    "IMPACT": text("code of the ledger where the deviation leaves the subject out of an analysis"),
+    "SOURCE": text("tables or domains it was found in", nullable=False),
+}
+_DEVIATION_RULE = {
+    "CODE": text("rule of clinical.deviation_rules", nullable=False),
+    "DVCAT": text("category", nullable=False),
+    "GRADE": text("important or minor", nullable=False, isin=["important", "minor"]),
+    "STATUS": text(
+        "LOOKED (the records can tell) or UNKNOWN (they cannot)", nullable=False, isin=["LOOKED", "UNKNOWN"]
+    ),
+    "N": number("treated subjects whose records can tell", nullable=False),
+    "FOUND": number("deviations found", nullable=False),
+    "REASON": text("why it cannot be known"),
+}
+
 CLINICAL_CONTRACTS: dict[str, pa.DataFrameSchema] = {
     "adsl": table(
         "a subject",
@@ -126,6 +154,14 @@ CLINICAL_CONTRACTS: dict[str, pa.DataFrameSchema] = {
         },
         ["PARAMCD", "SOURCE", "POPULATION"],
     ),
+    "deviations_01": table(
+        "a protocol deviation found in the clinical records", _DEVIATION, ["USUBJID", "DEVSEQ"]
+    ),
+    "deviation_rules_01": table("a rule that clinical records answer, or cannot", _DEVIATION_RULE, ["CODE"]),
+    "protocol_deviations": table(
+        "a protocol deviation of a treated subject, each listed once", _DEVIATION, ["USUBJID", "DEVSEQ"]
+    ),
+    "deviation_rules": table("a rule for protocol deviations, answered or not", _DEVIATION_RULE, ["CODE"]),
     "corrections": table(
         "a corrected value of a raw table (audit trail)",
         {

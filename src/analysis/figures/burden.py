@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.figures.course_parts import order_groups
 from analysis.tables.biomarker_words import write_effect
 from analysis.tables.format import counted, p_text
@@ -45,7 +46,7 @@ def plot_burden(
         VISIT to draw; ``<early>/<baseline>`` draws ratios.
     plasma : str
         What PLASMA is.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -64,7 +65,8 @@ def plot_burden(
         axes.axhspan(axes.get_ylim()[0], shown.loc[empty, "LEVEL"].max(), color=style.SHADE, lw=0, zorder=0)
     for index, name in enumerate(groups):
         color = style.color_of(name, index, rules) if name else style.MUTED
-        for at, look in ((~empty, {"fc": color, "marker": "o"}), (empty, {"fc": "white", "marker": "v"})):
+        mark = style.marker_of(name, index, rules)
+        for at, look in ((~empty, {"fc": color, "marker": mark}), (empty, {"fc": "white", "marker": "v"})):
             rows = shown[at & shown["MRESP"].eq(name)]
             axes.scatter(rows["PET"], rows["LEVEL"], s=16, ec=color, lw=0.8, clip_on=False, zorder=2, **look)
     change = f", {_visits(visit)}" if "/" in visit else ""
@@ -79,6 +81,7 @@ def plot_burden(
     return figure
 
 
+@spelled_out
 def caption_burden(
     burden: pd.DataFrame,
     *,
@@ -148,7 +151,11 @@ def _tick(axis, limits: tuple[float, float], factor: float, unit: str) -> None:
 def _legend(groups: list[str], empty: pd.Series, rules: Any) -> list[Line2D]:
     mark = lambda label, **look: Line2D([], [], ls="", ms=4, **{"marker": "o", **look}, label=label)
     entries = [
-        mark(style.label_of(name), color=style.color_of(name, index, rules))
+        mark(
+            style.label_of(name),
+            color=style.color_of(name, index, rules),
+            marker=style.marker_of(name, index, rules),
+        )
         for index, name in enumerate(groups)
     ]
     if empty.any():

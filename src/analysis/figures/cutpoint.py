@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables.format import counted, number, p_text, percent, ratio, signed_percent
 
 LEFT_MM, FOOT_MM, TOP_MM, SIDE_MM = 15.0, 10.0, 9.0, 3.0
@@ -45,7 +46,7 @@ def plot_sweep(
         Changes within repeatability, percent (negative: fall): shaded where cuts lie inside.
     xlabel : str
         Axis title.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -70,8 +71,8 @@ def plot_sweep(
         lowest.bar(bars["CUT"], 100 * bars["ESTIMATE"], width=0.8 * step, color=style.MUTED)
         lowest.set_ylabel("Selected, %")
         beyond = bars["CUT"].lt(shown["CUT"].min()) | bars["CUT"].gt(shown["CUT"].max())
-        if (share := 100 * bars.loc[beyond, "ESTIMATE"].sum()) >= 0.5:
-            note = f"{share:.0f} % beyond the axis"
+        if (share := 100 * bars.loc[beyond, "ESTIMATE"].sum()) > 0:
+            note = f"{f'{share:.0f}' if share >= 1 else 'under 1'} % beyond the axis"
             at = {"transform": lowest.transAxes, "ha": "right", "va": "top", "size": rules.small_size_pt}
             lowest.text(0.99, 0.97, note, color=style.MUTED, **at)
         axes.tick_params(labelbottom=False)
@@ -116,7 +117,7 @@ def plot_continuous(
         Axis title.
     flip : bool
         CUT is a fall and is drawn as a change, -CUT.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -127,11 +128,15 @@ def plot_continuous(
         Curve with its pointwise interval (log scale) and one tick a patient.
     """
     shown = _along(curve, flip)
-    figure = style.new_figure(width, FOOT_MM + RATIO_MM + 4.0, rules)
+    figure = style.new_figure(width, FOOT_MM + RATIO_MM + TOP_MM, rules)
     across = style.width_mm(width, rules) - LEFT_MM - SIDE_MM
     axes = style.axes_mm(figure, LEFT_MM, FOOT_MM, across, RATIO_MM)
+    note = "ticks: one a patient"
     if band is not None:
         axes.axvspan(*band, color=style.SHADE, lw=0, zorder=0)
+        note += "\ngrey: a change within repeatability"
+    size = rules.small_size_pt
+    axes.set_title(note, fontsize=size, fontweight="normal", loc="left", color=style.MUTED)
     _draw_ratio(axes, shown, "AT", rules)
     axes.plot(
         scores,
@@ -147,6 +152,7 @@ def plot_continuous(
     return figure
 
 
+@spelled_out
 def caption_sweep(
     sweep: pd.DataFrame, selected: pd.DataFrame, *, endpoint: str, chosen: pd.DataFrame | None = None
 ) -> str:
@@ -200,6 +206,7 @@ def alt_sweep(sweep: pd.DataFrame, *, endpoint: str, chosen: pd.DataFrame | None
     return text
 
 
+@spelled_out
 def caption_continuous(
     curve: pd.DataFrame,
     scores: Sequence[float],

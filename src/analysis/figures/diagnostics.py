@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables.format import counted, number
 
 PANEL_MM, LEFT_MM, FOOT_MM, TOP_MM, BETWEEN_MM = 46.0, 14.0, 10.0, 7.0, 17.0
@@ -16,7 +17,12 @@ PANEL_MM, LEFT_MM, FOOT_MM, TOP_MM, BETWEEN_MM = 46.0, 14.0, 10.0, 7.0, 17.0
 
 @style.drawn
 def plot_diagnostics(
-    diagnostics: pd.DataFrame, *, estimate: float, width: str | float = "page", rules: Any = None
+    diagnostics: pd.DataFrame,
+    *,
+    estimate: float,
+    endpoint: str = "",
+    width: str | float = "page",
+    rules: Any = None,
 ) -> Figure:
     """Draw the log hazard ratio over time, and the hazard ratio without each patient.
 
@@ -26,7 +32,9 @@ def plot_diagnostics(
         Rows of one endpoint: TIME (months), EVENT, GROUP, SCHOENFELD, HR_WITHOUT.
     estimate : float
         The hazard ratio of everybody.
-    width : {"column", "page"} or float
+    endpoint : str
+        Whose hazard ratio it is; named on the axis.
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -55,17 +63,21 @@ def plot_diagnostics(
     left.set(xlabel="Months from the landmark", ylabel="Log hazard ratio over time")
     size = rules.small_size_pt
     left.set_title("A  Hazard ratio over time (level if proportional)", loc="left", fontsize=size)
-    place = np.arange(len(without))
+    place, of = np.arange(len(without)), f", {endpoint}," if endpoint else ""
     for index, (group, rows) in enumerate(without.assign(AT=place).groupby("GROUP", sort=True)):
         color = style.color_of(group, index, rules)
-        right.plot(rows["AT"], rows["HR_WITHOUT"], "o", ms=3, color=color, label=style.label_of(group))
+        mark = style.marker_of(group, index, rules)
+        right.plot(rows["AT"], rows["HR_WITHOUT"], mark, ms=3, color=color, label=style.label_of(group))
     right.axhline(estimate, color=style.MUTED, lw=0.8, ls=(0, (3, 2)))
-    right.set(xlabel="Patient left out, in order of the result", ylabel="Hazard ratio without the patient")
+    right.set(
+        xlabel="Patient left out, in order of the result", ylabel=f"Hazard ratio{of} without the patient"
+    )
     right.set_title("B  Influence of single patients", loc="left", fontsize=size)
     right.legend(loc="upper left")
     return figure
 
 
+@spelled_out
 def caption_diagnostics(diagnostics: pd.DataFrame, *, endpoint: str, estimate: float) -> str:
     """Write the caption of the diagnostics from their rows."""
     events, without = (diagnostics[name].dropna() for name in ("SCHOENFELD", "HR_WITHOUT"))

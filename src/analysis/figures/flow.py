@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
+from analysis.tables.words import GROUPS
 
 PAD, GAP, MARGIN = 2.2, 6.0, 1.0  # mm: inside a box, between boxes, at the edge
 
@@ -85,7 +87,7 @@ def plot_flow(
         STAGE (the stage they were in), REASON (text), N. May be empty.
     split : DataFrame, optional
         GROUP, N: parts of the last stage.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -106,7 +108,7 @@ def plot_flow(
     half = (across - 2 * MARGIN - GAP) / 2
     boxes = [_Box(f"{row.STAGE}\n", int(row.N), half, rules) for row in stages.itertuples()]
     asides = [_aside(excluded[excluded["STAGE"] == stage], half, rules) for stage in stages["STAGE"]]
-    parts = [] if split is None else _parts(split, across - 2 * MARGIN, rules)
+    parts = [] if split is None else _parts(_in_order(split), across - 2 * MARGIN, rules)
     tops, height = _layout(boxes, asides, parts)
     figure = style.new_figure(width, height, rules)
     axes = style.canvas_mm(figure)
@@ -143,6 +145,7 @@ def check_flow(stages: pd.DataFrame, excluded: pd.DataFrame, split: pd.DataFrame
         )
 
 
+@spelled_out
 def caption_flow(stages: pd.DataFrame, excluded: pd.DataFrame) -> str:
     """Write the caption of the flow diagram from its counts."""
     first, last = stages.iloc[0], stages.iloc[-1]
@@ -199,6 +202,13 @@ def _aside(rows: pd.DataFrame, width: float, rules: Any) -> _Box | None:
         *[f"{row.REASON} (n = {row.N})" for row in rows.itertuples()],
     ]
     return _Box("\n".join(lines), None, width, rules, align="left")
+
+
+def _in_order(split: pd.DataFrame) -> pd.DataFrame:
+    """Sort the groups as every other figure lists them; groups without a place keep theirs, last."""
+    known = [*GROUPS.values()]
+    place = split["GROUP"].map(lambda name: known.index(name) if name in known else len(known))
+    return split.loc[place.sort_values(kind="stable").index]
 
 
 def _parts(split: pd.DataFrame, room: float, rules: Any) -> list[_Box]:

@@ -10,12 +10,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables.estimates import is_ratio
 from analysis.tables.format import p_value, ratio
 from analysis.tables.words import ROLES as ROLE_WORDS
 
 ROLES = tuple(ROLE_WORDS)
 ROW_MM, HEAD_MM, FOOT_MM, EDGE_MM, SPACE_MM, AXIS_MM = 5.2, 7.5, 14.0, 1.5, 4.0, 44.0
+PAGE_MM, LOWEST_ROW_MM, MORE_MM = 228.0, 3.5, 3.22  # a journal page; a row of one line; each further line
 _TICKS = np.array([0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32])
 
 
@@ -49,7 +51,7 @@ def plot_forest(
         What the ratio is.
     directions : tuple of str
         What a ratio below and above 1 means.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -76,7 +78,7 @@ def plot_forest(
     lines = _lines(estimates)
     across, size = style.width_mm(width, rules), rules.small_size_pt
     columns = _columns(lines, across, measure, rules)
-    height = HEAD_MM + ROW_MM * sum(columns.heights) + FOOT_MM
+    height = HEAD_MM + columns.row * sum(columns.heights) + FOOT_MM
     figure = style.new_figure(width, height, rules)
     page = style.canvas_mm(figure)
     axes = style.axes_mm(figure, columns.axis, FOOT_MM, columns.axis_width, height - HEAD_MM - FOOT_MM)
@@ -85,15 +87,16 @@ def plot_forest(
     top = 0.0
     for line, text, tall in zip(lines, columns.labels, columns.heights):
         middle = top + tall / 2
-        _write(page, line, text, HEAD_MM + ROW_MM * middle, columns, size)
+        _write(page, line, text, HEAD_MM + columns.row * middle, columns, size)
         if line.row is not None and line.row.ESTIMATE == line.row.ESTIMATE:
-            _draw(axes, line, middle, low, high)
+            _draw(axes, line, middle, low, high, rules.cycle[0])
         top += tall
     _finish(axes, top, low, high, f"{measure} (log scale)")
     _directions(axes, directions, size)
     return figure
 
 
+@spelled_out
 def caption_forest(estimates: pd.DataFrame, *, measure: str = "Hazard ratio", level: int = 95) -> str:
     """Write the caption of a forest plot from its rows."""
     counts = [(role, int((estimates["ROLE"] == role).sum())) for role in ROLES]
@@ -123,6 +126,7 @@ def alt_forest(estimates: pd.DataFrame, *, measure: str = "Hazard ratio") -> str
 @dataclass(frozen=True)
 class _Columns:
     labels: list[str]
+    row: float
     heights: list[float]
     counts: float
     axis: float
@@ -154,7 +158,8 @@ def _columns(lines: list[_Line], across: float, measure: str, rules: Any) -> _Co
     natural = max(wide([line.text for line in lines if line.row is not None]) + 2.5, 25.0)
     label = min(natural, max(room, 25.0))
     labels = [style.wrap(line.text, label - 2.5, size, family) for line in lines]
-    heights = [1 + 0.62 * text.count("\n") for text in labels]
+    row = _row_mm(labels)
+    heights = [1 + MORE_MM / row * text.count("\n") for text in labels]
     axis_width = across - fixed - label
     if axis_width < 20:
         raise ValueError(
@@ -163,7 +168,13 @@ def _columns(lines: list[_Line], across: float, measure: str, rules: Any) -> _Co
     right = EDGE_MM + label + SPACE_MM + counts
     axis = right + SPACE_MM
     start = axis + axis_width + SPACE_MM
-    return _Columns(labels, heights, right, axis, axis_width, start, across - EDGE_MM)
+    return _Columns(labels, row, heights, right, axis, axis_width, start, across - EDGE_MM)
+
+
+def _row_mm(labels: list[str]) -> float:
+    """Return the height of a row, mm: lower where a page would not hold them all."""
+    more = MORE_MM * sum(text.count("\n") for text in labels)
+    return min(ROW_MM, max(LOWEST_ROW_MM, (PAGE_MM - HEAD_MM - FOOT_MM - more) / len(labels)))
 
 
 def _headings(page, columns: _Columns, measure: str, size: float) -> None:
@@ -185,7 +196,7 @@ def _write(page, line: _Line, text: str, y: float, columns: _Columns, size: floa
     page.text(columns.p, y, p_value(line.row.P), ha="right", va="center", size=size)
 
 
-def _draw(axes, line: _Line, y: float, low: float, high: float) -> None:
+def _draw(axes, line: _Line, y: float, low: float, high: float, accent: str) -> None:
     row, primary = line.row, line.role == "PRIMARY"
     left = low if row.LOWER != row.LOWER else max(row.LOWER, low)
     right = high if row.UPPER != row.UPPER else min(row.UPPER, high)
@@ -197,7 +208,7 @@ def _draw(axes, line: _Line, y: float, low: float, high: float) -> None:
             axes.plot([end], [y], mark, color=style.INK, ms=3.5, zorder=3, clip_on=False)
     if low <= row.ESTIMATE <= high:
         mark, size = ("D", 5.5) if primary else ("s", 4.0)
-        axes.plot([row.ESTIMATE], [y], mark, color="#0072B2" if primary else style.INK, ms=size, zorder=4)
+        axes.plot([row.ESTIMATE], [y], mark, color=accent if primary else style.INK, ms=size, zorder=4)
 
 
 def _finish(axes, bottom: float, low: float, high: float, title: str) -> None:

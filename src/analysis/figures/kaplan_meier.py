@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables import words
 from analysis.tables.format import number
 
@@ -51,7 +52,7 @@ def plot_km(
         Axis titles.
     until : float, optional
         End of the time axis, months; the last observed time if absent.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -82,9 +83,11 @@ def plot_km(
     axes = style.axes_mm(figure, left, table + FOOT_MM, inside, CURVE_MM)
     for index, group in enumerate(groups):
         rows = curves[curves["GROUP"] == group].sort_values("TIME", kind="stable")
-        _draw_curve(
-            axes, rows, f"{names[group]} ({_counts(rows)})", index, style.color_of(group, index, rules)
-        )
+        look = {
+            "color": style.color_of(group, index, rules),
+            "ls": style.line_style_of(group, index, rules),
+        }
+        _draw_curve(axes, rows, f"{names[group]} ({_counts(rows)})", look)
     _finish(axes, ticks, xlabel, ylabel)
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, handlelength=2.6, labelspacing=0.25
@@ -129,6 +132,7 @@ def number_at_risk(rows: pd.DataFrame, times: Sequence[float]) -> list[int]:
     return [known[index] for index in place]
 
 
+@spelled_out
 def caption_km(
     curves: pd.DataFrame,
     *,
@@ -197,20 +201,20 @@ def _counts(rows: pd.DataFrame) -> str:
     return f"n = {n}, {events} event{'' if events == 1 else 's'}"
 
 
-def _draw_curve(axes, rows: pd.DataFrame, label: str, index: int, color: str) -> None:
+def _draw_curve(axes, rows: pd.DataFrame, label: str, look: dict[str, Any]) -> None:
     start = pd.DataFrame({"TIME": [0.0], "SURVIVAL": [1.0], "LOWER": [1.0], "UPPER": [1.0]})
     steps = pd.concat([start, rows[rows["TIME"] > 0][list(start)].astype(float)], ignore_index=True)
     if rows["SURVIVAL"].iloc[0] == 1 and rows["EVENTS"].iloc[0] == rows["CENSORED"].iloc[0] == 0:
         steps = steps.iloc[1:].reset_index(drop=True)  # the curve has a start of its own, after time 0
     # Before the first event the log-log interval is undefined (as in R); the curve itself is 1 there.
     steps.loc[steps["SURVIVAL"] == 1, ["LOWER", "UPPER"]] = 1.0
-    dashes = style.LINE_STYLES[index % len(style.LINE_STYLES)]
-    axes.step(steps["TIME"], steps["SURVIVAL"], where="post", color=color, ls=dashes, lw=1.3, label=label)
+    color = look["color"]
+    axes.step(steps["TIME"], steps["SURVIVAL"], where="post", lw=1.3, label=label, **look)
     axes.fill_between(
         steps["TIME"], steps["LOWER"], steps["UPPER"], step="post", color=color, alpha=0.13, lw=0
     )
     marks = rows[rows["CENSORED"] > 0]
-    axes.plot(marks["TIME"], marks["SURVIVAL"], "|", color=color, ms=5, mew=0.9)
+    axes.plot(marks["TIME"], marks["SURVIVAL"], "|", color=color, ms=5.5, mew=1.0)
 
 
 def _finish(axes, ticks: np.ndarray, xlabel: str, ylabel: str) -> None:

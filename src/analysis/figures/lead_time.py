@@ -11,13 +11,14 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables.format import counted, number
 
 CATEGORIES = {
-    "RISE BEFORE PROGRESSION": ("#009E73", "Rise before progression"),
-    "NO RISE BEFORE PROGRESSION": ("#595959", "No rise before progression (lead 0)"),
-    "RISE AT OR AFTER PROGRESSION": ("#D55E00", "Rise at or after progression"),
-    "RISE WITHOUT PROGRESSION": ("#56B4E9", "Rise, no progression seen: at least so long"),
+    "RISE BEFORE PROGRESSION": "Rise before progression",
+    "NO RISE BEFORE PROGRESSION": "No rise before progression (lead 0)",
+    "RISE AT OR AFTER PROGRESSION": "Rise at or after progression",
+    "RISE WITHOUT PROGRESSION": "Rise, no progression seen: at least so long",
 }
 
 UNKNOWN = "NOT ASSESSABLE"
@@ -34,7 +35,7 @@ def plot_lead_times(lead_times: pd.DataFrame, *, width: str | float = "column", 
     lead_times : DataFrame
         Table lead_times: USUBJID CATEGORY LEAD (days) CNSR. A patient without a lead (neither rise nor
         progression, or not assessable) is counted in the caption and not drawn.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -58,10 +59,10 @@ def plot_lead_times(lead_times: pd.DataFrame, *, width: str | float = "column", 
     figure = style.new_figure(width, foot + tall + 3.0, rules)
     axes = style.axes_mm(figure, 12.0, foot, style.width_mm(width, rules) - 18.0, tall)
     place = np.arange(len(shown)) + 0.5
-    colors = (
-        shown["CATEGORY"].map({name: color for name, (color, _) in CATEGORIES.items()}).fillna(style.MUTED)
-    )
-    axes.barh(place, shown["LEAD"], height=0.7, color=colors)
+    looks = shown["CATEGORY"].map(lambda name: _look(name, rules))
+    colors = pd.Series([look["fc"] for look in looks], index=shown.index)
+    for at, lead, look in zip(place, shown["LEAD"], looks, strict=True):
+        axes.barh(at, lead, height=0.7, lw=0, **look)
     zero, open_end = shown["LEAD"].eq(0).to_numpy(), shown["CNSR"].eq(1).to_numpy()
     size = min(3.5, 2.2 * row)
     axes.scatter(np.zeros(zero.sum()), place[zero], s=(1.4 * size) ** 2, color=colors[zero], zorder=3)
@@ -81,11 +82,12 @@ def plot_lead_times(lead_times: pd.DataFrame, *, width: str | float = "column", 
     _count_zeros(axes, place[zero], shown.loc[zero, "COUNT"], rules)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.xaxis.set_major_formatter(lambda value, _: number(value, 0))
-    handles = [Patch(color=CATEGORIES[name][0], label=CATEGORIES[name][1]) for name in kinds]
+    handles = [Patch(lw=0, label=CATEGORIES[name], **_look(name, rules)) for name in kinds]
     figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.02, 0))
     return figure
 
 
+@spelled_out
 def caption_lead_times(lead_times: pd.DataFrame) -> str:
     """Write the caption of the lead times from their rows."""
     shown = _leads(lead_times)
@@ -118,6 +120,13 @@ def alt_lead_times(lead_times: pd.DataFrame) -> str:
         f"Bars of {len(lead)} patients, days from the rise in plasma to progression: {', '.join(counts)}; "
         f"from {number(lead.min(), 0)} to {number(lead.max(), 0)} days."
     )
+
+
+def _look(name: str, rules: Any) -> dict[str, Any]:
+    """Return colour and hatch of a category; a lead of zero has no bar and needs neither."""
+    color = rules.palette.get(name, style.MUTED)
+    hatch = style.hatch_of(name, 0, rules) if name in rules.class_order else ""
+    return {"fc": color, "hatch": hatch, "ec": "white"}
 
 
 def _gather_zeros(leads: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables.format import counted
 
 LEFT_MM, FOOT_MM, HEAD_MM, GAP_MM, PANEL_MM = 14.0, 17.0, 6.0, 5.0, 30.0
@@ -26,8 +27,7 @@ EARLY_LOOK = {
     "Y": {"marker": "^", "ms": 4.6, "mfc": style.INK, "mec": style.INK, "mew": 0.5},
     "N": {"marker": "o", "ms": 4.2, "mfc": "white", "mec": style.INK, "mew": 0.8},
 }
-DROVE, OTHER = "#D55E00", "#595959"
-_TIMES = {"BASE": "Base", "EARLY": "Early", "PROG": "Prog"}
+_TIMES = {"BASE": "Base", "EARLY": "Early", "PROG": "PD"}
 
 
 @style.drawn
@@ -52,7 +52,7 @@ def plot_lesion_progression(
         as a page holds them.
     names : bool
         Write the subject over its panel instead of a number.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -77,19 +77,21 @@ def plot_lesion_progression(
         row, column = divmod(index, columns)
         bottom = height - (row + 1) * (tall + HEAD_MM)
         axes = style.axes_mm(figure, LEFT_MM + column * (each + GAP_MM), bottom, each, tall)
-        _draw_panel(axes, own, limits, alpha=1.0 if by == "patient" else 0.6)
+        _draw_panel(axes, own, limits, rules, alpha=1.0 if by == "patient" else 0.6)
         axes.set_title(title, loc="left", size=rules.small_size_pt, pad=2.5)
         under = index + columns >= len(panels)
         axes.set_xticks([0, 1, 2], list(_TIMES.values()) if under else [""] * 3)
         if column:
             axes.tick_params(labelleft=False)
         else:
-            axes.set_ylabel(style.label_of(shown["METRIC"].iloc[0]), size=rules.small_size_pt)
-    handles = _legend(shown)
+            name = style.label_of(shown["METRIC"].iloc[0])
+            axes.set_ylabel(f"{name} (log scale)", size=rules.small_size_pt)
+    handles = _legend(shown, rules)
     figure.legend(handles=handles, loc="lower left", ncols=3, bbox_to_anchor=(0.02, 0), columnspacing=1.4)
     return figure
 
 
+@spelled_out
 def caption_lesion_progression(lesions: pd.DataFrame) -> str:
     """Write the caption of the lesions at progression from their rows."""
     shown = _shown(lesions)
@@ -98,7 +100,8 @@ def caption_lesion_progression(lesions: pd.DataFrame) -> str:
     resistant = int(early["EARLYRES"].eq("Y").sum())
     text = (
         f"{style.label_of(shown['METRIC'].iloc[0])} of {counted(len(shown), 'lesion')} in "
-        f"{counted(shown['USUBJID'].nunique(), 'patient')} at baseline, early and at progression. "
+        f"{counted(shown['USUBJID'].nunique(), 'patient')}"
+        " at baseline (Base), at the early scan (Early) and at progression (PD). "
         f"{int(drove.sum())} drove progression, {int((drove & new).sum())} of them new"
     )
     late = int((drove & ~new & shown[["BASE", "EARLY"]].isna().all(axis=1)).sum())
@@ -161,18 +164,19 @@ def _limits(shown: pd.DataFrame) -> tuple[float, float]:
     return (values.min() / 1.3, values.max() * 1.3) if len(values) else (0.5, 2.0)
 
 
-def _draw_panel(axes, rows: pd.DataFrame, limits: tuple[float, float], *, alpha: float) -> None:
+def _draw_panel(axes, rows: pd.DataFrame, limits: tuple[float, float], rules: Any, *, alpha: float) -> None:
     axes.set(yscale="log", ylim=limits, xlim=(-0.25, 2.25))
     floor = limits[0]
     for row in rows.sort_values("DROVE", na_position="first", kind="stable").to_dict("records"):
         drove, new = row["DROVE"] == "Y", row["NEWFL"] == "Y"
-        color = DROVE if drove else OTHER
+        color, dashes = _drawn_as(drove, rules)
         values = np.array([np.nan if new and name != "PROG" else row[name] for name in _TIMES], dtype=float)
         values = np.where(values <= 0, floor, values)  # gone: at the foot of the panel
         at = np.flatnonzero(~np.isnan(values))
         axes.plot(
-            at, values[at], color=color, lw=1.0 if drove else 0.6, alpha=alpha, zorder=2 if drove else 1
-        )
+            at, values[at], color=color, ls=dashes, lw=1.0 if drove else 0.7, alpha=alpha,
+            zorder=2 if drove else 1,
+        )  # fmt: skip
         look = {"marker": "D", "mfc": color, "ms": 3.6} if new else {"marker": "o", "mfc": color, "ms": 2.4}
         axes.plot(at, values[at], ls="", color=color, alpha=alpha, zorder=3, clip_on=False, **look)
         early = EARLY_LOOK.get(row["EARLYRES"])
@@ -185,16 +189,24 @@ def _draw_panel(axes, rows: pd.DataFrame, limits: tuple[float, float], *, alpha:
     axes.minorticks_off()
 
 
-def _legend(shown: pd.DataFrame) -> list[Line2D]:
-    line = lambda label, color, **look: Line2D([], [], color=color, label=label, **look)
+def _drawn_as(drove: bool, rules: Any) -> tuple[str, Any]:
+    """Return colour and line style: what drove progression is a full line, the rest dashed grey."""
+    return (rules.palette["PD"], "-") if drove else (style.MUTED, (0, (3, 1.5)))
+
+
+def _legend(shown: pd.DataFrame, rules: Any) -> list[Line2D]:
+    line = lambda label, drove: Line2D(
+        [], [], color=_drawn_as(drove, rules)[0], ls=_drawn_as(drove, rules)[1], label=label, lw=1.1,
+        marker="o", ms=3,
+    )  # fmt: skip
     entries = []
     if shown["DROVE"].eq("Y").any():
-        entries.append(line("Drove progression", DROVE, lw=1.2, marker="o", ms=3))
+        entries.append(line("Drove progression", drove=True))
     if shown["DROVE"].ne("Y").any():
-        entries.append(line("Did not", OTHER, lw=0.8, marker="o", ms=3))
+        entries.append(line("Did not drive it", drove=False))
     for code, look in EARLY_LOOK.items():
         if _classes(shown).eq(code).any():
             entries.append(Line2D([], [], ls="", label=CLASSES[code], **look))
     if shown["NEWFL"].eq("Y").any():
-        entries.append(line("New at progression", style.MUTED, ls="", marker="D", ms=4))
+        entries.append(Line2D([], [], color=style.MUTED, label="New at progression", ls="", marker="D", ms=4))
     return entries

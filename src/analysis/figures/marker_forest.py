@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis.contracts.biomarkers import METHODS
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables import biomarker_words as words
 from analysis.tables.format import p_value
 
@@ -47,7 +48,7 @@ def plot_marker_forest(
         METHOD; without it, as `biomarker_words.choose_rows`.
     level : int
         Confidence level, percent, printed over the numbers.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan (``forest_range``).
@@ -85,6 +86,7 @@ def plot_marker_forest(
     return figure
 
 
+@spelled_out
 def caption_marker_forest(
     estimates: pd.DataFrame, *, outcome: str, method: str | None = None, level: int = 95
 ) -> str:

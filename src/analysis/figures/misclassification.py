@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables.format import percent, ratio
 from analysis.tables.robustness_sentences import say_attenuation
 
 LEFT_MM, GAP_MM, EDGE_MM, HEAD_MM, FOOT_MM, PANEL_MM, LINE_MM = 15.0, 17.0, 3.0, 7.0, 12.0, 56.0, 3.7
 _CELL = ["CV", "CORRELATION"]
+_MARKS = "osPX*"  # one a CV or true fall; diamond and triangles mean something else
 _DODGE = 0.09  # levels between the intervals at no error
 
 
@@ -30,7 +33,7 @@ def plot_misclassification(
         Contract ``misclassification``.
     endpoint : str
         Whose hazard ratio is drawn.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -51,7 +54,7 @@ def plot_misclassification(
     ratios, chances = _ratios(table, endpoint), _chances(table)
     keys = [_cell_handles(ratios, rules)]
     keys += [_fall_handles(chances, rules)] if len(chances) else []
-    head = HEAD_MM + LINE_MM * max(len(handles) for handles in keys)
+    head = HEAD_MM + LINE_MM * max(math.ceil(len(handles) / 2) for handles in keys)
     figure = style.new_figure(width, FOOT_MM + PANEL_MM + head, rules)
     side = (style.width_mm(width, rules) - LEFT_MM - EDGE_MM - GAP_MM) / 2
     axes = style.axes_mm(figure, LEFT_MM, FOOT_MM, side, PANEL_MM)
@@ -65,13 +68,14 @@ def plot_misclassification(
         top = 1 + (head - HEAD_MM) / PANEL_MM
         panel.legend(
             handles=handles, loc="upper left", bbox_to_anchor=(0, top), borderaxespad=0.0, labelspacing=0.2,
-            handlelength=2.8,
+            handlelength=2.8, ncols=2, columnspacing=1.2,
         )  # fmt: skip
         pad = (head - HEAD_MM + 1.0) / style.MM_PER_POINT
         panel.set_title(f"{'AB'[place]}  {titles[place]}", loc="left", pad=pad)
     return figure
 
 
+@spelled_out
 def caption_misclassification(table: pd.DataFrame, *, endpoint: str, level: int = 95) -> str:
     """Write the caption of the figure from its rows."""
     ratios, chances = _ratios(table, endpoint), _chances(table)
@@ -161,6 +165,7 @@ def _looks(rows: pd.DataFrame, column: str, rules: Any) -> list[tuple[tuple, dic
             (value, correlation),
             {
                 "color": rules.cycle[place % len(rules.cycle)],
+                "marker": _MARKS[place % len(_MARKS)],
                 "ls": style.LINE_STYLES[dash % len(style.LINE_STYLES)],
             },
         )
@@ -172,15 +177,21 @@ def _looks(rows: pd.DataFrame, column: str, rules: Any) -> list[tuple[tuple, dic
 
 def _cell_handles(ratios: pd.DataFrame, rules: Any) -> list[Line2D]:
     return [
-        Line2D([], [], lw=1.2, label=f"CV {cv:g} %, correlation {correlation:g}", **look)
+        Line2D([], [], lw=1.2, ms=3.2, label=f"CV {cv:g} %, correlation {correlation:g}", **look)
         for (cv, correlation), look in _looks(ratios, "CV", rules)
     ]
 
 
 def _fall_handles(chances: pd.DataFrame, rules: Any) -> list[Line2D]:
-    colours = {fall: look["color"] for (fall, _), look in reversed(_looks(chances, "FALL", rules))}
-    return [
-        Line2D([], [], color=colours[fall], lw=1.2, label=f"true fall {fall:g} %") for fall in sorted(colours)
+    looks = {fall: look | {"ls": "-"} for (fall, _), look in _looks(chances, "FALL", rules)}
+    handles = [
+        Line2D([], [], lw=1.2, ms=3.2, label=f"true fall {fall:g} %", **looks[fall]) for fall in sorted(looks)
+    ]
+    correlations = sorted(chances["CORRELATION"].unique())
+    lines = zip(correlations, style.LINE_STYLES) if len(correlations) > 1 else ()
+    return handles + [
+        Line2D([], [], color=style.MUTED, ls=dashes, lw=1.2, label=f"correlation {correlation:g}")
+        for correlation, dashes in lines
     ]
 
 
@@ -207,17 +218,19 @@ def _draw_ratios(axes, ratios: pd.DataFrame, rules: Any) -> None:
 def _draw_line(axes, own: pd.DataFrame, look: dict, dodge: float, reach: tuple[float, float]) -> None:
     """Draw one CV and correlation: means, curve, and the interval at no error a little aside."""
     marks = own[own["QUANTITY"].eq("hazard_ratio") & own["LEVEL"].gt(0)]
-    axes.plot(marks["LEVEL"], marks["ESTIMATE"], "o", color=look["color"], ms=3, zorder=3)
+    axes.plot(marks["LEVEL"], marks["ESTIMATE"], look["marker"], color=look["color"], ms=3, zorder=3)
     curve = own[own["QUANTITY"].eq("simex_curve")].sort_values("LEVEL")
     first = marks["LEVEL"].min()
     seen, beyond = curve[curve["LEVEL"] >= first - 1e-9], curve[curve["LEVEL"] <= first + 1e-9]
-    axes.plot(seen["LEVEL"], seen["ESTIMATE"], lw=1.2, **look)
+    axes.plot(seen["LEVEL"], seen["ESTIMATE"], lw=1.2, color=look["color"], ls=look["ls"])
     at = beyond["LEVEL"].where(beyond["LEVEL"] > -1, -1 - dodge)
     axes.plot(at, beyond["ESTIMATE"], ":", color=look["color"], lw=1)
     for row in own[own["QUANTITY"].eq("simex")].itertuples():
         low, high = np.clip([row.LOWER, row.UPPER], *reach)
         axes.vlines(-1 - dodge, low, high, color=look["color"], ls=look["ls"], lw=1)
-        axes.plot(-1 - dodge, row.ESTIMATE, "o", mfc="white", color=look["color"], ms=3.5, zorder=4)
+        axes.plot(
+            -1 - dodge, row.ESTIMATE, look["marker"], mfc="white", color=look["color"], ms=3.5, zorder=4
+        )
         for end, limit, mark in ((row.LOWER, reach[0], "v"), (row.UPPER, reach[1], "^")):
             if end != np.clip(end, *reach):
                 axes.plot(-1 - dodge, limit, mark, color=look["color"], ms=3.5, clip_on=False)
@@ -226,7 +239,7 @@ def _draw_line(axes, own: pd.DataFrame, look: dict, dodge: float, reach: tuple[f
 def _draw_chances(axes, chances: pd.DataFrame, rules: Any) -> None:
     for (fall, correlation), look in _looks(chances, "FALL", rules):
         own = chances[chances["FALL"].eq(fall) & chances["CORRELATION"].eq(correlation)]
-        axes.plot(own["LESIONS"], 100 * own["ESTIMATE"], marker="o", ms=2.6, lw=1.2, **look)
+        axes.plot(own["LESIONS"], 100 * own["ESTIMATE"], ms=2.8, lw=1.2, **look)
     axes.set(ylim=(-2, 102), xlabel="Number of lesions")
     axes.yaxis.set_major_formatter(lambda value, _: percent(value))
     axes.set_xticks(sorted(chances["LESIONS"].unique()))

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables.format import counted, number, p_text, percent
 from analysis.tables.specification_table import CHOICES, say_published_cut, word_of_choice
 
@@ -53,7 +54,7 @@ def plot_specification_curve(
         What the ratio is.
     names : mapping, optional
         PARAMCD of a censoring rule -> what it changes, in words.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -89,6 +90,7 @@ def plot_specification_curve(
     return figure
 
 
+@spelled_out
 def caption_specification_curve(
     table: pd.DataFrame,
     tests: pd.DataFrame | None = None,

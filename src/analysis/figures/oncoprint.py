@@ -18,10 +18,12 @@ from matplotlib.figure import Figure
 from analysis import plan
 from analysis.figures import oncoprint_parts as parts
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.figures.style import MM_PER_INCH
 from analysis.tables.format import percent
 
 ROW_MM, GAP_MM, BAR_MM, EDGE_MM = 4.0, 2.0, 14.0, 2.0
+PAGE_MM, LOWEST_ROW_MM = 228.0, 2.9  # height of a journal page; a line of small text
 _WIDEST_CELL_MM, _THIN_MM, _SPACE_MM, _TEXT_MM = 6.0, 1.2, 0.35, 1.0
 _NONE_ALTERED = "No gene altered"
 
@@ -50,7 +52,7 @@ def plot_oncoprint(
         and PFS_EVENT.
     clinical : mapping, optional
         Clinical column -> its words; the plan's ``biomarkers.profile_covariates``.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -68,20 +70,22 @@ def plot_oncoprint(
     shown, genes = _ordered(alterations, tracks), _genes(alterations)
     clinical = plan.defaults().biomarkers.profile_covariates if clinical is None else clinical
     strips = parts.list_strips(shown, clinical, rules)
-    layers, cells = parts.gene_layers(alterations, genes, shown)
+    layers, cells = parts.gene_layers(alterations, genes, shown, rules)
     rates = _rates(alterations, genes, shown)
     has_pfs = "PFS_MONTHS" in shown and shown["PFS_MONTHS"].notna().any()
     has_change = "PCTCHANGE" in shown and shown["PCTCHANGE"].notna().any()
     empty = not shown["SEQUENCED"].all() or any((strip.colors == parts.NOTHING).any() for strip in strips)
     censored = has_pfs and shown.get("PFS_EVENT", pd.Series(1, shown.index)).eq(0).any()
-    blocks = parts.list_blocks(parts.gene_entries(layers, cells), strips, empty=empty, has_bars=censored)
+    entries = parts.gene_entries(layers, cells, rules)
+    blocks = parts.list_blocks(entries, strips, empty=empty, has_bars=censored)
     across = style.width_mm(width, rules)
     placed, legend_mm = parts.place_blocks(blocks, across - 2 * EDGE_MM, rules)
     left, right = _sides(
         [*(genes or [_NONE_ALTERED]), *(strip.name for strip in strips)], rates.values(), rules
     )
-    board, cell = _board(layers, cells, len(shown), across, (left, right), legend_mm)
-    _add_tracks(board, strips, cell, has_change=has_change, has_pfs=has_pfs)
+    row = _row_mm(len(layers[0]) + len(strips), legend_mm, has_change + has_pfs)
+    board, cell = _board(layers, cells, len(shown), across, (left, right), legend_mm, row)
+    _add_tracks(board, strips, cell, row, has_change=has_change, has_pfs=has_pfs)
     figure = style.new_figure(width, 10.0, rules)  # the board sets the height
     board.render(figure)
     _name_rows(board, genes, rates, strips, rules)
@@ -94,6 +98,7 @@ def plot_oncoprint(
     return figure
 
 
+@spelled_out
 def caption_oncoprint(
     alterations: pd.DataFrame, tracks: pd.DataFrame, *, cap_percent: float | None = None
 ) -> str:
@@ -162,7 +167,15 @@ def _sides(names: list[str], rates, rules: Any) -> tuple[float, float]:
     return left + _TEXT_MM + EDGE_MM, right + _TEXT_MM + EDGE_MM
 
 
-def _board(layers, cells, patients: int, across: float, sides: tuple[float, float], legend_mm: float):
+def _row_mm(rows: int, legend_mm: float, bars: int) -> float:
+    """Return the height of a row: lower where a page would not hold them all, never lower than its words."""
+    others = legend_mm + 2 * EDGE_MM + 3 * GAP_MM + bars * (BAR_MM + GAP_MM)
+    return min(ROW_MM, max(LOWEST_ROW_MM, (PAGE_MM - others) / rows))
+
+
+def _board(
+    layers, cells, patients: int, across: float, sides: tuple[float, float], legend_mm: float, row: float
+):
     """Return the board with its genes, exactly `across` mm wide, and how much of its place a cell fills."""
     room = across - sum(sides)
     wide = min(room, _WIDEST_CELL_MM * patients)
@@ -170,23 +183,25 @@ def _board(layers, cells, patients: int, across: float, sides: tuple[float, floa
     rows = len(layers[0])
     board = WhiteBoard(
         width=wide / MM_PER_INCH,
-        height=ROW_MM * rows / MM_PER_INCH,
+        height=row * rows / MM_PER_INCH,
         margin=tuple(side / MM_PER_INCH for side in margin),
     )
     each = wide / patients
     # Cells of many patients are thin: white between them would take more than it shows.
     space = _SPACE_MM if each > _THIN_MM else 0.0
-    cell = (1 - space / each, 1 - _SPACE_MM / ROW_MM)
+    cell = (1 - space / each, 1 - _SPACE_MM / row)
     board.add_layer(LayersMesh(layers=layers, pieces=cells, shrink=cell))
     return board, cell
 
 
-def _add_tracks(board, strips: list[parts.Strip], cell, *, has_change: bool, has_pfs: bool) -> None:
+def _add_tracks(
+    board, strips: list[parts.Strip], cell, row: float, *, has_change: bool, has_pfs: bool
+) -> None:
     for place, strip in enumerate(reversed(strips)):  # the board grows upwards
-        pieces = {color: parts.Cell(color) for color in set(strip.colors)}
+        pieces = {color: strip.cells.get(color, parts.Cell(color)) for color in set(strip.colors)}
         mesh = LayersMesh(data=strip.colors.reshape(1, -1), pieces=pieces, shrink=cell)
         gap = 0.0 if place else GAP_MM
-        board.add_top(mesh, name=strip.name, size=ROW_MM / MM_PER_INCH, pad=gap / MM_PER_INCH)
+        board.add_top(mesh, name=strip.name, size=row / MM_PER_INCH, pad=gap / MM_PER_INCH)
     if has_change:
         board.add_canvas("top", name="change", size=BAR_MM / MM_PER_INCH, pad=GAP_MM / MM_PER_INCH)
     if has_pfs:

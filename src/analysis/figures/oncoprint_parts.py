@@ -14,15 +14,18 @@ from matplotlib.patches import Rectangle
 from analysis.figures import style
 
 KINDS = {"AMPLIFIED": "Amplified", "DELETED": "Deep deletion", "MUTATED": "Mutated"}
-KIND_COLOR = {"AMPLIFIED": "#CC79A7", "DELETED": "#1A1A1A", "MUTATED": "#009E73"}
 WILD, OFF_PANEL, YES, NO = "#E6E6E6", "#8C8C8C", "#4D4D4D", "#D9D9D9"
 NOTHING = ""  # an empty, outlined cell: no sample, no result
 CLEARANCE = {
-    "++": ("#D55E00", "Stays detected (++)"),
-    "-+": ("#E69F00", "Appears (−+)"),
-    "+-": ("#56B4E9", "Cleared (+−)"),
-    "--": ("#0072B2", "Never detected (−−)"),
+    "++": "Stays detected (++)",
+    "-+": "Appears (−+)",
+    "+-": "Cleared (+−)",
+    "--": "Never detected (−−)",
 }
+# How much of its cell a class fills: what differs in colour differs in height, and so in grey print.
+TALL = {
+    "RESPONDER": 0.45, "NOT DETECTED": 0.45, "N": 0.45, "-+": 0.75, "+-": 0.5, "--": 0.25,
+}  # fmt: skip
 CLASSES = ("NON-RESPONDER", "RESPONDER", "NE")
 _NARROW, _DASH = 0.4, 0.14
 _SCORES = LinearSegmentedColormap.from_list("scores", ["#542788", "#E6E6E6", "#B35806"])
@@ -51,16 +54,17 @@ class Entry(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """A row above the genes: its name, a colour for each patient, the block and lines of the legend."""
+    """A row above the genes: name, a colour for each patient, block and lines of the legend, cells."""
 
     name: str
     colors: np.ndarray
     block: str
     entries: tuple[Entry, ...]
+    cells: Mapping[str, Cell]
 
 
 def gene_layers(
-    alterations: pd.DataFrame, genes: list[str], shown: pd.DataFrame
+    alterations: pd.DataFrame, genes: list[str], shown: pd.DataFrame, rules: Any
 ) -> tuple[list[np.ndarray], list[Cell]]:
     """Return the layers of the grid, genes x patients, true where a cell is drawn, and what draws each."""
     sequenced = np.tile(shown["SEQUENCED"].to_numpy(bool), (max(len(genes), 1), 1))
@@ -74,21 +78,22 @@ def gene_layers(
     off = layers.pop("NOT ASSESSABLE") & ~altered & sequenced
     drawn = [(sequenced & ~off, Cell(WILD)), (~sequenced & ~altered, Cell(NOTHING))]
     drawn += [(off, Cell(OFF_PANEL, tall=_DASH, zorder=1))]
-    drawn += [(layer, kind_cell(kind)) for kind, layer in layers.items()]
+    drawn += [(layer, kind_cell(kind, rules)) for kind, layer in layers.items()]
     return [layer for layer, _ in drawn], [cell for _, cell in drawn]
 
 
-def kind_cell(kind: str) -> Cell:
+def kind_cell(kind: str, rules: Any) -> Cell:
     """Return the cell of an alteration: copy number fills it, a mutation is a bar over it."""
     mutated = kind == "MUTATED"
-    return Cell(KIND_COLOR[kind], tall=_NARROW if mutated else 1.0, zorder=3 if mutated else 2)
+    return Cell(rules.palette[kind], tall=_NARROW if mutated else 1.0, zorder=3 if mutated else 2)
 
 
-def gene_entries(layers: list[np.ndarray], cells: list[Cell]) -> tuple[Entry, ...]:
+def gene_entries(layers: list[np.ndarray], cells: list[Cell], rules: Any) -> tuple[Entry, ...]:
     """Return the legend of the genes: the kinds that occur, wild type, off the panel, no sample."""
     present = {(cell.color, cell.tall) for layer, cell in zip(layers, cells, strict=True) if layer.any()}
     seen = lambda cell: (cell.color, cell.tall) in present
-    found = [Entry(KINDS[k], (Cell(WILD), kind_cell(k))) for k in reversed(KINDS) if seen(kind_cell(k))]
+    kinds = {kind: kind_cell(kind, rules) for kind in reversed(KINDS)}
+    found = [Entry(KINDS[kind], (Cell(WILD), cell)) for kind, cell in kinds.items() if seen(cell)]
     others = {"Not altered": Cell(WILD), "Not on the panel": Cell(OFF_PANEL, tall=_DASH)}
     return (*found, *(Entry(text, (cell,)) for text, cell in others.items() if seen(cell)))
 
@@ -100,7 +105,7 @@ def list_strips(shown: pd.DataFrame, clinical: Mapping[str, str], rules: Any) ->
         visit = style.label_of(name.removeprefix("CTDNA_"))
         strips.append(_classes(f"ctDNA, {visit.lower()}", shown[name], "ctDNA", rules))
     if "CLEARANCE" in shown:
-        looks = {code: (color, text) for code, (color, text) in CLEARANCE.items()}
+        looks = {code: (rules.palette[code], text) for code, text in CLEARANCE.items()}
         strips.append(_coded("ctDNA clearance", shown["CLEARANCE"], "Clearance", looks))
     yes_no = {"Y": (YES, "Yes"), "N": (NO, "No")}
     for name, words in clinical.items():
@@ -125,8 +130,9 @@ def _classes(name: str, codes: pd.Series, block: str, rules: Any) -> Strip:
 def _coded(name: str, codes: pd.Series, block: str, looks: Mapping[str, tuple[str, str]]) -> Strip:
     colors = np.array([looks.get(code, (NOTHING,))[0] for code in codes], dtype=object)
     there = set(codes.dropna())
-    entries = tuple(Entry(text, (Cell(color),)) for code, (color, text) in looks.items() if code in there)
-    return Strip(name, colors, block, entries)
+    cells = {code: Cell(color, tall=TALL.get(code, 1.0)) for code, (color, _) in looks.items()}
+    entries = tuple(Entry(text, (cells[code],)) for code, (_, text) in looks.items() if code in there)
+    return Strip(name, colors, block, entries, {cell.color: cell for cell in cells.values()})
 
 
 def _score(name: str, values: pd.Series, widest: float) -> Strip:
@@ -136,7 +142,7 @@ def _score(name: str, values: pd.Series, widest: float) -> Strip:
     said = [(widest, f"+{widest:.1f}"), (0.0, "0"), (-widest, f"−{widest:.1f}")]
     entries = tuple(Entry(text, (Cell(paint(value)),)) for value, text in said)
     words = name.removeprefix("SIGN_").replace("_", " ").lower()
-    return Strip(f"{words[:1].upper()}{words[1:]} score", colors, "Mean z-score", entries)
+    return Strip(f"{words[:1].upper()}{words[1:]} score", colors, "Mean z-score", entries, {})
 
 
 def list_blocks(

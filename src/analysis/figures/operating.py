@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import operating_parts as parts
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables import operating_words as words
 from analysis.tables.format import number, percent
 
@@ -27,7 +28,7 @@ def plot_level(
         Contract ``operating_characteristics``.
     alpha : float
         The nominal two-sided level, drawn as a line.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -55,12 +56,14 @@ def plot_level(
     across = style.width_mm(width, rules)
     head = parts.legend_mm([handle.get_label() for handle in handles], across - parts.EDGE_MM, rules)
     tall = parts.height_mm(rows, len(sizes))
+    tight = parts.tighten([tall], head + parts.FOOT_MM)
+    tall *= tight
     figure = style.new_figure(width, head + tall + parts.FOOT_MM, rules)
     room = parts.label_mm(rows, _LABEL_MM, rules)
     left = parts.EDGE_MM + room
     axes = style.axes_mm(figure, left, parts.FOOT_MM, across - left - parts.GAP_MM, tall)
     parts.root_axis(axes, "Trials in which the test rejects, %", 1.06 * max(parts.reach(rows), 2 * alpha))
-    parts.draw_rows(axes, rows, sizes, rules, room_mm=room)
+    parts.draw_rows(axes, rows, sizes, rules, room_mm=room, tight=tight)
     parts.reference_line(axes, alpha)
     parts.draw_legend(figure, handles, parts.EDGE_MM, rules)
     return figure
@@ -78,7 +81,7 @@ def plot_better_day(
         Contract ``operating_characteristics``.
     endpoint : str
         PARAMCD the pilot reads.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -106,18 +109,19 @@ def plot_better_day(
         parts.height_mm(rows, table["TRUTH"].nunique())
         for rows, (table, *_) in zip(shown, bands, strict=True)
     ]
-    head = parts.legend_mm(truths, across - parts.EDGE_MM, rules) + parts.TITLE_MM
-    bottom = sum(talls) + len(bands) * parts.FOOT_MM
+    head, each = parts.legend_mm(truths, across - parts.EDGE_MM, rules), parts.FOOT_MM + parts.TITLE_MM
+    bottom = sum(talls) + len(bands) * each
     figure = style.new_figure(width, head + bottom, rules)
     room = parts.label_mm(shown[0], 42.0, rules)
     for place_in, ((table, label, first), tall) in enumerate(zip(bands, talls, strict=True)):
-        bottom -= tall + parts.FOOT_MM
+        bottom -= tall + each
         place = (bottom + parts.FOOT_MM, tall, across, room)
         drawn = _draw_band(figure, table, place, first, rules)
         for k, axes in enumerate(drawn):
             parts.percent_axis(axes, label)
+            when = ("On the decision date", "With all follow-up")[k]
+            axes.set_title(f"{'ABCD'[2 * place_in + k]}  {when}", loc="left")
             if place_in == 0:
-                axes.set_title(f"{'AB'[k]}  {('On the decision date', 'With all follow-up')[k]}", loc="left")
                 parts.reference_line(axes, 0.5)
     parts.draw_legend(figure, parts.mark_handles(truths, rules), parts.EDGE_MM, rules)
     return figure
@@ -142,6 +146,7 @@ def _rule_rows(table: pd.DataFrame, ending: str) -> list[parts.Row]:
     return parts.rows_of(table, [code + ending for code in codes], "TRUTH", words.name_analysis)
 
 
+@spelled_out
 def caption_level(characteristics: pd.DataFrame, *, alpha: float) -> str:
     """Write the caption of the type I errors from their data."""
     table = _null_rejections(characteristics)
@@ -156,6 +161,7 @@ def caption_level(characteristics: pd.DataFrame, *, alpha: float) -> str:
     )
 
 
+@spelled_out
 def caption_better_day(characteristics: pd.DataFrame, *, endpoint: str) -> str:
     """Write the caption of the choice of the day from its data."""
     table = _better_day(characteristics, endpoint)
@@ -164,10 +170,10 @@ def caption_better_day(characteristics: pd.DataFrame, *, endpoint: str) -> str:
     known = words.select(characteristics, "events", METHOD="decision", ENDPOINT=endpoint)["ESTIMATE"]
     text = (
         "Share of simulated pilots in which a rule takes the truly better day, with two Monte Carlo standard "
-        "errors; the dashed line is a toss of a coin. Left with what is known on the decision date"
+        "errors; the dashed line is a toss of a coin. A: with what is known on the decision date"
     )
     text += f" ({number(known.mean(), 0)} events on average)" if len(known) else ""
-    text += f", right with all follow-up. The plan's rule with its fallback: {often or 'not simulated'}."
+    text += f", B: with all follow-up. The plan's rule with its fallback: {often or 'not simulated'}."
     own = table[table["METHOD"].eq("PLAN")].set_index("TRUTH")["ESTIMATE"]
     missed = [
         f" Where the later day is truly better ({truth}) that rule misses it in "
@@ -194,7 +200,7 @@ def _say_no_better(characteristics: pd.DataFrame, endpoint: str) -> str:
     ]
     if not said:
         return ""
-    return f" Below, where no day is better, the share that takes the later day ({'; '.join(said)})."
+    return f" Where no day is better (C, D), the share that takes the later day ({'; '.join(said)})."
 
 
 def _say_fallback(characteristics: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import operating_parts as parts
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables import operating_words as words
 from analysis.tables.format import number, percent
 
@@ -32,7 +33,7 @@ def plot_bias(
         Contract ``operating_characteristics``.
     size : str
         SIZE whose trials are drawn.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -57,8 +58,10 @@ def plot_bias(
     named = [handle.get_label() for handle in handles]
     talls = [parts.height_mm(rows, len(truths)) for _, rows in panels]
     each = parts.FOOT_MM + parts.TITLE_MM
-    bottom = sum(talls) + each * len(panels)
     head = parts.legend_mm(named, across - parts.EDGE_MM, rules)
+    tight = parts.tighten(talls, head + each * len(panels))
+    talls = [tight * tall for tall in talls]
+    bottom = sum(talls) + each * len(panels)
     figure = style.new_figure(width, head + bottom, rules)
     room = parts.label_mm([row for _, rows in panels for row in rows], _LABEL_MM, rules)
     left = parts.EDGE_MM + room
@@ -67,12 +70,13 @@ def plot_bias(
         place = (left, bottom + parts.FOOT_MM, across - left - parts.GAP_MM, tall)
         axes = style.axes_mm(figure, *place)
         axes.set_title(f"{letter}  {title}", loc="left")
-        parts.draw_rows(axes, rows, truths, rules, room_mm=room)
+        parts.draw_rows(axes, rows, truths, rules, room_mm=room, tight=tight)
         _label(axes, covered if title == _COVERAGE else None)
     parts.draw_legend(figure, handles, parts.EDGE_MM, rules)
     return figure
 
 
+@spelled_out
 def caption_bias(characteristics: pd.DataFrame, *, size: str) -> str:
     """Write the caption of bias and coverage from their data."""
     bias, covered = _of_size(characteristics, size)

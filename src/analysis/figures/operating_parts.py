@@ -16,6 +16,7 @@ from analysis.tables.format import number
 MARKS = "osD^vPX"
 ERRORS = 2.0  # standard errors shown to either side: about 95 %
 EDGE_MM, FOOT_MM, TITLE_MM, GAP_MM, ENTRY_MM = 2.0, 11.0, 6.0, 5.0, 3.8
+PAGE_MM, TIGHTEST = 228.0, 0.75  # height of a journal page; rows are not set closer than this share
 _PAD_MM, _MARK_MM = 2.0, 6.5
 _POINTS = 1 / style.MM_PER_POINT  # a millimetre
 
@@ -59,6 +60,17 @@ def height_mm(rows: Sequence[Row], series: int) -> float:
     return sum(row_mm(series) if row.values is not None else ENTRY_MM + 1.2 for row in rows)
 
 
+def tighten(talls: Sequence[float], others_mm: float) -> float:
+    """Return the share to which panels of these heights shrink so that a page holds them and the rest.
+
+    Examples
+    --------
+    >>> tighten([100.0, 50.0], 40.0), tighten([100.0, 100.0], 48.0)
+    (1.0, 0.9)
+    """
+    return float(np.clip((PAGE_MM - others_mm) / max(sum(talls), 1e-9), TIGHTEST, 1.0))
+
+
 def offsets_mm(series: int) -> np.ndarray:
     """Return where the marks of a row stand, mm below its middle."""
     return (np.arange(series) - (series - 1) / 2) * _pitch(series)
@@ -80,23 +92,25 @@ def label_mm(rows: Sequence[Row], most: float, rules: Any) -> float:
 
 
 def draw_rows(
-    axes, rows: Sequence[Row], series: Sequence[str], rules: Any, *, room_mm: float, first: int = 0
-) -> None:
+    axes, rows: Sequence[Row], series: Sequence[str], rules: Any, *, room_mm: float, first: int = 0,
+    tight: float = 1.0,
+) -> None:  # fmt: skip
     """Draw the rows into `axes`, first on top: one mark a series with two standard errors to either side.
 
     The vertical axis is in mm from the top; words stand to its left, broken at `room_mm` (0 writes none).
-    The first series has the colour and mark number `first`.
+    The first series has the colour and mark number `first`. `tight` is the share to which the axes were
+    lowered (`tighten`).
     """
-    tall, offsets = row_mm(len(series)), offsets_mm(len(series))
-    axes.set_ylim(height_mm(rows, len(series)), 0)
+    tall, offsets = tight * row_mm(len(series)), tight * offsets_mm(len(series))
+    axes.set_ylim(tight * height_mm(rows, len(series)), 0)
     axes.set_yticks([])
     top = 0.0
     for row in rows:
         heading = row.values is None
-        middle = top + (ENTRY_MM + 1.2 if heading else tall) / 2
+        middle = top + (tight * (ENTRY_MM + 1.2) if heading else tall) / 2
         _write_row(axes, row, middle, room_mm, rules)
         if heading:
-            top += ENTRY_MM + 1.2
+            top += tight * (ENTRY_MM + 1.2)
             continue
         for k, name in enumerate(series):
             if name in row.values.index:

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from analysis.figures import operating_parts as parts
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables import operating_words as words
 from analysis.tables.format import number, percent
 
@@ -41,7 +42,7 @@ def plot_power(
         SIZE ENDPOINT HR EVENTS POWER at the events of the earlier day (`operating.curve_power`).
     endpoint : str
         PARAMCD.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -94,6 +95,7 @@ def plot_power(
     return figure
 
 
+@spelled_out
 def caption_power(characteristics: pd.DataFrame, expected: pd.DataFrame, *, endpoint: str) -> str:
     """Write the caption of the power from its data."""
     fixed = _fixed(characteristics, expected, endpoint)
@@ -205,7 +207,7 @@ def plot_planning(planning: pd.DataFrame, *, width: str | float = "page", rules:
     ----------
     planning : DataFrame
         Contract ``planning``.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -246,6 +248,7 @@ def plot_planning(planning: pd.DataFrame, *, width: str | float = "page", rules:
     return figure
 
 
+@spelled_out
 def caption_planning(planning: pd.DataFrame) -> str:
     """Write the caption of the planned sizes from their data."""
     row = planning.iloc[0]

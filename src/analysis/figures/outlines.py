@@ -41,7 +41,7 @@ def draw_outlines(
         seen = np.pad(labels == number, 1)
         if name in leave_out or not seen.any():
             continue
-        axes.add_collection(LineCollection(_edges(seen), colors=color, linewidths=0.6, capstyle="projecting"))
+        axes.add_collection(LineCollection(_edges(seen), colors=color, linewidths=0.8, capstyle="projecting"))
         y, x = np.nonzero(seen)
         right = bool(x.max() < 0.8 * labels.shape[1])
         places.append((float(y.mean()) - 1, float(x.max() if right else x.min() - 2), right, name))

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch, PathPatch, Rectangle
 from matplotlib.path import Path
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.figures.course_parts import tint
 
 RESPONSES = ("NON-RESPONDER", "RESPONDER", "NE")
@@ -27,7 +28,7 @@ def plot_pet_by_ctdna(table: pd.DataFrame, *, width: str | float = "column", rul
     ----------
     table : DataFrame
         MRESP, CTDNA, N and, optional, PFS_EVENTS for the four groups.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -59,13 +60,19 @@ def plot_pet_by_ctdna(table: pd.DataFrame, *, width: str | float = "column", rul
     axes.set_ylabel("Patients of the class, %")
     axes.spines["bottom"].set_visible(False)
     handles = [
-        Patch(color=style.color_of(name, 0, rules), label=style.label_of(name))
+        Patch(
+            fc=style.color_of(name, 0, rules),
+            hatch=style.hatch_of(name, 0, rules),
+            ec="white",
+            label=style.label_of(name),
+        )
         for name in ("DETECTED", "NOT DETECTED")
     ]
     figure.legend(handles=handles, loc="lower center", ncols=2)
     return figure
 
 
+@spelled_out
 def caption_pet_by_ctdna(table: pd.DataFrame, *, visit: str) -> str:
     """Write the caption of the mosaic from its counts."""
     total = _total(table)
@@ -106,7 +113,7 @@ def plot_alluvial(
         negative; who has no result at any visit is not drawn.
     visits : sequence of str, optional
         Visits in order; all the tracks have.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -134,7 +141,12 @@ def plot_alluvial(
     axes.set(xlim=(-half, len(names) - 1 + half), ylim=(-0.08, 1.0))
     axes.set_axis_off()
     handles = [
-        Patch(color=tint(style.color_of(name, 0, rules)), label=style.label_of(name))
+        Patch(
+            fc=tint(style.color_of(name, 0, rules)),
+            ec="white",
+            hatch=style.hatch_of(name, 0, rules),
+            label=style.label_of(name),
+        )
         for name in RESPONSES
         if shown["MRESP"].eq(name).any()
     ]
@@ -147,6 +159,7 @@ def plot_alluvial(
     return figure
 
 
+@spelled_out
 def caption_alluvial(tracks: pd.DataFrame, *, visits: Sequence[str] | None = None) -> str:
     """Write the caption of the streams from their data."""
     shown, names = _streams(tracks, visits)
@@ -189,7 +202,16 @@ def _mosaic_column(axes, rows: pd.DataFrame, left: float, share: float, room_mm:
             continue
         tall = count / total
         color = style.color_of(name, 0, rules)
-        axes.add_patch(Rectangle((left, low), share, tall, facecolor=color, edgecolor="white"))
+        axes.add_patch(
+            Rectangle(
+                (left, low),
+                share,
+                tall,
+                facecolor=color,
+                edgecolor="white",
+                hatch=style.hatch_of(name, 0, rules),
+            )
+        )
         text = f"{count}"
         if "PFS_EVENTS" in rows:
             more = f"{text}\n{int(rows.loc[name, 'PFS_EVENTS'])} PFS events"
@@ -197,7 +219,11 @@ def _mosaic_column(axes, rows: pd.DataFrame, left: float, share: float, room_mm:
             text = more if fits else text
         if style.text_width_mm(text, size, rules.font_family) > room_mm:
             text = ""  # the count under the column says it
-        axes.text(left + share / 2, low + tall / 2, text, ha="center", va="center", color="white", size=size)
+        box = {"fc": color, "ec": "none", "pad": 1.0}
+        axes.text(
+            left + share / 2, low + tall / 2, text, ha="center", va="center", color="white", size=size,
+            bbox=box if text else None,
+        )  # fmt: skip
         low += tall
 
 
@@ -238,7 +264,13 @@ def _draw_streams(axes, flows: pd.DataFrame, names: list[str], step: int, places
         color = tint(style.color_of(row["MRESP"], 0, rules))
         ends = (step + _WIDE / 2, step + 1 - _WIDE / 2)
         axes.add_patch(
-            PathPatch(_ribbon(ends, start[index], end[index], unit * row["N"]), fc=color, ec="white", lw=0.4)
+            PathPatch(
+                _ribbon(ends, start[index], end[index], unit * row["N"]),
+                fc=color,
+                ec="white",
+                lw=0.4,
+                hatch=style.hatch_of(row["MRESP"], 0, rules),
+            )
         )
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.figures.pilot_courses import alt_courses as alt_courses
 from analysis.figures.pilot_courses import caption_courses as caption_courses
 from analysis.figures.pilot_courses import plot_courses as plot_courses
@@ -19,6 +20,7 @@ from analysis.tables.format import number, signed_percent
 from analysis.tables.words import phrase_of
 
 _CURVE_POINTS = 80
+_Z = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
 
 
 @style.drawn
@@ -45,7 +47,8 @@ def plot_agreement(
         The fall that responds: drawn on both axes of the scatter.
     agreement : mapping, optional
         ``bias``, ``lower``, ``upper``: mean difference and 95 % limits of agreement, percentage points, drawn
-        where they are finite (`survival.agreement.bland_altman`).
+        where they are finite (`survival.agreement.bland_altman`). With ``bias_lower``, ``bias_upper``
+        and ``n`` each has its own 95 % interval at the right.
     agreement_ln : mapping, optional
         The same of the ln ratios: adds a third panel on that scale.
     band_percent : tuple of float, optional
@@ -53,7 +56,7 @@ def plot_agreement(
         follow-ups share the baseline, which cancels: test-retest error alone keeps the ratio of the two
         within the same limits as a change from baseline. Shaded in every panel; in percentage points they
         narrow where uptake has fallen.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -72,12 +75,13 @@ def plot_agreement(
     scatter, percent, *log = (style.axes_mm(figure, left + k * step, 11.0, side, side) for k in range(panels))
     reach = np.log1p(band_percent[1] / 100) if band_percent else None
     _scatter(scatter, both, days, cut_percent, reach, rules)
-    _bland_altman(percent, both, _known(agreement), reach, rules)
+    _bland_altman(percent, both, agreement, reach, rules)
     for axes in log:
-        _bland_altman_ln(axes, np.log1p(both / 100), _known(agreement_ln), reach, rules)
+        _bland_altman_ln(axes, np.log1p(both / 100), agreement_ln, reach, rules)
     return figure
 
 
+@spelled_out
 def caption_agreement(
     changes: pd.DataFrame,
     *,
@@ -96,9 +100,11 @@ def caption_agreement(
         f"−{cut_percent:g} %; {int((earlier == later).sum())} of {len(both)} lie on the same side of it at "
         "both days. B: difference against mean"
     )
-    text += _say_limits(_known(agreement), " points", 1)
+    text += _say_limits(agreement, " points", 1)
     if agreement_ln is not None:
-        text += ". C: the same for the ln ratios" + _say_limits(_known(agreement_ln), "", 2)
+        text += ". C: the same for the ln ratios" + _say_limits(agreement_ln, "", 2)
+    if intervals(agreement):
+        text += ". Brackets and bars at the right: 95 % intervals of these"
     if band_percent:
         text += (
             ". Shaded: where test-retest error of one lesion alone would leave 95 of 100 patients (ratio of "
@@ -107,16 +113,25 @@ def caption_agreement(
     return text + "."
 
 
-def alt_agreement(changes: pd.DataFrame, *, days: tuple[str, str] | None = None) -> str:
+def alt_agreement(
+    changes: pd.DataFrame,
+    *,
+    days: tuple[str, str] | None = None,
+    agreement: Mapping[str, float] | None = None,
+) -> str:
     """Describe the agreement figure for a reader who cannot see it."""
     days, both = _both(changes, days)
     first, second = (both.iloc[:, k] for k in range(2))
     one, other = (phrase_of(day) for day in days)
+    known, limits = _known(agreement), ""
+    if len(known) == 3:
+        low, high = (number(known[key], 0) for key in ("lower", "upper"))
+        limits = f", 95 % limits of agreement {low} to {high} points"
     return (
         f"Panels of {len(both)} patients: change at {other} against {one}, and their difference against "
         f"their mean. Median change {signed_percent(first.median())} at {one}, "
         f"{signed_percent(second.median())} at {other}; median difference "
-        f"{number((second - first).median(), 0)} points."
+        f"{number((second - first).median(), 0)} points{limits}."
     )
 
 
@@ -131,10 +146,42 @@ def _both(changes: pd.DataFrame, days: tuple[str, str] | None) -> tuple[tuple[st
 
 
 def _say_limits(agreement: Mapping[str, float], unit: str, decimals: int) -> str:
-    if len(agreement) != 3:
+    lines = _known(agreement)
+    if len(lines) != 3:
         return ""
-    low, high, bias = (number(agreement[key], decimals) for key in ("lower", "upper", "bias"))
-    return f"; solid line: mean difference ({bias}{unit}), dashed: 95 % limits of agreement ({low} to {high})"
+    own = intervals(agreement)
+    said = {key: number(value, decimals) for key, value in lines.items()}
+    within = {key: f" [{' to '.join(number(end, decimals) for end in ends)}]" for key, ends in own.items()}
+    bias, low, high = (f"{said[key]}{within.get(key, '')}" for key in ("bias", "lower", "upper"))
+    text = f"; solid line: mean difference ({bias}{unit}), dashed: 95 % limits of agreement ({low} to {high})"
+    return text
+
+
+def intervals(agreement: Mapping[str, float] | None) -> dict[str, tuple[float, float]]:
+    """Return the 95 % interval of the mean difference and of each limit of agreement.
+
+    That of a limit has Bland and Altman's standard error, sd sqrt(1/n + z^2 / (2 (n - 1))), and the t of the
+    interval of the bias. Empty where a number that this takes is not known.
+
+    References
+    ----------
+    Bland and Altman, Stat Methods Med Res 1999;8:135-60, section 2.
+
+    Examples
+    --------
+    >>> known = {"bias": 0.0, "bias_lower": -1.0, "bias_upper": 1.0, "lower": -4.0, "upper": 4.0, "n": 17}
+    >>> {key: [round(end, 2) for end in ends] for key, ends in intervals(known).items()}
+    {'bias': [-1.0, 1.0], 'lower': [-5.74, -2.26], 'upper': [2.26, 5.74]}
+    """
+    names = ("bias", "bias_lower", "bias_upper", "lower", "upper", "n")
+    found = {name: float((agreement or {}).get(name, np.nan)) for name in names}
+    if not np.isfinite(list(found.values())).all() or found["n"] < 2:
+        return {}
+    # The half width of the bias is t sd / sqrt(n), so that of a limit follows from it without sd and t.
+    half = (found["bias_upper"] - found["bias_lower"]) / 2
+    wide = half * np.sqrt(1 + found["n"] * _Z**2 / (2 * (found["n"] - 1)))
+    halves = {"bias": half, "lower": wide, "upper": wide}
+    return {key: (float(found[key] - size), float(found[key] + size)) for key, size in halves.items()}
 
 
 def _known(agreement: Mapping[str, float] | None) -> dict[str, float]:
@@ -164,7 +211,7 @@ def _scatter(axes, both: pd.DataFrame, days: tuple[str, str], cut_percent, reach
     signed_axes(axes.xaxis, axes.yaxis)
 
 
-def _bland_altman(axes, both: pd.DataFrame, agreement: Mapping[str, float], reach, rules) -> None:
+def _bland_altman(axes, both: pd.DataFrame, agreement: Mapping[str, float] | None, reach, rules) -> None:
     mean, difference = both.mean(axis=1), both.iloc[:, 1] - both.iloc[:, 0]
     _differences(axes, mean, difference, agreement, rules, decimals=1, least=5)
     if reach is not None:
@@ -178,7 +225,7 @@ def _bland_altman(axes, both: pd.DataFrame, agreement: Mapping[str, float], reac
     signed_axes(axes.xaxis)
 
 
-def _bland_altman_ln(axes, both: pd.DataFrame, agreement: Mapping[str, float], reach, rules) -> None:
+def _bland_altman_ln(axes, both: pd.DataFrame, agreement: Mapping[str, float] | None, reach, rules) -> None:
     mean, difference = both.mean(axis=1), both.iloc[:, 1] - both.iloc[:, 0]
     _differences(axes, mean, difference, agreement, rules, decimals=2, least=0.05)
     if reach is not None:
@@ -190,23 +237,30 @@ def _bland_altman_ln(axes, both: pd.DataFrame, agreement: Mapping[str, float], r
 
 
 def _differences(axes, mean, difference, agreement, rules, *, decimals: int, least: float) -> None:
+    own, agreement = intervals(agreement), _known(agreement)
     axes.axhline(0, color=style.MUTED, ls=(0, (1, 1.5)), lw=0.8)
     axes.plot(mean, difference, "o", ms=4, mfc=rules.cycle[0], mec="white", mew=0.5, zorder=3)
-    reach = max(abs(difference).max(), *(abs(value) for value in agreement.values()), least) * 1.2
+    ends = [*agreement.values(), *(end for pair in own.values() for end in pair)]
+    reach = max(abs(difference).max(), *(abs(value) for value in ends), least) * 1.2
     axes.margins(x=0.08)
     left, right = axes.get_xlim()
     # Room at the right for the numbers of the limits, so that they cover no patient.
-    axes.set(ylim=(-reach, reach), xlim=(left, right + 0.2 * (right - left)))
+    axes.set(ylim=(-reach, reach), xlim=(left, right + 0.28 * (right - left)))
     axes.xaxis.set_major_locator(MaxNLocator(4))
     for key, dashes in (("bias", "-"), ("lower", (0, (4, 2))), ("upper", (0, (4, 2)))):
         if key in agreement:
             value = agreement[key]
             axes.axhline(value, color=style.INK, ls=dashes, lw=0.8)
+            if key in own:
+                axes.errorbar(
+                    0.985, value, yerr=np.abs(np.subtract(own[key], value))[:, None], fmt="none", capsize=1.6,
+                    ecolor=style.INK, elinewidth=0.8, transform=axes.get_yaxis_transform(), zorder=4,
+                )  # fmt: skip
             axes.annotate(
                 number(value, decimals),
                 (1, value),
                 xycoords=axes.get_yaxis_transform(),
-                xytext=(-2, 2),
+                xytext=(-6, 2) if own else (-2, 2),
                 textcoords="offset points",
                 ha="right",
                 va="bottom",

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables.format import signed_percent
 from analysis.tables.words import phrase_of
 
@@ -41,7 +42,7 @@ def plot_courses(
         MRESP AVISIT CHANGE: a summary of each group (for example the median), drawn as a thick line.
     ylabel : str
         Axis title.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -60,15 +61,16 @@ def plot_courses(
     for _, rows in known.groupby("USUBJID", sort=True):
         group = rows["MRESP"].iloc[-1]
         days, values = _course(rows, places)
-        axes.plot(days, values, "-o", color=_color(group, rules), lw=0.7, ms=1.8, alpha=0.55)
+        axes.plot(days, values, marker="o", **_look(group, rules), lw=0.7, ms=1.8, alpha=0.55)
     for group, rows in (summary if summary is not None else known.iloc[:0]).groupby("MRESP", sort=True):
         days, values = _course(rows, places)
         axes.plot(days, values, "-", color="white", lw=4.2, zorder=4)
-        axes.plot(days, values, "-", color=_color(group, rules), lw=2.4, zorder=5)
+        axes.plot(days, values, **_look(group, rules), lw=2.4, zorder=5)
     _finish_courses(axes, known, places, ylabel, rules)
     return figure
 
 
+@spelled_out
 def caption_courses(
     courses: pd.DataFrame, *, visits: Sequence[str] | None = None, summarised: str = ""
 ) -> str:
@@ -118,8 +120,8 @@ def _course(rows: pd.DataFrame, places: Mapping[str, float]) -> tuple[np.ndarray
     return (days, values) if days[0] == 0 else (np.r_[0, days], np.r_[0, values])
 
 
-def _color(group: str, rules) -> str:
-    return style.color_of(group, 2, rules)
+def _look(group: str, rules) -> dict:
+    return {"color": style.color_of(group, 2, rules), "ls": style.line_style_of(group, 2, rules)}
 
 
 def _finish_courses(axes, known: pd.DataFrame, places: Mapping[str, float], ylabel: str, rules) -> None:
@@ -133,7 +135,7 @@ def _finish_courses(axes, known: pd.DataFrame, places: Mapping[str, float], ylab
     signed_axes(axes.yaxis)
     counts = known.drop_duplicates("USUBJID", keep="last")["MRESP"].value_counts().sort_index(ascending=False)
     handles = [
-        Line2D([], [], color=_color(name, rules), lw=1.6, label=f"{style.label_of(name)} (n = {n})")
+        Line2D([], [], **_look(name, rules), lw=1.6, label=f"{style.label_of(name)} (n = {n})")
         for name, n in counts.items()
     ]
     axes.legend(

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables.format import interval, number, percent
 from analysis.tables.words import PILOT_RULES as RULES
 from analysis.tables.words import phrase_of
@@ -46,7 +47,7 @@ def plot_choice(
         The earlier and the later day.
     dated : bool
         False where the study has no dates: then there is no decision date, and all follow-up decides.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -100,7 +101,7 @@ def plot_behaviour(
         Contract ``pilot_behaviour``.
     plan_rule : str
         The plan's rule: the row PLAN is it with its fallback.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -143,6 +144,7 @@ def plot_behaviour(
     return figure
 
 
+@spelled_out
 def caption_choice(evidence: pd.DataFrame, choices: pd.DataFrame, *, days: tuple[str, str]) -> str:
     """Write the caption of the choice from its data."""
     rows = _differences(evidence)
@@ -160,6 +162,7 @@ def caption_choice(evidence: pd.DataFrame, choices: pd.DataFrame, *, days: tuple
     return text
 
 
+@spelled_out
 def caption_behaviour(behaviour: pd.DataFrame) -> str:
     """Write the caption of the rules' behaviour from its data."""
     n, trials = int(behaviour["N"].iloc[0]), int(behaviour["TRIALS"].iloc[0])

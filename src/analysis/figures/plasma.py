@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.figures.course_parts import order_groups
 from analysis.tables.format import counted
 
@@ -57,7 +58,7 @@ def plot_trajectories(
         Axis of the values; a value of 0 or less is not on a log axis and is counted in the caption.
     words : {"ctdna", "measured"}
         Words of the legend: of ctDNA, or of another quantity that is measured or no longer seen.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -94,6 +95,7 @@ def plot_trajectories(
     return figure
 
 
+@spelled_out
 def caption_trajectories(
     draws: pd.DataFrame,
     *,

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables.format import counted, number
 from analysis.tables.words import VENDORS, order_visits
 
@@ -18,11 +20,12 @@ PANELS = (
     ("DOSEMBQ", "Injected activity, MBq"),
     ("LIVERSUL", "Liver SULmean, g/ml"),
 )
+# what each is called, and its hatch, which tells it without colour
 VERDICTS = {
-    "ASSESSABLE": ("comparable", "#0072B2"),
-    "ASSESSABLE_WITH_WARNINGS": ("comparable, with warnings", "#56B4E9"),
-    "NOT_ASSESSABLE": ("not comparable", "#D55E00"),
-    "INSUFFICIENT_INFORMATION": ("cannot be told", "#B8B8B8"),
+    "ASSESSABLE": ("comparable", ""),
+    "ASSESSABLE_WITH_WARNINGS": ("comparable, with warnings", "////"),
+    "NOT_ASSESSABLE": ("not comparable", "xxxx"),
+    "INSUFFICIENT_INFORMATION": ("cannot be told", "...."),
 }
 OTHER = "other sites"
 
@@ -160,20 +163,24 @@ def plot_verdicts(counts: pd.DataFrame, *, rules: Any = None) -> Figure:
     figure = style.new_figure("page", tall + 13.0, rules)
     axes = style.axes_mm(figure, 22.0, 2.0, style.width_mm("page", rules) - 26.0, tall)
     start = np.zeros(len(visits))
-    for verdict, (_, colour) in VERDICTS.items():
+    for verdict, (_, hatch) in VERDICTS.items():
+        look = {"fc": rules.palette.get(verdict, style.GRID), "hatch": hatch, "ec": "white", "lw": 0.6}
         part = table[verdict].reindex(visits, fill_value=0).to_numpy() if verdict in table else 0 * start
-        axes.barh(range(len(visits)), part, left=start, color=colour, height=0.66, edgecolor="white", lw=0.6)
+        axes.barh(range(len(visits)), part, left=start, height=0.66, **look)
         for place, (count, begin) in enumerate(zip(part, start)):
             if count:
-                ink = "white" if colour in {"#0072B2", "#D55E00"} else style.INK
-                axes.text(begin + count / 2, place, f"{int(count)}", ha="center", va="center", color=ink)
+                at, box = (begin + count / 2, place), {"fc": "white", "ec": "none", "pad": 1.0}
+                axes.text(*at, f"{int(count)}", ha="center", va="center", color=style.INK, bbox=box)
         start = start + part
     axes.set(ylim=(len(visits) - 0.5, -0.5), xlim=(0, start.max()), xticks=[])
     axes.set_yticks(range(len(visits)), [style.label_of(visit) for visit in visits])
     axes.tick_params(axis="y", length=0)
     axes.spines[:].set_visible(False)
     used = [verdict for verdict in VERDICTS if verdict in table]
-    handles = [axes.barh([0], [0], color=VERDICTS[verdict][1]) for verdict in used]
+    handles = [
+        Patch(fc=rules.palette.get(verdict, style.GRID), hatch=VERDICTS[verdict][1], ec="white", lw=0.6)
+        for verdict in used
+    ]
     figure.legend(
         handles, [VERDICTS[verdict][0].capitalize() for verdict in used], loc="upper left", ncols=4,
         borderaxespad=0.2, columnspacing=1.4, handletextpad=0.5,
@@ -181,6 +188,7 @@ def plot_verdicts(counts: pd.DataFrame, *, rules: Any = None) -> Figure:
     return figure
 
 
+@spelled_out
 def caption_sites(scans: pd.DataFrame, windows: Mapping[str, tuple[float, float]] | None = None) -> str:
     """Write the caption of the site panels from the scans."""
     refused = int((scans["STATUS"] == "REFUSED").sum())
@@ -197,6 +205,7 @@ def caption_sites(scans: pd.DataFrame, windows: Mapping[str, tuple[float, float]
     )
 
 
+@spelled_out
 def caption_drift() -> str:
     """Write the caption of the drift panels."""
     return (

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from analysis import plan
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.figures.course_parts import add_legend, legend_size, order_groups, set_months
 from analysis.tables.format import counted, number, signed_percent
 
@@ -51,7 +52,7 @@ def plot_spider(
         What time counts from, in words.
     ylabel : str
         Axis title.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan (``spider_cap_percent``).
@@ -84,6 +85,7 @@ def plot_spider(
     return figure
 
 
+@spelled_out
 def caption_spider(
     changes: pd.DataFrame,
     *,

@@ -14,6 +14,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from analysis import plan
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.figures.course_parts import (
     SYMBOLS,
     add_legend,
@@ -28,7 +29,7 @@ from analysis.tables.format import counted, number
 NEEDED = ("USUBJID", "TRTSTM", "TRTENM", "TRTONGO", "FUPM", "FUPONGO", "DTHFL")
 NEEDED_EVENTS = ("USUBJID", "EVENT", "MONTHS", "ENDM")
 FOOT_MM, RIGHT_MM, HEADING_GAP_MM, SYMBOL_PT = 10.0, 5.0, 1.2, 4.6
-ROW_MM, PAGE_MM, LOWEST_ROW_MM = 3.4, 205.0, 1.6  # rows shrink so that a plot without names fits a page
+ROW_MM, PAGE_MM, LOWEST_ROW_MM = 3.4, 196.0, 1.1  # rows shrink so that a plot without names fits a page
 
 
 def can_draw(courses: pd.DataFrame, rules: Any = None) -> bool:
@@ -67,7 +68,7 @@ def plot_swimmer(
         Order of the blocks; the order of `tables.words` if absent.
     origin : str
         What time counts from, in words.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan (``swimmer_max``).
@@ -108,6 +109,7 @@ def plot_swimmer(
     return figure
 
 
+@spelled_out
 def caption_swimmer(
     courses: pd.DataFrame,
     events: pd.DataFrame,

@@ -10,12 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables import biomarker_words as words
 from analysis.tables.format import p_value
 
 HEIGHT_MM, LEFT_MM, FOOT_MM, HEAD_MM = 94.0, 13.0, 34.0, 4.0
 TIERS = {"CANDIDATE": "Candidate tier", "SCREEN": "Screen", "SINGLE": "Single question"}
 _MOST_LABELS, _CROWDED, _WITHOUT_Q = 6, 500, 3
+_MARKS = ("o", "s", "D")  # one a tier
 _UNCERTAIN = 1.3  # -log10 of 0.05: the axis reaches at least so far
 
 
@@ -44,7 +46,7 @@ def plot_volcano(
         Markers with P_MAXT up to this are ringed.
     method : str, optional
         METHOD; without it, as `biomarker_words.choose_rows`.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -69,7 +71,8 @@ def plot_volcano(
     tiers = _tiers(shown)
     for index, tier in enumerate(tiers):
         at = shown["TIER"].eq(tier).to_numpy()
-        _scatter(axes, x[at], y[at], shown[at], fdr_level, rules.cycle[index], crowded=len(shown) > _CROWDED)
+        look = {"color": rules.cycle[index], "mark": _MARKS[index], "crowded": len(shown) > _CROWDED}
+        _scatter(axes, x[at], y[at], shown[at], fdr_level, **look)
     won = shown["P_MAXT"].le(fwer_level or -1).to_numpy()
     axes.scatter(x[won], y[won], s=46, facecolors="none", edgecolors=style.INK, lw=0.9, clip_on=False)
     axes.axvline(0, color=style.GRID, lw=0.6, zorder=0)
@@ -86,6 +89,7 @@ def plot_volcano(
     return figure
 
 
+@spelled_out
 def caption_volcano(
     estimates: pd.DataFrame,
     *,
@@ -156,10 +160,10 @@ def _place(estimate: pd.Series, statistic: str) -> tuple[np.ndarray, float]:
     return np.clip(x, -edge, edge), edge
 
 
-def _scatter(axes, x, y, rows: pd.DataFrame, fdr_level: float, color: str, *, crowded: bool) -> None:
+def _scatter(axes, x, y, rows: pd.DataFrame, fdr_level: float, *, color, mark, crowded: bool) -> None:
     small, infinite = rows["Q_BH"].le(fdr_level).to_numpy(), _at_edge(rows)
     for is_small in (False, True):
-        for is_infinite, marker in ((False, "o"), (True, "^")):
+        for is_infinite, marker in ((False, mark), (True, "^")):
             at = (small == is_small) & (infinite == is_infinite)
             dots = crowded and not is_small
             axes.scatter(
@@ -225,9 +229,11 @@ def _free_box(points, place: int, text: str, taken: list, size_mm: tuple[float, 
 
 def _legend(shown, tiers: list[str], x, fdr_level: float, fwer_level: float | None, rules: Any) -> list:
     dot = lambda text, **look: Line2D(
-        [], [], marker="o", ls="", **{"ms": 4, "color": style.MUTED, **look}, label=text
+        [], [], ls="", **{"ms": 4, "color": style.MUTED, "marker": "o", **look}, label=text
     )
-    entries = [dot(TIERS[tier], color=rules.cycle[index]) for index, tier in enumerate(tiers)]
+    entries = [
+        dot(TIERS[tier], color=rules.cycle[index], marker=_MARKS[index]) for index, tier in enumerate(tiers)
+    ]
     entries.append(dot(f"q ≤ {fdr_level:g}"))
     entries.append(dot(f"q > {fdr_level:g}", markerfacecolor="none"))
     if fwer_level is not None:

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.figures import style
+from analysis.figures.abbreviations import spelled_out
 from analysis.tables import words
 from analysis.tables.format import counted, signed_percent
 
@@ -52,7 +53,7 @@ def plot_waterfall(
         Limits of repeatability, percent: changes inside can be measurement alone.
     ylabel : str
         Axis title.
-    width : {"column", "page"} or float
+    width : {"column", "half", "page"} or float
         Width, or mm.
     rules : Section, optional
         Section ``figures`` of the plan.
@@ -75,14 +76,18 @@ def plot_waterfall(
     if band_percent:
         axes.axhspan(*band_percent, color=style.SHADE, zorder=0, lw=0)
     colors = [style.color_of(name, classes.index(name), rules) for name in shown["AVALC"]]
-    axes.bar(bars, shown["CHANGE"].clip(upper=cap), color=colors, width=0.82, zorder=2)
+    hatches = [style.hatch_of(name, classes.index(name), rules) for name in shown["AVALC"]]
+    look = {"color": colors, "hatch": hatches, "edgecolor": "white", "lw": 0}
+    axes.bar(bars, shown["CHANGE"].clip(upper=cap), width=0.82, zorder=2, **look)
     axes.axhline(0, color=style.INK, lw=0.6, zorder=3)
     axes.axhline(-cut_percent, color=style.INK, lw=0.8, ls=(0, (4, 2)), zorder=3)
     _mark_new(axes, shown)
     _note_cut_bars(axes, shown, cap, across - LEFT_MM - 4.0, rules)
     low = min(shown["CHANGE"].min(), -cut_percent, (band_percent or (0, 0))[0])
     high = max(min(shown["CHANGE"].max(), cap), (band_percent or (0, 10))[1], 10)
-    axes.set(xlim=(-0.7, len(shown) - 0.3), ylim=(low - 8, high + 12), xticks=[], ylabel=ylabel)
+    axes.set(xlim=(-0.7, len(shown) - 0.3), ylim=(low - 8, high + 12), xticks=[])
+    room = PLOT_MM + FOOT_MM  # a longer title breaks
+    axes.set_ylabel(style.wrap(ylabel, room, rules.font_size_pt, rules.font_family))
     axes.yaxis.set_major_formatter(lambda value, _: signed_percent(value))
     axes.spines["bottom"].set_visible(False)
     axes.set_xlabel(f"Patients, n = {len(shown)}", labelpad=3)
@@ -98,6 +103,7 @@ def plot_waterfall(
     return figure
 
 
+@spelled_out
 def caption_waterfall(
     changes: pd.DataFrame,
     *,
@@ -187,7 +193,10 @@ def _legend_entries(
 ) -> list:
     entries: list[Any] = [
         Patch(
-            color=style.color_of(name, index, rules),
+            fc=style.color_of(name, index, rules),
+            hatch=style.hatch_of(name, index, rules),
+            ec="white",
+            lw=0,
             label=f"{style.label_of(name)} (n = {(shown['AVALC'] == name).sum()})",
         )
         for index, name in enumerate(classes)

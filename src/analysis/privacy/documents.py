@@ -14,6 +14,8 @@ _LARGEST = (
 )  # bytes of one unpacked member; a larger one is refused, so that no archive fills the memory
 _PDF_STREAM = re.compile(rb"stream\r?\n.*?endstream", re.DOTALL)
 _PADDING = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]+| {2,}")  # what parts the texts of a transport file
+_HYPHEN = re.compile("[-\u2010\u00ad][ \t]*\n\\s*")
+_MARK = re.compile(rb"<<.*?\b(?:BDC|DP)\b", re.DOTALL)
 _NO_DATE = (1980, 1, 1)  # the date of a ZIP member that was given none
 
 
@@ -36,8 +38,7 @@ def read_pdf(content: bytes, depth: int = 0) -> Contents:
         if reader.is_encrypted:
             raise FormatRefused("FORMAT", "the file", "an encrypted PDF")
         for number, page in enumerate(reader.pages, start=1):
-            lines = page.extract_text().splitlines()
-            found.add([(f"page {number} line {line}", text) for line, text in enumerate(lines, start=1)])
+            _read_page(found, page, number)
         for number in sorted(
             {number for table in reader.xref.values() for number in table} | set(reader.xref_objStm)
         ):
@@ -52,6 +53,29 @@ def read_pdf(content: bytes, depth: int = 0) -> Contents:
     return found
 
 
+def _read_page(found: Contents, page: Any, number: int) -> None:
+    """Add the text of a page: as it is set, and with the words that were hyphenated at the end of a line."""
+    text = page.extract_text()
+    for words in dict.fromkeys((text, _HYPHEN.sub("", text))):
+        lines = words.splitlines()
+        found.add(
+            [(f"page {number} line {line}", line_text) for line, line_text in enumerate(lines, start=1)]
+        )
+    _read_marks(found, page.get_contents(), f"page {number}")
+
+
+def _read_marks(found: Contents, stream: Any, where: str) -> None:
+    """Add what a stream of drawing says beside what it draws: the texts of its marked content."""
+    from pypdf.generic import ContentStream
+
+    if stream is None or not _MARK.search(stream.get_data()):
+        return
+    for operands, operator in ContentStream(stream, None).operations:
+        if operator in {b"BDC", b"DP"}:
+            for operand in operands:
+                _read_object(found, operand, f"{where}, marked content", 0)
+
+
 def _read_object(found: Contents, item: Any, where: str, depth: int) -> None:
     """Add the text of one PDF object; what it refers to stands elsewhere in the table of objects."""
     from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject, StreamObject
@@ -62,6 +86,8 @@ def _read_object(found: Contents, item: Any, where: str, depth: int) -> None:
         found.include(
             where, read("metadata.xml" if item["/Type"] == "/Metadata" else "", item.get_data(), depth + 1)
         )
+    if isinstance(item, StreamObject) and item.get("/Subtype") == "/Form":
+        _read_marks(found, item, where)
     if isinstance(item, DictionaryObject):
         for key in item:
             _read_object(found, item.raw_get(key), f"{where} {key}", depth)

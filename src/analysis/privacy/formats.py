@@ -125,7 +125,7 @@ def read(name: str, content: bytes, depth: int = 0) -> Contents:
     FormatRefused
         For an image volume, an unknown kind, and a file that is encrypted, damaged or nested too deep.
     """
-    from analysis.privacy import documents, pictures
+    from analysis.privacy import documents, pictures, tiff
 
     if depth > DEPTH:
         raise FormatRefused("FORMAT", "the file", f"files within files deeper than {DEPTH}")
@@ -135,6 +135,7 @@ def read(name: str, content: bytes, depth: int = 0) -> Contents:
     binary = {
         "png": pictures.read_png,
         "jpeg": pictures.read_jpeg,
+        "tiff": tiff.read_tiff,
         "pdf": documents.read_pdf,
         "zip": documents.read_zip,
         "parquet": documents.read_parquet,
@@ -155,6 +156,8 @@ def kind_of(content: bytes) -> str:
     starts = {
         b"\x89PNG\r\n\x1a\n": "png",
         b"\xff\xd8\xff": "jpeg",
+        b"II*\0": "tiff",
+        b"MM\0*": "tiff",
         b"%PDF-": "pdf",
         b"PK\x03\x04": "zip",
         b"PK\x05\x06": "zip",
@@ -180,6 +183,8 @@ def kind_of(content: bytes) -> str:
 
 
 def _read_text(suffix: str, text: str, depth: int) -> Contents:
+    from analysis.privacy import typeset
+
     start = text[:200].lstrip().lower()
     if suffix in {".ipynb", ".json"}:
         return _read_json(suffix, text, depth)
@@ -187,9 +192,12 @@ def _read_text(suffix: str, text: str, depth: int) -> Contents:
         ("<!doctype", "<html", "<?x", "<svg")
     ):
         return _read_markup(suffix.lstrip(".") or "markup", text, depth)
+    if suffix == ".rtf" or start.startswith("{\\rtf"):
+        return typeset.read_rtf(text, depth)
     found = Contents(suffix.lstrip(".") or "text")
     text = cut_data_uris(found, "text", text, depth)
     found.add([(f"line {number}", line) for number, line in enumerate(text.splitlines(), start=1)])
+    typeset.read_source(found, suffix, text, depth)
     if suffix in {".csv", ".tsv"}:
         rows = list(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))
         header = rows[0] if rows else []

@@ -24,7 +24,7 @@ REMEDIES = {
     "COLUMN": "drop this column, or show it as a change in percent",
     "DATE": "show study days instead of dates; a date of the plan itself goes to privacy.gate_allow",
     "EMAIL": "take the address out",
-    "FORMAT": "write a file the gate can read: text, SVG, PNG, JPEG, PDF, ZIP or Parquet",
+    "FORMAT": "write a file the gate can read: text, SVG, PNG, TIFF, JPEG, PDF, ZIP or Parquet",
     "PATH": "show a path below the project, or none",
     "SUBJECT": "show Run.subject_key(subject) instead, or pass the table through Run.show",
     "TIME": "show minutes between events instead of times of day",

@@ -51,6 +51,9 @@ _INLINE = frozenset(
     )
     + ("samp", "strike", "time", "tt", "var", "nobr", "textpath", "center", "blink")
 )
+# Word parts a word into runs wherever it likes; only these of its elements end one.
+_WORD_BLOCKS = frozenset(("w:p", "w:tbl", "w:tr", "w:tc", "w:br", "w:cr", "w:tab", "w:body", "w:sectpr"))
+_SAME = {"w:tbl": "table", "w:tr": "tr", "w:tc": "td"}
 
 
 class Markup(HTMLParser):
@@ -80,7 +83,7 @@ class Markup(HTMLParser):
         self.names: dict[str, str] = {}
         self._header: list[str] = []
         self._row: list[str] | None = None
-        self._in_cell = self._is_header = False
+        self._in_cell = self._is_header = self._is_first = False
 
     @property
     def _where(self) -> str:
@@ -93,24 +96,28 @@ class Markup(HTMLParser):
             if value and not (name in _GEOMETRY and _DRAWN.fullmatch(value)):
                 self.attributes.append((self._where, self._cut(self._where, value)))
         self.names.setdefault(tag, self._where)
+        self._break(tag)
+        # The first row of a Word table is its heading: it marks no heading cells.
+        is_first = tag == "w:tr" and not self._header
+        tag = _SAME.get(tag, tag)
         if tag == "table":
             self._header = []
         if tag == "tr":
-            self._row, self._is_header = [], True
+            self._row, self._is_header, self._is_first = [], True, is_first
         if tag in {"td", "th"} and self._row is not None:
             self._row.append("")
             self._in_cell = True
-            self._is_header &= tag == "th"
-        self._break(tag)
+            self._is_header &= tag == "th" or self._is_first
 
     def handle_endtag(self, tag: str) -> None:
         """Close a cell or a row of a table."""
+        self._break(tag)
+        tag = _SAME.get(tag, tag)
         if tag in {"td", "th"}:
             self._in_cell = False
         if tag == "tr" and self._row is not None:
             self._close_row(self._row)
             self._row = None
-        self._break(tag)
 
     def handle_data(self, data: str) -> None:
         """Note text; line by line, so that its place is told."""
@@ -138,7 +145,7 @@ class Markup(HTMLParser):
         self.words.append((self._where, self._cut(self._where, data)))
 
     def _break(self, tag: str) -> None:
-        if tag not in _INLINE:
+        if tag in _WORD_BLOCKS or not (tag in _INLINE or tag.startswith("w:")):
             self.words.append((self._where, "\n"))
 
     def _close_row(self, row: list[str]) -> None:

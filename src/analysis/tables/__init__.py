@@ -24,7 +24,15 @@ from analysis.tables.biomarkers import (
     tabulate_biomarkers,
     tabulate_profile,
 )
-from analysis.tables.choice_sentences import say_choice_correction
+from analysis.tables.choice_sentences import say_choice_correction, say_decision
+from analysis.tables.cox_table import note_cox, tabulate_cox
+from analysis.tables.deviation_table import (
+    can_tabulate,
+    note_deviations,
+    say_deviations,
+    tabulate_deviations,
+)
+from analysis.tables.disease_burden import burden_characteristics, measure_burden
 from analysis.tables.estimates import (
     add_reported_test,
     estimates_html,
@@ -37,6 +45,7 @@ from analysis.tables.estimates import (
     tabulate_values,
 )
 from analysis.tables.format import (
+    NothingToTabulate,
     count_percent,
     fall,
     interval,
@@ -57,16 +66,22 @@ from analysis.tables.planning_sentences import say_planning
 from analysis.tables.present import to_great_table, to_html, to_left
 from analysis.tables.rates import tabulate_rates
 from analysis.tables.remark import fill_remark
+from analysis.tables.response_table import note_metabolic, tabulate_best_response, tabulate_metabolic
 from analysis.tables.robustness_sentences import say_attenuation, say_misclassification, say_specifications
+from analysis.tables.sensitivity_table import note_sensitivity, tabulate_sensitivity
 from analysis.tables.sentences import say_landmark_losses, say_main, say_medians, say_proportion
 from analysis.tables.specification_table import tabulate_left_out
+from analysis.tables.survival_summary import note_survival, tabulate_survival
 from analysis.tables.words import label_of, phrase_of
 
 __all__ = [
     "Alternatives",
     "Characteristic",
+    "NothingToTabulate",
     "acquired_html",
     "add_reported_test",
+    "burden_characteristics",
+    "can_tabulate",
     "count_percent",
     "estimates_html",
     "fall",
@@ -79,10 +94,16 @@ __all__ = [
     "list_alternatives",
     "list_estimates",
     "markers_html",
+    "measure_burden",
     "name_analyses",
     "name_curve",
     "nonresponders_in_words",
+    "note_cox",
+    "note_deviations",
     "note_markers",
+    "note_metabolic",
+    "note_sensitivity",
+    "note_survival",
     "number",
     "p_text",
     "p_value",
@@ -100,6 +121,8 @@ __all__ = [
     "say_choice_correction",
     "say_combined",
     "say_ctdna",
+    "say_decision",
+    "say_deviations",
     "say_families",
     "say_landmark_losses",
     "say_later",
@@ -118,13 +141,19 @@ __all__ = [
     "say_specifications",
     "signed_percent",
     "tabulate_baseline",
+    "tabulate_best_response",
     "tabulate_biomarkers",
+    "tabulate_cox",
+    "tabulate_deviations",
     "tabulate_estimates",
     "tabulate_left_out",
+    "tabulate_metabolic",
     "tabulate_operating",
     "tabulate_planning",
     "tabulate_profile",
     "tabulate_rates",
+    "tabulate_sensitivity",
+    "tabulate_survival",
     "tabulate_values",
     "to_great_table",
     "to_html",

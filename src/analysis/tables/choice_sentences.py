@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pandas as pd
 
 from analysis.tables.format import counted, number, p_text, ratio
@@ -39,6 +42,29 @@ def say_choice_correction(estimates: pd.DataFrame, endpoint: str) -> str:
         return f"A correction for the pilot's choice of the day is {why[0]}."
     parts = [_say_tests(test, own), _say_stages(own), _say_bias(own)]
     return " ".join(part for part in parts if part)
+
+
+def say_decision(decision: Mapping[str, Any], days: Sequence[str], *, scan: str) -> str:
+    """State the day the pilot chose and why.
+
+    Parameters
+    ----------
+    decision : mapping
+        Table decision: ``timepoint`` and ``reason``.
+    days : sequence of str
+        The visits it chose from; the reason names them by their codes.
+    scan : str
+        What the study calls its scan (``design.words``).
+
+    Examples
+    --------
+    >>> say_decision({"timepoint": "D14", "reason": "D14 taken"}, ["D14", "D28"], scan="PET")
+    'The pilot chose day 14 for the early PET: day 14 taken.'
+    """
+    reason = decision["reason"]
+    for day in days:
+        reason = reason.replace(day, phrase_of(day))
+    return f"The pilot chose {phrase_of(decision['timepoint'])} for the early {scan}: {reason}."
 
 
 def _say_tests(test: pd.Series, own: pd.DataFrame) -> str:

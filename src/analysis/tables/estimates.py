@@ -88,7 +88,7 @@ _GENERIC = (
 _FITTED = ("ML", "FIRTH", "firth", "ml")
 _OWN_CUT = ("maxstat_lausen92", "maxstat_lausen94", "maxstat_hothorn_lausen", "maxstat_permutation")
 _OWN_CUT += ("cut_selected",)  # their cut is a result, written with the number
-_UNTESTED = "estimated only, not tested"
+UNTESTED = "estimated only, not tested"
 _NOT_THE_TEST, _REPORTED = "p of the Cox model, not the test", "reported test"
 _CHECKS = ("ph_test", "assessment_timing", "missing_pet")  # of assumptions and data, not of the exposure
 
@@ -244,7 +244,7 @@ def list_estimates(rows: pd.DataFrame, main: pd.DataFrame, *, level: int = 95) -
         first = (main.head(1) if first.empty else first).assign(ROLE="PRIMARY", ENDPOINT=endpoint)
         both = name_analyses(pd.concat([first, own], ignore_index=True)).iloc[1:]
         # After an endpoint that is not significant the next is estimated only: no test of it is printed.
-        untested = first["LABEL"].str.contains(_UNTESTED).any() & ~own["METHOD"].isin(_CHECKS).to_numpy()
+        untested = first["LABEL"].str.contains(UNTESTED).any() & ~own["METHOD"].isin(_CHECKS).to_numpy()
         named.append(both.assign(ROLE=own["ROLE"].to_numpy(), P=both["P"].mask(untested)))
     if not named:
         return pd.DataFrame()
@@ -275,6 +275,25 @@ def add_reported_test(rows: pd.DataFrame, estimates: pd.DataFrame, endpoint: str
     name = test["LABEL"].iloc[0].split("; ")[0]
     named = test.assign(LABEL=f"{name[:1].upper()}{name[1:]}, {_REPORTED}")
     return pd.concat([rows.head(1), named, rows.iloc[1:]], ignore_index=True)
+
+
+def reported_row(estimates: pd.DataFrame, endpoint: str, main: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the row whose p is reported for a comparison: its corrected test or log-rank, else itself.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        Table estimates.
+    endpoint : str
+        PARAMCD.
+    main : mapping
+        The hazard ratio of the comparison.
+    """
+    own = estimates["ENDPOINT"].eq(endpoint)
+    for name in ("RULE", "METRIC", "CONTRAST"):
+        own &= estimates[name].eq(main[name])
+    tests = estimates[own & estimates["LABEL"].str.contains(_REPORTED, regex=False)]
+    return tests.iloc[0] if len(tests) else main
 
 
 def estimates_html(rows: pd.DataFrame, main: pd.DataFrame) -> str:
@@ -361,7 +380,7 @@ def _name(row: Mapping, main: Mapping, choices: list[str], several: bool, short:
     shown = [name for name in shown if name != "CUT" or not own_cut]
     details = [_CHOICES[name](row[name]) for name in shown]
     said = [text for text in str(row["LABEL"]).split("; ") if text not in _GENERIC]
-    said = [text for text in said if not text.startswith(_UNTESTED)]  # the missing p says so, line by line
+    said = [text for text in said if not text.startswith(UNTESTED)]  # the missing p says so, line by line
     last = [text for text in said if text in (_NOT_THE_TEST, _REPORTED)]  # after the name, in a figure too
     said = [text for text in said if text not in last]
     last = [text for text in last if text == _REPORTED or pd.notna(row.get("P"))]  # no p, no word on it

@@ -17,6 +17,10 @@ MINUS = "−"
 _RANGE = "–"
 
 
+class NothingToTabulate(ValueError):
+    """A table that does not apply: it is left out, not shown empty."""
+
+
 def number(value: float | None, decimals: int = 1, *, missing: str = MISSING) -> str:
     """Write a number with a fixed count of decimals.
 

@@ -66,6 +66,12 @@ def say_published_cut(post: pd.DataFrame) -> str:
     )
 
 
+def say_published(post: pd.DataFrame) -> str:
+    """Say, as the end of a note on post hoc cuts, which rules have theirs from their publication."""
+    rules = [label_of(rule) for rule in _PUBLISHED if post["RULE"].eq(rule).any()]
+    return f"; that of {' and '.join(rules)} is from its publication" if rules else ""
+
+
 def tabulate_left_out(specifications: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.DataFrame:
     """List in words the specifications that were not estimated: what differs from the primary, and why.
 

@@ -1,0 +1,154 @@
+"""Trace the texts of a report: what is known of a run, what a text was given, what was computed for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter, signature
+from typing import Any
+
+import pandas as pd
+
+from analysis.numbers.facts import CELL, COUNT, Fact, facts_of, is_number, section_facts
+from analysis.numbers.lookup import Facts, Prints
+from analysis.numbers.origins import MARK, Origins
+from analysis.numbers.tokens import Token
+from analysis.numbers.trace import Traced, trace
+from analysis.numbers.watch import Printed, watch
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What a text is made from.
+
+    Attributes
+    ----------
+    layers : tuple of Facts
+        In the order of trust.
+    printed : Prints or None
+        Values that were printed into it; None where nobody watched.
+    tables : tuple of str
+        Tables the facts are from.
+    """
+
+    layers: tuple[Facts, ...]
+    printed: Prints | None
+    tables: tuple[str, ...] = ()
+
+    def with_printed(self, printed: Sequence[Printed]) -> Sources:
+        """Return the same sources with further printed values."""
+        return dataclasses.replace(
+            self, printed=Prints([*(self.printed.all if self.printed else []), *printed])
+        )
+
+    def after(self, facts: Sequence[Fact]) -> Sources:
+        """Return the same sources with `facts` before them."""
+        return dataclasses.replace(self, layers=(Facts(facts), *self.layers)) if facts else self
+
+
+class Tracer:
+    """The facts of a run, and the texts made from them.
+
+    Parameters
+    ----------
+    origins : Origins
+        The tables of the run.
+    """
+
+    def __init__(self, origins: Origins):
+        self._origins = origins
+        self._known: dict[str, Mapping[str, Any]] = {}
+        self._plan: list[Fact] = []
+        self._listed: dict[int, tuple[Any, list[Fact]]] = {}
+
+    def know(self, table: str, content: Mapping[str, Any]) -> None:
+        """Keep a table that is no frame, to be known again where it is given."""
+        self._known[table] = content
+
+    def know_plan(self, section: Any) -> None:
+        """Keep a section of the plan: a choice of that name and value is the plan's."""
+        self._plan += section_facts(section._name, section.to_dict())
+
+    def make(self, make: Callable, /, *given: Any, **choices: Any) -> tuple[Any, Sources]:
+        """Call `make`; return its result and what its numbers may come from."""
+        result, printed = watch(make, *given, **choices)
+        return result, self.sources(*given, **_named(make, given), **choices).with_printed(printed)
+
+    def sources(self, *given: Any, **choices: Any) -> Sources:
+        """Return what a text is made from: its facts, and the names of their tables."""
+        named = {name: self._facts(name, value) for name, value in choices.items()}
+        facts = [fact for one in given for fact in self._facts("given", one)]
+        facts += [self._of_plan(name, fact) for name, listed in named.items() for fact in listed]
+        tables = dict.fromkeys(fact.table for fact in facts if fact.table is not None)
+        return Sources((Facts(facts),), None, tuple(tables))
+
+    def trace(self, text: str, sources: Sources, near: str = "") -> Traced:
+        """Trace a text within `sources`."""
+        level = next((fact for fact in self._plan if fact.name == "primary.alpha"), None)
+        return trace(text, sources.layers, sources.printed, near=near, tables=sources.tables, level=level)
+
+    def row_facts(self, frame: pd.DataFrame, place: int) -> list[Fact]:
+        """Return the cells of one row of a frame."""
+        return [fact for fact in self._facts("row", frame.iloc[[place]]) if fact.row is not None]
+
+    def cell(self, row: pd.Series, column: str) -> Fact:
+        """Return the fact of one cell of a row taken from a table."""
+        facts = facts_of("row", row, self._origins)
+        found = [fact for fact in facts if fact.kind == CELL and fact.column == column]
+        if found:
+            return found[0]
+        places = self._origins.rows(row.to_frame().T, row.attrs[MARK])
+        return Fact(_plain(row[column]), CELL, column, row.attrs[MARK], places[0], column)
+
+    def named(self, name: str, value: Any, label: str, table: str) -> Fact:
+        """Return the fact of a number that has a name: a value of a table that is no frame, or a count."""
+        if table in self._known and name in self._known[table]:
+            return Fact(_plain(value), CELL, name, table, column=name)
+        frame = self._origins.table(table)
+        if value == len(frame):
+            return Fact(_plain(value), COUNT, "rows", table, how="rows")
+        return Fact(_plain(value), COUNT, label, table, how=label)
+
+    def _facts(self, name: str, given: Any) -> list[Fact]:
+        if not isinstance(given, pd.DataFrame | pd.Series):
+            for table, content in self._known.items():
+                if isinstance(given, Mapping) and given == content:
+                    return _of_structure(table, content)
+            return facts_of(name, given, self._origins)
+        if id(given) not in self._listed:  # the frame is kept with them: no other gets its id
+            self._listed[id(given)] = (given, facts_of(name, given, self._origins))
+        return self._listed[id(given)][1]
+
+    def _of_plan(self, name: str, fact: Fact) -> Fact:
+        if fact.name != name:
+            return fact
+        same = [one for one in self._plan if one.name.rpartition(".")[2] == name and one.value == fact.value]
+        return same[0] if len(same) == 1 else fact
+
+
+def moved(token: Token, by: int) -> Token:
+    """Return a token as it stands in a text that begins `by` characters earlier."""
+    return dataclasses.replace(token, start=token.start + by, end=token.end + by)
+
+
+def _named(make: Callable, given: Sequence[Any]) -> dict[str, Any]:
+    """Return the numbers among the unnamed arguments by their names."""
+    kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        names = [one.name for one in signature(make).parameters.values() if one.kind in kinds]
+    except ValueError:
+        return {}
+    return {name: value for name, value in zip(names, given) if is_number(value)}
+
+
+def _of_structure(table: str, content: Mapping[str, Any]) -> list[Fact]:
+    """List the values of a table that is a structure: each by its path."""
+    facts = []
+    for fact in facts_of("", content):
+        path = fact.name.strip().replace(" ", ".")
+        facts.append(Fact(fact.value, CELL, path, table, column=path))
+    return facts
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
