@@ -49,8 +49,9 @@ MAY_IMPORT = {
     "quality_pages": BASE | {"tables", "figures", "report"},
     "quality_report": BASE | {"tables", "figures", "report", "quality_pages", "fanout", "privacy"},
     "site": BASE | {"report", "tables", "figures", "numbers", "storage", "steps", "privacy"},
-    "documents": set(),
-    "portfolio": BASE | {"numbers", "report", "documents", "tables", "storage", "steps", "exchange"},
+    "documents": {"plan"},
+    "portfolio": BASE
+    | {"figures", "numbers", "report", "documents", "tables", "storage", "steps", "exchange"},
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.figures.style import ON_SCALE
 from analysis.numbers import Origins, tracing, watch
 from analysis.numbers.ledger import Ledger, keep
 from analysis.numbers.origins import running_cell, writing_cell
@@ -327,7 +328,6 @@ class Portfolio:
         named = _numbered(order, self.figures, "Figure") | _numbered(order, self.tables, "Table")
         return given | {
             "name": self.run.study,
-            "cutoff": None,  # no date leaves the restricted zone: documents carry the one that stands for none
             "answers": [self._kept(text, "answers") for text in given["answers"]],
             "cards": [self._card(card) for card in self.cards],
             "sections": sections,
@@ -400,9 +400,10 @@ class Portfolio:
         text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         pages = {"content.json": f"{text}\n", "report.html": render_report(content, self.pictures)}
         self.run.pass_out({name: page.encode() for name, page in pages.items()})
-        files = {"report.docx": documents.write_docx(content, self.rasters)}
-        files["report.pdf"] = documents.write_pdf(content, self.pictures)
-        about = {key: content[key] for key in ("study", "simulated", "cutoff")}
+        layout = documents.Layout.of(self.run.plan.documents)
+        files = {"report.docx": documents.write_docx(content, self.rasters, layout=layout)}
+        files["report.pdf"] = documents.write_pdf(content, self.pictures, layout=layout)
+        about = {"study": content["study"], "simulated": content["simulated"], "layout": layout}
         for table in content["tables"].values():
             for ending, written in documents.write_table(table, **about).items():
                 files[f"{table['file']}.{ending}"] = written
@@ -439,7 +440,7 @@ def _numbered(order: Sequence[str], items: Mapping[str, Any], word: str) -> dict
 
 
 def _texts_in(figure) -> list[str]:
-    """Return the texts of a picture that are not the numbers of its axes."""
+    """Return the texts of a picture that are not the numbers of its axes and scales."""
     from matplotlib.text import Text
 
     ticks = {
@@ -448,7 +449,11 @@ def _texts_in(figure) -> list[str]:
         for axis in (axes.xaxis, axes.yaxis)
         for label in (*axis.get_ticklabels(which="both"), axis.get_offset_text())
     }
-    found = [one for one in figure.findobj(Text) if one.get_visible() and id(one) not in ticks]
+    found = [
+        one
+        for one in figure.findobj(Text)
+        if one.get_visible() and id(one) not in ticks and one.get_gid() != ON_SCALE
+    ]
     return [text for text in dict.fromkeys(one.get_text() for one in found) if re.search(r"\d", text)]
 
 

@@ -16,7 +16,7 @@ from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, Stri
 from markupsafe import Markup
 
 REQUIRED = ("title", "study", "simulated", "question", "answers")
-OPTIONAL = ("name", "scenario", "cutoff", "cards", "sections", "figures", "tables")
+OPTIONAL = ("name", "scenario", "cards", "sections", "figures", "tables")
 CLOSING = ("not_applicable", "limits", "colophon")
 PX_PER_MM = 96 / 25.4
 LEAD = 3  # sentences that stand in the box of the answer; the others open the report's first section
@@ -44,7 +44,7 @@ def render_report(content: Mapping[str, Any], pictures: Mapping[str, bytes]) -> 
     ----------
     content : mapping
         The content model, as notebook 06 saves it in ``content.json``: ``title``, ``study``, ``simulated``
-        (bool), ``question``, ``answers``, and any of ``name``, ``scenario``, ``cutoff``, ``cards``,
+        (bool), ``question``, ``answers``, and any of ``name``, ``scenario``, ``cards``,
         ``sections``, ``figures``, ``tables``, ``not_applicable``, ``limits``, ``colophon``. A text is a
         string or a list of pieces, each a string or ``[printed number, value id]``. What no section names
         comes last, under "Further results".

@@ -150,7 +150,7 @@ STEPS = {
         "What do we report?",
         (
             *("design", "visits", "clinical", "pet", "response", "primary", "pilot", "survival"),
-            *("biomarkers", "figures"),
+            *("biomarkers", "figures", "documents"),
         ),
         reads=(
             "adsl",

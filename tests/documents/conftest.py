@@ -49,7 +49,7 @@ def content(table):
         "height_mm": 60.0,
     }
     return {
-        "title": "A trial * of #things", "study": "Study X", "name": "x", "simulated": True, "cutoff": "2016-03-02",
+        "title": "A trial * of #things", "study": "Study X", "name": "x", "simulated": True,
         "scenario": {"name": "sensitivity-0a1b2c3d", "changes": [{"name": "response.cut_percent", "value": 15.0, "default": 25.0, "note": None}]},
         "question": "Does it fall?",
         "answers": [["Hazard ratio ", ["1.72", "pfs_hr"], ", ", NASTY]],

@@ -204,7 +204,9 @@ def test_a_panel_a_patient_shows_each_lesion_from_baseline_to_progression(lesion
     figure = lesion_progression.plot_lesion_progression(lesions)
     first, second = figure.axes
     assert [line.get_ydata().tolist() for line in second.lines[:1]] == [[9.0, 3.0, 3.0]]
-    assert {line.get_color() for line in first.lines if line.get_ls() == "-"} == {plan.defaults().figures.palette["PD"]}
+    assert {line.get_color() for line in first.lines if line.get_ls() == "-"} == {
+        plan.defaults().figures.palette["PD"]
+    }
     new = [line.get_ydata().tolist() for line in first.lines if line.get_xdata().tolist() == [2]]
     assert new == [[5.0]] * 2
     check_readable(figure)

@@ -49,7 +49,6 @@ CONTENT = {
     "scenario": None,
     "simulated": True,
     "question": HOSTILE,
-    "cutoff": "2018-06-30",
     "answers": [["Hazard ratio ", ["1.72", "pfs_hr"], f" at {HOSTILE} ", ["0.05", "plan.primary.alpha"], "."]],
     "cards": [{"label": "Patients", "value": [["50", "subjects"]], "detail": HOSTILE}],
     "sections": [{"id": "survival", "title": HOSTILE, "paragraphs": [], "items": ["km", "t1"]}],

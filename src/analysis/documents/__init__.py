@@ -41,7 +41,6 @@ def write_table(
     *,
     study: str,
     simulated: bool,
-    cutoff: str | None,
     layout: Layout | None = None,
 ) -> dict[str, bytes]:
     """Write one table of the content model in every format: ending -> file.
@@ -54,8 +53,6 @@ def write_table(
         Line that names the study; it goes into the files' properties.
     simulated : bool
         Every file then says SIMULATED DATA: the CSV in a last column, the others in a note.
-    cutoff : str or None
-        Data cut-off, ``YYYY-MM-DD``: the only date the files carry; 1980-01-01 where there is none.
     layout : Layout, optional
         Paper, typeface and sizes.
 
@@ -67,8 +64,8 @@ def write_table(
     Raises
     ------
     DocumentError
-        If the table has no rows, a row does not fit the columns, or the cut-off is no date.
+        If the table has no rows, a row does not fit the columns.
     """
-    layout = layout or Layout()
-    printed = arrange(table, layout, study=study, simulated=simulated, cutoff=cutoff)
+    layout = layout or Layout.of()
+    printed = arrange(table, layout, study=study, simulated=simulated)
     return {ending: write(printed, layout) for ending, write in _WRITERS.items()}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-NO_CUTOFF = dt.date(1980, 1, 1)  # the first date a ZIP file can hold, and so a DOCX
 SIMULATED = "SIMULATED DATA"
 SIMULATED_NOTE = f"{SIMULATED}: these patients do not exist."
 SIMULATED_BANNER = (
@@ -48,17 +46,6 @@ def bind(text: str) -> str:
     '30 (100~%), n~=~44'
     """
     return _BOUND.sub(_NBSP, text)
-
-
-def date_of(cutoff: str | None) -> dt.date:
-    """Return the date a document is stamped with: the data cut-off, 1980-01-01 where there is none."""
-    if cutoff is None:
-        return NO_CUTOFF
-    try:
-        found = dt.date.fromisoformat(cutoff)
-    except (TypeError, ValueError):
-        raise DocumentError(f"the data cut-off must be YYYY-MM-DD or None, not {cutoff!r}") from None
-    return max(found, NO_CUTOFF)
 
 
 def check_content(content: Mapping[str, Any]) -> None:

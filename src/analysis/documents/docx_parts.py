@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 import zipfile
 from copy import deepcopy
@@ -27,11 +26,11 @@ TABLE_TEXT, TABLE_NOTE, NOTICE = "Table Text", "Table Note", "Notice"
 _HEADINGS = {"Title": 1.7, "Heading 1": 1.4, "Heading 2": 1.15}  # sizes of running text
 
 
-def open_document(layout: Layout, *, title: str, subject: str, day: dt.date):
+def open_document(layout: Layout, *, title: str, subject: str):
     """Return an empty Word document: one page size, styles in one typeface, properties without a person."""
     document = Document()
     _drop_thumbnail(document)
-    _set_properties(document, layout, title=title, subject=subject, day=day)
+    _set_properties(document, layout, title=title, subject=subject)
     _set_styles(document, layout)
     set_page(document.sections[0], layout, landscape=False)
     return document
@@ -100,12 +99,14 @@ def _drop_thumbnail(document) -> None:
             del package.rels[name]
 
 
-def _set_properties(document, layout: Layout, *, title: str, subject: str, day: dt.date) -> None:
+def _set_properties(document, layout: Layout, *, title: str, subject: str) -> None:
     properties = document.core_properties
     properties.title, properties.subject = title[:255], subject[:255]
     properties.author = properties.last_modified_by = properties.comments = properties.keywords = ""
     properties.language, properties.revision = layout.language, 1
-    properties.created = properties.modified = dt.datetime.combine(day, dt.time())
+    for element in list(properties._element):  # no date, not even one that stands for none: no date leaves
+        if element.tag.endswith(("}created", "}modified", "}lastPrinted")):
+            properties._element.remove(element)
 
 
 def _set_styles(document, layout: Layout) -> None:

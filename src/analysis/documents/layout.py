@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
+from analysis import plan
 from analysis.documents.content import DocumentError
 
 PAPER_MM = {"a4": (210.0, 297.0), "us-letter": (215.9, 279.4)}
@@ -35,17 +37,23 @@ class Layout:
         Sizes of running text, of tables, and of notes and captions.
     """
 
-    paper: str = "a4"
-    margin_mm: float = 15.0
-    font: str = "Arial"
-    language: str = "en-GB"
-    text_pt: float = 10.0
-    table_pt: float = 9.0
-    note_pt: float = 8.0
+    paper: str
+    margin_mm: float
+    font: str
+    language: str
+    text_pt: float
+    table_pt: float
+    note_pt: float
 
     def __post_init__(self):
         if self.paper not in PAPER_MM:
             raise DocumentError(f"no paper {self.paper!r}; known: {sorted(PAPER_MM)}")
+
+    @classmethod
+    def of(cls, rules: Any = None) -> Layout:
+        """Return the layout of section ``documents`` of a plan, by default the defaults'."""
+        rules = rules or plan.defaults().documents
+        return cls(**{one.name: getattr(rules, one.name) for one in fields(cls)})
 
     def page_mm(self, landscape: bool = False) -> tuple[float, float]:
         """Return width and height of the sheet in mm."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from analysis.documents.content import SIMULATED_NOTE, DocumentError, bind, date_of, plain
+from analysis.documents.content import SIMULATED_NOTE, DocumentError, bind, plain
 from analysis.documents.layout import Layout, fit_columns
 
 PADDING_MM = 2.8  # beside the text of a cell, both sides together
@@ -48,7 +47,6 @@ class PrintedTable:
     size_pt: float
     study: str
     simulated: bool
-    date: dt.date
 
     @property
     def caption(self) -> str:
@@ -67,7 +65,6 @@ def arrange(
     *,
     study: str,
     simulated: bool,
-    cutoff: str | None,
     breadth: float = 1.0,
     told: bool = True,
 ) -> PrintedTable:
@@ -79,7 +76,7 @@ def arrange(
         An entry of ``content["tables"]``.
     layout : Layout
         Page and sizes.
-    study, simulated, cutoff
+    study, simulated
         As `analysis.documents.write_table`.
     breadth : float
         Width of the typeface against Arial.
@@ -117,7 +114,6 @@ def arrange(
         size_pt=size,
         study=plain(study),
         simulated=simulated,
-        date=date_of(cutoff),
     )
 
 

@@ -13,7 +13,7 @@ def docx_table(table: PrintedTable, layout: Layout) -> bytes:
     A wide table stands on a landscape page; rows are not split; group heads are bold over all columns. The
     table carries its caption and a description for readers who do not see it.
     """
-    document = open_document(layout, title=table.caption, subject=table.study, day=table.date)
+    document = open_document(layout, title=table.caption, subject=table.study)
     set_page(document.sections[0], layout, table.landscape)
     add_table(document, table, layout)
     return to_bytes(document)

@@ -53,15 +53,12 @@ def _opening(table: PrintedTable, layout: Layout) -> list[str]:
     width, height = (_twips(side) for side in layout.page_mm(table.landscape))
     margin = _twips(layout.margin_mm)
     language = _LANGUAGES.get(layout.language, _LANGUAGES["en-GB"])
-    day = table.date
-    stamp = rf"\yr{day.year}\mo{day.month}\dy{day.day}"
     turned, section = (r"\landscape", r"\lndscpsxn") if table.landscape else ("", "")
     return [
         rf"{{\rtf1\ansi\ansicpg1252\deff0\uc1\deflang{language}",
         rf"{{\fonttbl{{\f0\fswiss {escape(layout.font)};}}}}",
         r"{\stylesheet{\s0 Normal;}{\s1\sbasedon0 caption;}{\s2\sbasedon0 Table note;}}",
-        rf"{{\info{{\title {escape(table.caption)}}}{{\subject {escape(table.study)}}}"
-        rf"{{\creatim{stamp}}}{{\revtim{stamp}}}}}",
+        rf"{{\info{{\title {escape(table.caption)}}}{{\subject {escape(table.study)}}}}}",
         rf"\paperw{width}\paperh{height}{turned}\margl{margin}\margr{margin}\margt{margin}\margb{margin}",
         rf"\sectd{section}\pgwsxn{width}\pghsxn{height}\plain\f0\lang{language}",
     ]

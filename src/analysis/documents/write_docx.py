@@ -17,7 +17,6 @@ from analysis.documents.content import (
     changes_of,
     check_content,
     check_pictures,
-    date_of,
     plain,
 )
 from analysis.documents.docx_parts import (
@@ -63,12 +62,11 @@ def write_docx(
         If a key of the content or a picture is missing, a picture is no PNG or has no alternative text, or
         a table does not hold together.
     """
-    layout = layout or Layout()
+    layout = layout or Layout.of()
     check_content(content)
     check_pictures(content, pictures, _KINDS)
     tables = {name: _arranged(one, content, layout) for name, one in content["tables"].items()}
-    day = date_of(content.get("cutoff"))
-    document = open_document(layout, title=plain(content["title"]), subject=plain(content["study"]), day=day)
+    document = open_document(layout, title=plain(content["title"]), subject=plain(content["study"]))
     _add_running_head(document, content)
     _add_front(document, content, layout)
     landscape = False
@@ -83,7 +81,7 @@ def write_docx(
 
 def _arranged(table: Mapping[str, Any], content: Mapping[str, Any], layout: Layout) -> PrintedTable:
     return arrange(
-        table, layout, study=content["study"], simulated=content["simulated"], cutoff=content.get("cutoff"),
+        table, layout, study=content["study"], simulated=content["simulated"],
         told=False,
     )  # fmt: skip
 
@@ -138,7 +136,7 @@ def _add_list(document, title: str, columns, rows, content: Mapping[str, Any], l
         "columns": columns,
         "rows": [{"kind": "row", "level": 0, "cells": [plain(cell) for cell in row]} for row in rows],
     }
-    printed = arrange(table, layout, study=content["study"], simulated=False, cutoff=content.get("cutoff"))
+    printed = arrange(table, layout, study=content["study"], simulated=False)
     plainly = replace(printed, right=(False,) * len(columns), inset_mm=(0.0,) * len(columns))
     add_rows(document, plainly, layout)
     document.add_paragraph()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Mapping
 from functools import lru_cache
@@ -22,7 +21,6 @@ from analysis.documents.content import (
     changes_of,
     check_content,
     check_pictures,
-    date_of,
     kind_of,
     plain,
 )
@@ -31,7 +29,7 @@ from analysis.documents.layout import Layout, fit_picture
 from analysis.documents.table import PrintedTable, arrange, spans
 
 FONT, BREADTH = "DejaVu Sans", 1.17  # the typeface of the figures; wider than Arial
-STANDARDS = ["ua-1", "a-2a"]  # readable aloud (ISO 14289-1), and in fifty years (ISO 19005-2)
+STANDARDS = ["ua-1"]  # readable aloud (ISO 14289-1); PDF/A demands a date, and no date leaves
 _KINDS = {"svg": b"<svg", "png": b"\x89PNG\r\n\x1a\n"}
 _RESERVE_MM = 35.0  # height for heading and caption of a picture
 _MM_PER_CAPTION_LETTER = 0.04
@@ -40,7 +38,7 @@ _MM_PER_CAPTION_LETTER = 0.04
 def write_pdf(
     content: Mapping[str, Any], pictures: Mapping[str, bytes], *, layout: Layout | None = None
 ) -> bytes:
-    """Write the results as a tagged PDF (PDF/UA-1 and PDF/A-2a) with bookmarks.
+    """Write the results as a tagged PDF (PDF/UA-1) with bookmarks.
 
     Parameters
     ----------
@@ -62,7 +60,7 @@ def write_pdf(
         If a key of the content or a picture is missing, a picture is no SVG or PNG or has no alternative
         text, a table does not hold together, or typst refuses what it was given.
     """
-    layout = layout or Layout()
+    layout = layout or Layout.of()
     check_content(content)
     check_pictures(content, pictures, _KINDS)
     files = {name: f"{name}.{kind_of(picture, _KINDS)}" for name, picture in pictures.items()}
@@ -70,10 +68,9 @@ def write_pdf(
     template = resources.files("analysis.documents").joinpath("report.typ").read_bytes()
     given = {"main": template, "model.json": model.encode()}
     given |= {files[name]: pictures[name] for name in content["figures"]}
-    stamp = dt.datetime.combine(date_of(content.get("cutoff")), dt.time(), dt.UTC)
     try:
         compiler = typst.Compiler(given, font_paths=_fonts())
-        return compiler.compile(format="pdf", pdf_standards=STANDARDS, timestamp=stamp)
+        return compiler.compile(format="pdf", pdf_standards=STANDARDS)
     except typst.TypstError as error:
         raise DocumentError(f"typst could not set the report: {error}") from error
 
@@ -90,14 +87,13 @@ def _model(content: Mapping[str, Any], files: Mapping[str, str], layout: Layout)
     tables = {
         name: arrange(
             one, layout, study=content["study"], simulated=content["simulated"],
-            cutoff=content.get("cutoff"), breadth=BREADTH, told=False,
+            breadth=BREADTH, told=False,
         )
         for name, one in content["tables"].items()
     }  # fmt: skip
     wide = {name for name, one in tables.items() if one.landscape}
     return {
         "layout": _layout(layout),
-        "date": _date(content),
         "front": _front(content),
         "runs": [
             {
@@ -118,11 +114,6 @@ def _layout(layout: Layout) -> dict[str, Any]:
         "width": width, "height": height, "margin": layout.margin_mm,
         "font": FONT, "language": language, "region": region.lower(),
     }  # fmt: skip
-
-
-def _date(content: Mapping[str, Any]) -> list[int]:
-    day = date_of(content.get("cutoff"))
-    return [day.year, day.month, day.day]
 
 
 def _front(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,11 +46,12 @@ class Cell(Piece):
 
 
 class Entry(NamedTuple):
-    """A line of the legend: its words, and the cells one over the other, or a marker."""
+    """A line of the legend, perhaps a point of a scale: words, and cells one over the other, or a marker."""
 
     text: str
     cells: tuple[Cell, ...] = ()
     marker: str = ""
+    on_scale: bool = False
 
 
 class Strip(NamedTuple):
@@ -140,7 +141,7 @@ def _score(name: str, values: pd.Series, widest: float) -> Strip:
     paint = lambda value: to_hex(_SCORES(0.5 + 0.5 * value / widest))
     colors = np.array([NOTHING if pd.isna(v) else paint(v) for v in values], dtype=object)
     said = [(widest, f"+{widest:.1f}"), (0.0, "0"), (-widest, f"−{widest:.1f}")]
-    entries = tuple(Entry(text, (Cell(paint(value)),)) for value, text in said)
+    entries = tuple(Entry(text, (Cell(paint(value)),), on_scale=True) for value, text in said)
     words = name.removeprefix("SIGN_").replace("_", " ").lower()
     return Strip(f"{words[:1].upper()}{words[1:]} score", colors, "Mean z-score", entries, {})
 
@@ -183,7 +184,8 @@ def draw_legend(page, placed: list, left: float, top: float, rules: Any) -> None
                 page.add_patch(cell.draw(x, y - 1.3, _SWATCH_MM, 2.6, page))
             if entry.marker:
                 page.plot([x + _SWATCH_MM / 2], [y], entry.marker, ms=3.2, color=style.INK)
-            page.text(x + _SWATCH_MM + 1.2, y, entry.text, size=size, va="center")
+            kind = style.ON_SCALE if entry.on_scale else None
+            page.text(x + _SWATCH_MM + 1.2, y, entry.text, size=size, va="center", gid=kind)
 
 
 def text_mm(text: str, rules: Any) -> float:

@@ -26,6 +26,7 @@ from analysis.tables.words import label_of as label_of
 MM_PER_POINT = MM_PER_INCH / 72
 LINE_SPACING = 1.3
 OWN_DPI = 300  # what a figure measures its own texts at; files and notebooks have the plan's values
+ON_SCALE = "scale"  # id of a text that marks a point of a scale, as the numbers of an axis do
 RATIO_TICKS = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 INK, MUTED, GRID, SHADE = "#1A1A1A", "#595959", "#D9D9D9", "#F2F2F2"
 _STANDS_FOR = {"endpoint": "ylabel"}  # what a description asks for -> where the plot was told it

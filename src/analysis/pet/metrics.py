@@ -184,7 +184,8 @@ def compute_totals(parts: Sequence[Voxels]) -> tuple[dict[str, float], bool]:
 def _volumes(labels, above, values, volumes_ml) -> dict[str, float]:
     """Return volume and glycolysis under every threshold."""
     # One order of summation for every threshold: the same voxels give the same bits, fewer never give more.
-    millilitres, grams = (np.where(above, each, 0.0).sum(axis=1) for each in (volumes_ml, values * volumes_ml))
+    each = (volumes_ml, values * volumes_ml)
+    millilitres, grams = (np.where(above, one, 0.0).sum(axis=1) for one in each)
     named = {f"mtv{label}_ml": float(ml) for label, ml in zip(labels, millilitres, strict=True)}
     return named | {f"tlg{label}_g": float(g) for label, g in zip(labels, grams, strict=True)}
 
