@@ -1,5 +1,6 @@
 """What is collected for a report: one content model, its numbers with their sources."""
 
+import io
 import json
 from types import SimpleNamespace
 
@@ -33,7 +34,11 @@ class Run:
         return self.read(table) if self.has(table) else None
 
     def save_figure(self, figure, name, *, title, alt):
-        return self._write(f"figures/{name}.svg", f"<svg><title>{title}</title>{alt}</svg>".encode())
+        for kind in ("png", "svg"):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, dpi=50)
+            path = self._write(f"figures/{name}.{kind}", buffer.getvalue())
+        return path
 
     def pass_out(self, files):
         return [self._write(name, content) for name, content in files.items()]
