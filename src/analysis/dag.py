@@ -105,9 +105,9 @@ class Graph:
         return f"reports/{self.study}/site/index.html"
 
     def site_reports(self, scenario: str) -> list[str]:
-        """List the reports that the site shows: the primary one, `scenario`'s, and those already made."""
-        made = [name for name in self.scenarios() if os.path.isfile(self.report(name))]
-        return [self.report(name) for name in dict.fromkeys((PRIMARY, scenario, *made))]
+        """List the gate's records of the reports the site shows: primary, `scenario`, those already made."""
+        made = [name for name in self.scenarios() if name == scenario or os.path.isfile(self.report(name))]
+        return [self.privacy(name) for name in (PRIMARY, *made)]
 
     def has_site(self, scenario: str) -> bool:
         """Tell whether a run of `scenario` makes the site: it shows the primary analysis first."""

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.style import ON_SCALE
-from analysis.numbers import Origins, tracing, watch
+from analysis.numbers import Origins, tracing
 from analysis.numbers.ledger import Ledger, keep
 from analysis.numbers.origins import running_cell, writing_cell
 from analysis.numbers.trace import Traced
@@ -134,7 +134,7 @@ class Portfolio:
         return self._add_figure(name, title, figure, caption, alt, made_from)
 
     def _add_figure(self, name, title, figure, caption, alt, sources: Sources):
-        said = in_study_words(alt, self.run.plan.design.words)
+        said = alt if isinstance(alt, Said) else in_study_words(alt, self.run.plan.design.words)
         path = self.run.save_figure(figure, name, title=str(title), alt=said)
         key, cell = _identifier(name), running_cell(self._notebook)
         width, height = (round(float(side) * _MM_PER_INCH, 2) for side in figure.get_size_inches())
@@ -183,12 +183,12 @@ class Portfolio:
         parts, sources = [], self._tracer.sources(*drawn, **choices)
         for one, names in zip(made, known, strict=True):
             taken = {key: value for key, value in choices.items() if key in names}
-            part, printed = watch(one, *drawn, **taken)
-            parts.append(part)
-            sources = sources.with_printed(printed)
-        figure, caption, alt = parts
-        caption = self._joined(self._said(caption, sources), note)
-        return self._add_figure(name, title, figure, caption, alt, sources)
+            part, printed = self._tracer.watch(sources, one, *drawn, **taken)
+            parts.append((part, sources.with_printed(printed)))  # each text is what its own function printed
+        (figure, seen), (caption, said), (alt, described) = parts
+        caption = self._joined(self._said(caption, said), note)
+        alt = self._said(in_study_words(alt, self.run.plan.design.words), described)
+        return self._add_figure(name, title, figure, caption, alt, seen)
 
     def _joined(self, text: Said, note: str) -> Said:
         if not note:
@@ -257,21 +257,33 @@ class Portfolio:
     def _add_table(self, name, title, table: pd.DataFrame, notes, sources, given) -> None:
         if table.empty:
             raise ValueError(f"table {name!r} has no rows: leave it out and say why it does not apply")
-        even = [one for one in given if isinstance(one, pd.DataFrame) and len(one) == len(table)]
+        frames = [one for one in given if isinstance(one, pd.DataFrame)]
         columns = [str(column) for column in table.columns]
         records = [[MISSING if pd.isna(cell) else str(cell) for cell in row] for row in table.to_numpy()]
+        kinds = [_kind(records, place) for place in range(len(records))]
+        lines = [place for place, cells in enumerate(records) if any(cell.strip() for cell in cells[1:])]
         rows, above = [], ""
         for place, cells in enumerate(records):
             level = int(len(cells[0]) > len(cells[0].lstrip()))
             above = above if level else cells[0]
-            own = [fact for one in even for fact in self._tracer.row_facts(one, place)]
+            own = [fact for one in frames for fact in self._line_facts(one, place, len(records), lines)]
             heads = [f"{above} {cells[0]} {column}" for column in columns]
             said = [self._said(cell.strip(), sources.after(own), near) for cell, near in zip(cells, heads)]
-            rows.append({"kind": _kind(records, place), "level": level, "cells": said})
+            rows.append({"kind": kinds[place], "level": level, "cells": said})
         self.tables[_identifier(name)] = dict(
             title=self._said(title, sources), notes=[self._said(note, sources) for note in notes],
             columns=[self._said(column, sources) for column in columns], rows=rows, file=f"tables/{name}",
         )  # fmt: skip
+
+    def _line_facts(self, frame: pd.DataFrame, place: int, count: int, lines: Sequence[int]) -> list:
+        """Return the cells of the row a line is made from: one row a line, group headings counted or not."""
+        if len(frame) == count:
+            return self._tracer.row_facts(frame, place)
+        return (
+            self._tracer.row_facts(frame, lines.index(place))
+            if len(frame) == len(lines) and place in lines
+            else []
+        )
 
     # ---- named numbers
     def add_value(self, name: str, value: Any, label: str, table: str) -> None:

@@ -11,7 +11,7 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -331,13 +331,15 @@ class Run:
         """Save a text (HTML, CSV) under the reports folder; raises as `save_figure` does."""
         return self.pass_out({name: text.encode()})[0]
 
-    def pass_out(self, files: dict[str, bytes]) -> list[Path]:
+    def pass_out(self, files: dict[str, bytes], searched: Collection[str] = ()) -> list[Path]:
         """Write files below the reports folder, all of them or none: the one way out of the restricted zone.
 
         Parameters
         ----------
         files : dict
             Path below the reports folder -> content.
+        searched : collection of str
+            Of these, what the gate has let pass before, byte for byte (`searched_files`): not searched again.
 
         Raises
         ------
@@ -351,7 +353,8 @@ class Run:
         (self.reports_dir / RECORD).unlink(missing_ok=True)
         try:
             for name, content in files.items():
-                self.check(name, content)
+                if name not in searched:
+                    self.check(name, content)
         except Exception:  # whatever the reason, what was not searched to the end does not leave
             for path in paths:
                 path.unlink(missing_ok=True)
@@ -585,6 +588,11 @@ def write_bytes(path: Path, content: bytes) -> Path:
     temporary.write_bytes(content)
     os.replace(temporary, path)
     return path
+
+
+def searched_files(folder: Path) -> set[str]:
+    """Return the SHA-256 of every file in a folder of reports the gate searched; none without its record."""
+    return set(list_files(folder)["SHA256"]) if (folder / RECORD).is_file() else set()
 
 
 def list_files(folder: Path) -> pd.DataFrame:

@@ -53,12 +53,18 @@ def judge_sorting(before: dict, first: dict, second: dict) -> list[str]:
 
 
 def sorted_well(seen: dict) -> bool:
-    """Tell whether a column stands in order, each family of indented rows by itself."""
-    families = in_families(seen["cells"])
-    texts = None in [as_number(cell) for cell in families[0] if cell["text"] not in BLANK]
+    """Tell whether a column stands in order: under each group's heading, each family of indented rows."""
+    bodies = {cell.get("body", 0): [] for cell in seen["cells"]}
+    for cell in seen["cells"]:
+        bodies[cell.get("body", 0)].append(cell)
+    families = [in_families(cells) for cells in bodies.values()]
+    heads = [cell for top, *_ in families for cell in top]
+    texts = None in [as_number(cell) for cell in heads if cell["text"] not in BLANK]
     by_dictionary = texts and seen["collated"][seen["state"] == "descending"]
     return all(
-        in_order(one, seen["state"]) or (place == 0 and by_dictionary) for place, one in enumerate(families)
+        in_order(one, seen["state"]) or (place == 0 and by_dictionary)
+        for family in families
+        for place, one in enumerate(family)
     )
 
 
@@ -282,13 +288,14 @@ def judge_row(found: dict | None, printed: str) -> str:
 
 
 def holds(row: str, printed: str) -> bool:
-    """Tell whether a row has a value that, rounded as printed (or as percent), gives the printed number."""
+    """Tell whether a row has a value that, rounded as printed, gives the number; as percent, or 1 less it."""
     shown = re.search(r"\d+(?:,\d{3})*(?:\.(\d+))?", printed)
     target, margin = plain(shown[0]), 0.501 * 10.0 ** -len(shown[1] or "")
     if "<" in printed or ">" in printed:
         margin = target if "<" in printed else float("inf")
     values = [plain(one) for one in re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?", row)]
-    return any(abs(scale * value - target) <= margin for value in values for scale in (1, 100))
+    forms = [form for value in values for form in (value, 100 * value, 100 * (1 - value))]
+    return any(abs(form - target) <= margin for form in forms)
 
 
 def name_of(url: str) -> str:

@@ -46,7 +46,7 @@ window.siteProbe = (() => {
       for (const { name, value } of one.attributes)
         for (const [, id] of value.matchAll(/url\(["']?#([^"')]+)/g))
           if (!seen.has(id)) dangling.push({ where: selector(one), attribute: name, value: id });
-    const headings = [...document.querySelectorAll("main h2, main h3")].filter(shown).map(text);
+    const headings = [...document.querySelectorAll("main h2, main h3")].filter((one) => shown(one) && !one.closest("nav")).map(text);
     return { ids: [...seen], twice: [...twice], addresses, dangling, headings, title: document.title, searched: Boolean(document.querySelector("input[type=search]")) };
   }
 
@@ -128,9 +128,10 @@ window.siteProbe = (() => {
     const rows = [...one.tBodies].flatMap((body) => [...body.rows]).filter((row) => row.cells.length > head.cellIndex && !row.classList.contains("group"));
     return { name: text(head), state: head.getAttribute("aria-sort"),
       others: [...one.querySelectorAll("th[aria-sort]")].filter((th) => th !== head && th.getAttribute("aria-sort") !== "none").length,
-      cells: rows.map((row) => ({ text: text(row.cells[head.cellIndex]), level: Number(row.dataset.level || 0),
+      cells: rows.map((row) => ({ text: text(row.cells[head.cellIndex]), level: Number(row.dataset.level || 0), body: [...one.tBodies].indexOf(row.parentElement),
         value: row.cells[head.cellIndex].dataset.value ?? row.cells[head.cellIndex].dataset.sort ?? null })),
-      collated: [1, -1].map((turn) => collated(rows.filter((row) => !row.dataset.level).map((row) => text(row.cells[head.cellIndex])).filter((said) => said && !/^[–—-]+$/.test(said)), turn)),
+      collated: [1, -1].map((turn) => [...one.tBodies].every((body) => collated(rows.filter((row) => row.parentElement === body && !row.dataset.level)
+        .map((row) => text(row.cells[head.cellIndex])).filter((said) => said && !/^[–—-]+$/.test(said)), turn))),
       rows: digest(rows.map((row) => row.textContent).sort().join("\n")) };
   }
 

@@ -18,7 +18,11 @@ import pytest
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "notebooks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "numbers"))
+import agreement
 import golden
+
+from analysis.site.links import check_links
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "build" / "golden"
@@ -32,9 +36,10 @@ TARGETS = [f"reports/tiny/{name}/{file}" for name in SCENARIOS for file in ("rep
 
 # The step that tells of the design, not of the data: it runs once for a study.
 OF_DESIGN = {"operating_characteristics"}
-AFTER_02 = {"pilot_timepoint", "survival_association", "biomarkers", "publication", "privacy_gate"}
+AFTER_06 = {"privacy_gate", "site"}
+AFTER_02 = {"pilot_timepoint", "survival_association", "biomarkers", "publication", *AFTER_06}
 # What has not run when the project is interrupted.
-NOT_YET = {"survival_association", "publication", "privacy_gate", *OF_DESIGN}
+NOT_YET = {"survival_association", "publication", *AFTER_06, *OF_DESIGN}
 
 pytestmark = pytest.mark.dag
 
@@ -158,6 +163,7 @@ def scenarios(project, runs):
     """The scenarios in the finished project; returns the primary tables of before."""
     before = tables(project)
     snakemake(project, *TARGETS, *TINY)
+    snakemake(project, "site", *TINY)
     return before
 
 
@@ -184,6 +190,23 @@ def test_the_report_is_there_and_says_the_data_are_simulated(project):
     assert not re.search(r"(src|href)=\"https?://", report)
 
 
+def test_every_number_of_the_report_agrees_with_the_table_it_leads_to(project):
+    reports, derived = (project / kind / "tiny" / "primary" for kind in ("reports", "data/derived"))
+    assert agreement.check_folder(reports, derived) == []
+    values = json.loads((derived / "values.json").read_text())
+    assert len(values) > 500 and {"cell", "count", "plan"} <= {one["kind"] for one in values.values()}
+
+
+def test_the_site_shows_the_results_first_and_every_scenario_that_was_run(project, scenarios):
+    site = project / "reports" / "tiny" / "site"
+    assert check_links(site) == []
+    first, beside = ((site / name).read_text() for name in ("index.html", "scenarios.html"))
+    assert "SIMULATED DATA" in first and 'href="where/estimates.html#row-0"' in first
+    assert all(f"scenarios/{name}/" in beside for name in SCENARIOS)
+    for name in SCENARIOS:
+        assert "SENSITIVITY ANALYSIS" in (site / "scenarios" / name / "index.html").read_text()
+
+
 def test_running_again_does_nothing(project):
     assert "Nothing to be done" in snakemake(project, "--config", "study=tiny")
 
@@ -193,7 +216,7 @@ def test_a_changed_value_reruns_only_what_depends_on_it(project):
     before = plan.read_text()
     plan.write_text(before + "\nbiomarkers: {fdr_level: 0.2}\n")
     try:
-        assert would_run(project, *TINY) == {"biomarkers", "publication", "privacy_gate"}
+        assert would_run(project, *TINY) == {"biomarkers", "publication", *AFTER_06}
         plan.write_text(before + "\nprimary: {alpha: 0.10}\n")
         assert would_run(project, *TINY) == {*AFTER_02, *OF_DESIGN}
     finally:
@@ -263,7 +286,7 @@ def test_a_result_that_leaks_is_held_back_and_the_run_fails(project):
     assert held.is_file()
     held.unlink()  # no step writes it again
     again = snakemake(project, "--quiet", "progress", "--config", "study=tiny")
-    assert jobs(again) == {"privacy_gate"} and (folder / "privacy.json").read_bytes() == record
+    assert jobs(again) == AFTER_06 and (folder / "privacy.json").read_bytes() == record
 
 
 def test_every_notebook_prints_what_its_golden_copy_holds(runs):

@@ -44,7 +44,8 @@ def test_a_missing_table_is_made_again_with_all_that_follows(tmp_path, monkeypat
     (tmp_path / "data/raw/tiny/truth").mkdir(parents=True)
     graph = dag.Graph("tiny")
     raw, tables = graph.simulated_files(), graph.tables("primary")
-    order = [*raw, graph.identifiers(), *tables, graph.report("primary"), graph.privacy("primary")]
+    order = [*raw, graph.identifiers(), *tables]
+    order += [graph.report("primary"), graph.privacy("primary"), graph.site()]
     for name in dict.fromkeys(order):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -80,10 +80,8 @@ def test_a_wrong_number_is_listed_as_without_source(tracer):
 
 
 def test_a_number_typed_into_the_code_is_listed_as_without_source():
-    printed = [
-        Printed(1.73, "tables.format.number", "value", "1.73"),
-        Printed("1.73", "tables.sentences.say", "number(1.73, 2)", "1.73"),
-    ]
+    taker = Printed("1.73", "tables.sentences.say", "number(1.73, 2)", "1.73")
+    printed = [Printed(1.73, "tables.format.number", "value", "1.73", outer=(taker,)), taker]
     assert [token.text for token in trace("HR 1.73", [[]], printed).missing] == ["1.73"]
 
 
@@ -165,3 +163,34 @@ def test_two_numbers_that_look_alike_keep_their_own_places():
 
     links, _ = said(tracer, say, frame)
     assert places(links) == [("1.72", "twins", 1, "ESTIMATE")]
+
+
+@pytest.mark.parametrize("take", [lambda rows: rows.iloc[1], lambda rows: rows.to_dict("records")[1]])
+def test_a_count_equal_in_two_rows_is_that_of_the_row_it_was_taken_from(take):
+    frame = pd.DataFrame({"WHO": ["one", "two"], "ESTIMATE": [1.5, 2.5], "N": [44.0, 44.0]})
+    frame.attrs["table"] = "twins"
+    tracer = Tracer(Origins(lambda name: frame, ("twins",)))
+    printed = Printed(44.0, "tables.say", "row['N']", "44", "", " patients", (take(frame),))
+    sources = tracer.sources(frame)
+    placed = tracer._placed(printed, sources.tables, {})
+    assert placed.rows == (("twins", 1),)
+    found = tracer.trace("44 patients in this row", sources.with_printed([placed]))
+    assert [fact.row for _, fact in found.pieces[:1]] == [1]
+
+
+def test_a_median_is_no_cell_though_one_is_equal_to_it():
+    frame = pd.DataFrame({"WHO": ["a", "b", "c"], "ESTIMATE": [1.27, 1.72, 2.39]})
+    frame.attrs["table"] = "grid"
+    tracer = Tracer(Origins(lambda name: frame, ("grid",)))
+    printed = [Printed(1.72, "tables.say", "values.median()", "1.72", "median ")]
+    found = tracer.trace("median 1.72", tracer.sources(frame).with_printed(printed))
+    assert found.pieces[-1][1].kind == "summary"
+
+
+def test_of_two_values_that_look_alike_the_one_with_the_words_beside_it_is_taken():
+    printed = [
+        Printed(17, "figures.plot", "events", "17", "", " events"),
+        Printed(17, "figures.plot", "others", "17", "", " sensitivity"),
+    ]
+    fact = trace("1 primary, 17 sensitivity", [[]], printed).pieces[2][1]
+    assert fact.how.startswith("others, computed by figures.plot")

@@ -45,10 +45,29 @@ _QUERIES = {
 }
 
 
-_ESTIMATE_TEXT = (
-    "ENDPOINT POPULATION LANDMARK TIMEPOINT METRIC RULE CONTRAST REFERENCE METHOD ESTIMATOR TIES ROLE LABEL"
-)
-_ESTIMATE_COUNTS = "N EVENTS N_EXPOSED EVENTS_EXPOSED N_REFERENCE EVENTS_REFERENCE"
+_ESTIMATE_TEXT = {
+    "ENDPOINT": "endpoint (PARAMCD of adtte, or of adtte_sensitivity under another censoring rule)",
+    "POPULATION": "who is analysed: a population of the plan, or a part of one",
+    "LANDMARK": "time zero: scan, fixed (the plan's day), none (start of treatment), time_dependent",
+    "TIMEPOINT": "day of the scan that gave the class",
+    "METRIC": "quantity the rule reads",
+    "RULE": "rule of response, or per_doubling of a continuous metric",
+    "CONTRAST": "group the estimate is of; of a hazard ratio, the numerator",
+    "REFERENCE": "group it is compared with; missing where it is of one group alone",
+    "METHOD": "how it was found, as a code: cox, km_median, log_rank, two_stage, cut_sweep and so on",
+    "ESTIMATOR": "ML (partial likelihood), FIRTH (penalised), KM and so on; APPARENT or CORRECTED (optimism)",
+    "TIES": "handling of tied times: efron or breslow",
+    "ROLE": "PRIMARY, SECONDARY, SENSITIVITY, DESCRIPTIVE or EXPLORATORY",
+    "LABEL": "what tells the row apart, in words; marks such as post hoc stand here",
+}
+_ESTIMATE_COUNTS = {
+    "N": "subjects",
+    "EVENTS": "events",
+    "N_EXPOSED": "subjects of CONTRAST",
+    "EVENTS_EXPOSED": "events in CONTRAST",
+    "N_REFERENCE": "subjects of REFERENCE",
+    "EVENTS_REFERENCE": "events in REFERENCE",
+}
 
 CONTRACTS: dict[str, pa.DataFrameSchema] = {
     "manifest": _table(
@@ -153,13 +172,13 @@ CONTRACTS: dict[str, pa.DataFrameSchema] = {
     "estimates": _table(
         "one estimate",
         {
-            **{name: _text("see data/README.md") for name in _ESTIMATE_TEXT.split()},
+            **{name: _text(words) for name, words in _ESTIMATE_TEXT.items()},
             "CUT": _number("cut, percent fall"),
             "ESTIMATE": _number("estimate (hazard ratio: non-responder / responder)"),
             "LOWER": _number("lower limit"),
             "UPPER": _number("upper limit"),
             "P": _number("two-sided p-value"),
-            **{name: _number("subjects or events") for name in _ESTIMATE_COUNTS.split()},
+            **{name: _number(words) for name, words in _ESTIMATE_COUNTS.items()},
         },
         None,
     ),

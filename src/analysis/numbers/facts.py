@@ -161,8 +161,11 @@ def _cells(name: str, frame: pd.DataFrame, table: str | None, origins: Origins |
             if place is not None and _equal(origins.cell(table, place, column), value):
                 facts.append(Fact(_plain(value), CELL, f"{column}", table, place, column, key))
             else:
-                text = f"{name} {place if place is not None else line} {column}"
-                how = f"{column} of a row of {name}, computed when the report was made"
+                text = f"{name} {line} {column}" if place is None else f"{place} {column} reworded"
+                of = f"line {line + 1} of what is shown" if place is None else f"row {place} of {table}"
+                how = (
+                    f"{column} of {of}, {'computed' if place is None else 'changed'} when the report was made"
+                )
                 facts.append(Fact(_plain(value), COMPUTED, text, table, place, str(column), key, how))
     return facts
 

@@ -91,7 +91,9 @@ def _short(text: str, most: int = 90) -> str:
 
 
 def _spot(fact: Fact) -> Any:
-    return (fact.table, fact.row, fact.column) if fact.kind == CELL else (fact.kind, fact.id)
+    if fact.kind == CELL:
+        return (fact.table, fact.row, fact.column)
+    return (fact.kind, fact.id, fact.how if fact.kind == COMPUTED else "")  # the tables it is from
 
 
 def _plain(value: Any) -> Any:

@@ -146,12 +146,12 @@ class Prints:
 
     def __init__(self, printed: Sequence[Printed] = ()):
         self.all = list(printed)
+        self.used: set[int] = set()  # by the cells of a table that were traced before: it is printed in order
         self._looks: dict[int, dict[str, list[int]]] = {}
 
     @cached_property
     def _numbers(self) -> list[int]:
-        first = {one: place for place, one in reversed(list(enumerate(self.all))) if is_number(one.value)}
-        return sorted(first.values())
+        return [place for place, one in enumerate(self.all) if is_number(one.value)]
 
     def of(self, token: Token, before: str) -> list[int]:
         """Return the places of the values that look like `token`, first those of its sign."""
@@ -174,11 +174,31 @@ class Prints:
         return [one for one in self.all if isinstance(one.value, str) and text in one.value]
 
     def expressions(self, place: int) -> str:
-        """Return the expression that printed a value, and the one that took up the text it went into."""
-        one = self.all[place]
-        later = (other for other in self.all[place + 1 : place + 12] if other.function != one.function)
-        outer = next((other for other in later if isinstance(other.value, str)), None)
-        return f"{one.expression} {outer.expression if outer else ''}"
+        """Return the expression that printed a value, and those of the texts it went into."""
+        return " ".join(one.expression for one in self.all[place].way)
+
+    def fit(self, place: int, token: Token, text: str) -> int:
+        """Say how well a value printed at `place` fits to `token`: by the words beside it, on all its way.
+
+        One for every text it went into that stands around `token`, and for what is written out beside it and
+        stands there too; one less for a text it went into that does not.
+        """
+        found = 0
+        for one in self.all[place].way:
+            written = one.text or ""
+            if len(written) > len(token.text):
+                found += 1 if _covers(written, token, text) else -1
+            starts, ends = written.startswith(token.text), written.endswith(token.text)
+            found += bool(one.before) and starts and text[: token.start].endswith(one.before)
+            found += bool(one.after) and ends and text[token.end :].startswith(one.after)
+            found += written == text
+        return found
+
+
+def _covers(written: str, token: Token, text: str) -> bool:
+    """Tell whether a part of a text stands in `text` around `token`."""
+    first = text.find(written, max(0, token.end - len(written)))
+    return 0 <= first <= token.start
 
 
 def words(text: str) -> set[str]:

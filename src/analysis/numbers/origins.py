@@ -67,7 +67,9 @@ class Origins:
         table = self.table(name)
         if isinstance(label, int | np.integer) and 0 <= label < len(table) and self._agrees(name, row, label):
             return int(label)
-        found = self._by_numbers(name, shared).get(_bits(row, shared), [])
+        found = self._by_numbers(name, shared).get(_bits(row, shared), []) or self._by_all(name, shared).get(
+            _all(row, shared), []
+        )
         records = self._records(name)
         agreeing = [sum(_same(row[c], records[place][c]) for c in shared) for place in found]
         best = [place for place, agree in zip(found, agreeing) if agree == max(agreeing)]
@@ -91,6 +93,17 @@ class Origins:
                     places.setdefault(bits, []).append(place)
             self._places[name, shared] = places
         return self._places[name, shared]
+
+    def _by_all(self, name: str, shared: tuple[str, ...]) -> dict:
+        """Return the positions of rows by all their cells: for those without a number of their own."""
+        if len(shared) < 3:
+            return {}
+        if (name, shared, "all") not in self._places:
+            places: dict = {}
+            for place, row in enumerate(self._records(name)):
+                places.setdefault(_all(row, shared), []).append(place)
+            self._places[name, shared, "all"] = places
+        return self._places[name, shared, "all"]
 
     def _holds(self, name: str, frame: pd.DataFrame) -> bool:
         shared = [column for column in frame.columns if column in self.table(name).columns]
@@ -132,6 +145,14 @@ def _bits(row: Mapping[str, Any], columns: tuple[str, ...]) -> tuple:
         None if pd.isna(row[c]) else float(row[c])
         for c in columns
         if isinstance(row[c], float | int | np.number) and not isinstance(row[c], bool)
+    )
+
+
+def _all(row: Mapping[str, Any], columns: tuple[str, ...]) -> tuple:
+    """Return the cells of a row in a form that can be looked up: missing ones alike, lists as text."""
+    return tuple(
+        str(row[c]) if isinstance(row[c], list | np.ndarray | bytes) else None if pd.isna(row[c]) else row[c]
+        for c in columns
     )
 
 

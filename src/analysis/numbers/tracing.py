@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any
@@ -71,8 +72,39 @@ class Tracer:
 
     def make(self, make: Callable, /, *given: Any, **choices: Any) -> tuple[Any, Sources]:
         """Call `make`; return its result and what its numbers may come from."""
+        sources = self.sources(*given, **_named(make, given), **choices)
+        result, printed = self.watch(sources, make, *given, **choices)
+        return result, sources.with_printed(printed)
+
+    def watch(self, sources: Sources, make: Callable, /, *given: Any, **choices: Any) -> tuple[Any, list]:
+        """Call `make`; return its result and what it printed, the rows it took told by table and position."""
         result, printed = watch(make, *given, **choices)
-        return result, self.sources(*given, **_named(make, given), **choices).with_printed(printed)
+        places: dict[int, tuple] = {}
+        return result, [self._placed(one, sources.tables, places) for one in printed]
+
+    def _placed(self, one: Printed, tables: Sequence[str], places: dict[int, tuple]) -> Printed:
+        outer = tuple(self._placed(step, tables, places) for step in one.outer)
+        for row in one.rows:
+            if id(row) not in places:  # the row is kept with its place: no other gets its id
+                places[id(row)] = (row, self._place_of(row, tables))
+        found = tuple(place for row in one.rows for place in places[id(row)][1])
+        return dataclasses.replace(one, rows=found, outer=outer)
+
+    def _place_of(self, row: Any, tables: Sequence[str]) -> list[tuple[str, int]]:
+        """Return (table, position) of a row; nothing where it is of none of the tables, or of several."""
+        if isinstance(row, pd.Series):
+            series = row
+        else:
+            parts = dict(row if isinstance(row, dict) else row._asdict())
+            series = pd.Series(parts, name=parts.pop("Index", None), dtype=object)
+        marked = series.attrs.get(MARK)
+        found = []
+        for table in [marked] if marked in self._origins.names else tables:
+            places = (
+                self._origins.rows(series.to_frame().T, table) if table in self._origins.names else [None]
+            )
+            found += [(table, place) for place in places if place is not None]
+        return found if len(found) == 1 else []
 
     def sources(self, *given: Any, **choices: Any) -> Sources:
         """Return what a text is made from: its facts, and the names of their tables."""
@@ -120,10 +152,15 @@ class Tracer:
         return self._listed[id(given)][1]
 
     def _of_plan(self, name: str, fact: Fact) -> Fact:
+        """Return the plan's value for a choice of its name (``cut``: ``primary.cut_percent``)."""
         if fact.name != name:
             return fact
-        same = [one for one in self._plan if one.name.rpartition(".")[2] == name and one.value == fact.value]
-        return same[0] if len(same) == 1 else fact
+        same = [one for one in self._plan if one.value == fact.value]
+        for called in (f"{name}$", f"primary[.]{name}_", f"{name}_"):
+            found = [one for one in same if re.search(rf"(?:^|[.]){called}", one.name)]
+            if len(found) == 1:
+                return found[0]
+        return fact
 
 
 def moved(token: Token, by: int) -> Token:

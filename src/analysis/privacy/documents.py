@@ -16,6 +16,8 @@ _PDF_STREAM = re.compile(rb"stream\r?\n.*?endstream", re.DOTALL)
 _PADDING = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]+| {2,}")  # what parts the texts of a transport file
 _HYPHEN = re.compile("[-\u2010\u00ad][ \t]*\n\\s*")
 _MARK = re.compile(rb"<<.*?\b(?:BDC|DP)\b", re.DOTALL)
+# A mark of names and numbers alone, as every paragraph of a tagged PDF has one: it holds no text.
+_MARK_WITHOUT_TEXT = re.compile(rb"<<[/\w\s.\[\]+-]*>>\s*(?:BDC|DP)\b")
 _NO_DATE = (1980, 1, 1)  # the date of a ZIP member that was given none
 
 
@@ -68,7 +70,7 @@ def _read_marks(found: Contents, stream: Any, where: str) -> None:
     """Add what a stream of drawing says beside what it draws: the texts of its marked content."""
     from pypdf.generic import ContentStream
 
-    if stream is None or not _MARK.search(stream.get_data()):
+    if stream is None or not _MARK.search(_MARK_WITHOUT_TEXT.sub(b"", stream.get_data())):
         return
     for operands, operator in ContentStream(stream, None).operations:
         if operator in {b"BDC", b"DP"}:

@@ -11,6 +11,7 @@ from analysis.privacy.search import Searcher
 from analysis.report import ReportError
 from analysis.site.build import STEP, build, open_editions, write
 from analysis.site.edition import SiteError
+from analysis.tables.format import counted
 
 _REFUSALS = (SiteError, ReportError, storage.RunError, plan.PlanError)
 
@@ -33,11 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
         run = storage.resolve(STEP, study=options.study, raw_dir=options.raw_dir, reports_dir=reports)
         searcher = Searcher(run.rules(), run.vocabulary())
         files = build(editions, lambda text: not searcher.search("value.txt", text.encode()))
-        first = write(run, files)
+        searched = set().union(*(storage.searched_files(edition.folder) for edition in editions))
+        first = write(run, files, searched)
     except (*_REFUSALS, gate.PrivacyError, identifiers.VocabularyMissing) as error:
         print(f"refused: {error}", file=sys.stderr)
         return 1
-    print(f"The site is {first.relative_to(storage.project_root())}: {len(editions)} analyses")
+    print(f"The site is {first.relative_to(storage.project_root())}: {counted(len(editions), 'scenario')}")
     return 0
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ _BACK = (
     b'<nav aria-label="Report site"><p style="margin:.5rem 1rem">'
     b'<a href="../index.html">Report site</a></p></nav>'
 )
+# The beginning of a page, with the link to its content, which stays the first.
+_BODY = re.compile(rb'<body[^>]*>(?:\s*<a class="skip.*?</a>)?', re.DOTALL)
 STEP = "06"  # the site reads what the publication reads
 
 
@@ -103,7 +107,7 @@ def build(editions: list[Edition], may_show: Callable[[str], bool] | None = None
     return files
 
 
-def write(run: storage.Run, files: dict[str, bytes]) -> Path:
+def write(run: storage.Run, files: dict[str, bytes], searched: Collection[str] = ()) -> Path:
     """Write the site through the privacy gate and remove what an earlier one left.
 
     Parameters
@@ -112,6 +116,8 @@ def write(run: storage.Run, files: dict[str, bytes]) -> Path:
         Whose reports folder is that of the study: the site stands in ``site/`` of it.
     files : dict
         As `build` returns them.
+    searched : collection of str
+        SHA-256 of what the gate has let pass before: its copies are not searched again.
 
     Returns
     -------
@@ -131,7 +137,9 @@ def write(run: storage.Run, files: dict[str, bytes]) -> Path:
                     path.rmdir()
             elif path.relative_to(folder).as_posix() not in files:
                 path.unlink()
-    run.pass_out({f"{FOLDER}/{name}": content for name, content in files.items()})
+    placed = {f"{FOLDER}/{name}": content for name, content in files.items()}
+    copies = {name for name, content in placed.items() if hashlib.sha256(content).hexdigest() in searched}
+    run.pass_out(placed, copies)
     return folder / "index.html"
 
 
@@ -178,7 +186,7 @@ def _add_quality(site: Site, primary: Edition) -> None:
             continue
         content = path.read_bytes()
         if path.suffix == ".html" and path.parent == folder:
-            start = content.index(b">", content.index(b"<body")) + 1
+            start = _BODY.search(content).end()
             content = content[:start] + _BACK + content[start:]
         site.files[f"{QUALITY}/{path.relative_to(folder).as_posix()}"] = content
 

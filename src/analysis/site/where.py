@@ -67,10 +67,14 @@ def _add_table(
         used[edition.row_of(name)].append(name)
     kept = sorted(used) if len(frame) > row_limit else range(len(frame))
     places = {row: _used_in(edition, found) for row, found in used.items()}
-    cells = [(row, [printed(value) for value in frame.iloc[row]], places.get(row, [])) for row in kept]
+    shown = frame.iloc[list(kept)].dropna(axis="columns", how="all")
+    cells = [
+        (row, [printed(value) for value in values], places.get(row, []))
+        for row, values in zip(kept, shown.itertuples(index=False, name=None), strict=True)
+    ]
     made = edition.values[names[0]]
     given = dict(
-        table=table, meaning=meaning, about=about, columns=list(frame.columns), cells=cells, total=len(frame),
+        table=table, meaning=meaning, about=about, columns=list(shown.columns), cells=cells, total=len(frame),
         made=_made(edition, made), any_used=bool(places),
     )  # fmt: skip
     site.add_page(page, "table.html", edition, table, trail=trail, **given)

@@ -37,10 +37,18 @@
     return found;
   }
 
-  function sortBody(body, column, up) {
+  /* A column is one of numbers if at least half of what it holds begins with one. */
+  function holdsNumbers(table, column) {
+    const rows = [...table.tBodies].flatMap((body) => [...body.rows]).filter((row) => row.cells[column] && !row.classList.contains("group"));
+    const keys = rows.map((row) => sortKey(row.cells[column].textContent)).filter((key) => key !== null);
+    return 2 * keys.filter((key) => typeof key === "number").length >= keys.length;
+  }
+
+  function sortBody(body, column, up, numbers) {
     const textOf = (row) => (row.cells[column] ? row.cells[column].textContent : "");
     const order = (list, rowOf) => {
       const keyed = list.map((one, place) => ({ one, place, key: sortKey(textOf(rowOf(one))) }));
+      if (!numbers) keyed.forEach((entry) => { if (entry.key !== null) entry.key = textOf(rowOf(entry.one)).trim(); });
       return keyed.sort((a, b) => compare(a.key, b.key, up) || a.place - b.place).map((entry) => entry.one);
     };
     for (const family of order(families(body), (rows) => rows[0])) {
@@ -65,7 +73,8 @@
         const up = head.getAttribute("aria-sort") !== "ascending";
         heads.forEach((one) => one.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", up ? "ascending" : "descending");
-        for (const body of table.tBodies) sortBody(body, column, up);
+        const numbers = holdsNumbers(table, column);
+        for (const body of table.tBodies) sortBody(body, column, up, numbers);
         told.textContent = `Sorted by ${button.textContent.trim()}, ${up ? "ascending" : "descending"}`;
       });
     });
