@@ -16,7 +16,8 @@ Faults = list[tuple[str, str]]
 BLANK = {"", "–", "—", "-", "NA", "not estimable", "not reached"}
 # A number at the start, not the digits of a name (01_data), a date (2015-03-07) or a version (1.2.3).
 NUMBER = re.compile(
-    r"[<>≤≥]?\s*([-−+]?(?:\d{1,3}(?:[,\u2009\u202f]\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?)(?![\w.]|-\d)"
+    r"(?:(?:OR|HR|RR|AUC|C)\s+)?[<>≤≥]?\s*"
+    r"([-−+]?(?:∞|(?:\d{1,3}(?:[,\u2009\u202f]\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?))(?![\w.]|-\d)"
 )
 WHERE = re.compile(r"(^|/)(where/[^/#]+\.html|plan\.html)#")
 SEARCH_MS = 3000
@@ -137,7 +138,7 @@ def as_number(cell: dict) -> float | None:
 
 def plain(text: str) -> float:
     """Return a printed number as a number."""
-    return float(re.sub(r"[,+\u2009\u202f]", "", text).replace("−", "-"))
+    return float(re.sub(r"[,+\u2009\u202f]", "", text).replace("−", "-").replace("∞", "inf"))
 
 
 async def search(page: Any, word: str, folder: str) -> tuple[int, Faults]:
