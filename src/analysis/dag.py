@@ -10,11 +10,19 @@ from pathlib import Path
 
 from analysis import plan
 from analysis.steps import STEPS, writer_of
-from analysis.storage import JSON_TABLES, PRIMARY, check_simulated_folder, code_digest, load_study_plan
+from analysis.storage import (
+    JSON_TABLES,
+    PRIMARY,
+    check_simulated_folder,
+    code_digest,
+    load_study_plan,
+    write_bytes,
+)
 
 # Parts of the package each step computes with; a change there, or in a part every step uses, runs it again.
 EVERY_STEP = ("plan.py", "contracts", "storage.py", "deviations.py", "exchange", "steps.py", "provenance.py")
 GATE = ("plan.py", "privacy")
+RAW_FOLDER = "raw_folder.txt"  # in the restricted zone: where the raw files of a real study were read
 SITE = (
     *("site", "report.py", "report.css", "report_parts.html", "report_template.html", "numbers", "tables"),
     *("figures", "figure_files.py", "contracts", "steps.py", *GATE),
@@ -66,17 +74,24 @@ class Graph:
     study : str
         Name of the study.
     data : str, optional
-        Raw folder, where it is not ``data/raw/<study>``.
+        Raw folder, where it is not ``data/raw/<study>``; by default the one that the last run was given.
+
+    Raises
+    ------
+    plan.PlanError
+        If a simulated study is given a folder, or a real one has none. Before Snakemake plans a job: it
+        removes what a job is to write before the job runs.
     """
 
     def __init__(self, study: str, data: str | None = None):
         self.study = study
         self.plan = load_study_plan(study, None)
+        if self.plan.design.kind != "simulated":
+            data = _raw_folder(study, data)
         self.raw_dir = Path(data or f"data/raw/{study}")
         self.simulated = self.plan.design.kind == "simulated"
         self.data = data
         if self.simulated:
-            # Before Snakemake plans a job: it removes what a job is to write before the job runs.
             if data:
                 raise plan.PlanError(
                     f"study {study!r} is simulated by its plan, so it takes no DATA; for real data write "
@@ -228,6 +243,21 @@ class Graph:
 
 def _file(table: str) -> str:
     return f"{table}.json" if table in JSON_TABLES else f"{table}.parquet"
+
+
+def _raw_folder(study: str, data: str | None) -> str | None:
+    """Return the raw folder of a real study as given, now or to its last run; None for the default one."""
+    own, kept = Path(f"data/raw/{study}"), Path(f"data/derived/{study}/{RAW_FOLDER}")
+    if data is None and not own.is_dir() and kept.is_file():
+        data = kept.read_text(encoding="utf-8").strip()
+    if not (Path(data) if data else own).is_dir():
+        raise plan.PlanError(
+            f"no raw data for study {study!r}: the folder {data or str(own)!r} does not exist. Put the files "
+            "there, or give DATA=path/to/raw/files (make reproduce STUDY=... DATA=...)"
+        )
+    if data:
+        write_bytes(kept, f"{data}\n".encode())
+    return data
 
 
 @lru_cache

@@ -198,7 +198,8 @@ def test_every_row_of_a_table_decides_a_case(derived, rules, endpoint, number):
     assert any(found)
 
 
-NO_SWITCH = {"source", "endpoint_rules"}  # which data and which rule set: no line of the table
+# Which data, which rule set, whether deviations are listed: no line of the table.
+NO_SWITCH = {"source", "endpoint_rules", "deviations"}
 
 
 @lru_cache

@@ -15,6 +15,7 @@ from docx.oxml.ns import qn
 from lxml import html
 
 from analysis.documents import ENDINGS, DocumentError, Layout, plain, write_table
+from analysis.documents.layout import fit_columns
 
 HEADS = ["Analysis", "Events / n", "Hazard ratio (95 % CI)", "Role"]
 
@@ -213,3 +214,24 @@ def test_five_files_of_a_table_take_a_moment(table):
     start = time.perf_counter()
     written(table)
     assert time.perf_counter() - start < 1  # a tenth of it on a quiet machine
+
+
+def test_room_goes_to_the_cells_that_break_and_not_to_the_heads_of_numbers():
+    rows = ["Progression between visits dated at the next planned assessment", "Clinical progression counts"]
+    numbers = ["36 / 44", "36 / 44"]
+    head = "Day 14, events / n"
+    widths, landscape, _ = fit_columns(
+        [["Choice", *rows], *[[head, *numbers]] * 3], Layout.of(), padding_mm=[2.8] * 4
+    )
+    assert not landscape and sum(widths) == pytest.approx(180, abs=0.1)
+    # 63 letters of 9 points are some 90 mm: with two thirds of the line they stand on one
+    assert widths[0] > 2 * max(widths[1:])
+
+
+def test_a_share_with_its_interval_stays_on_one_line_beside_heads_of_words():
+    share = "31/45: 68.9 % (53.4–81.8)"
+    heads = ["Rule of the response and its cut in percent, day by day"] * 5
+    columns = [["Rule and cut", *heads], *[["Non-responders (95 % CI)", *[share] * 5]] * 3]
+    widths, landscape, size = fit_columns(columns, Layout.of(), padding_mm=[2.8] * 4)
+    # 25 signs of Arial at 9 points, mostly digits of 0.556 em, blanks and points of 0.278 em: some 38 mm
+    assert not landscape and size == 9.0 and min(widths[1:]) > 38

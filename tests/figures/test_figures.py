@@ -66,6 +66,17 @@ def test_group_names_of_any_length_stand_beside_their_numbers(demo, check_readab
     check_readable(kaplan_meier.plot_km(renamed[renamed["GROUP"].notna()], width="page"))
 
 
+def test_the_legend_of_four_groups_stands_in_two_columns_and_leaves_room_for_a_second_figure(
+    demo, check_readable
+):
+    two = demo["curves"]().dropna(subset=["GROUP"])
+    four = pd.concat([two.assign(GROUP=two["GROUP"] + f", {more}") for more in ("DETECTED", "NOT DETECTED")])
+    figure = kaplan_meier.plot_km(four, width="page")
+    check_readable(figure)
+    # two figures with heading and four lines of caption (28 mm) in the 259 mm inside the margins of A4
+    assert 2 * (figure.get_size_inches()[1] * 25.4 + 28) < 259
+
+
 def test_projections_outline_and_name_lesions_and_no_reference_region(demo):
     figure = pet.plot_mips(demo["mips"]())
     for axes in [axes for axes in figure.axes if axes.images]:

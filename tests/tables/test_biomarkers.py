@@ -140,6 +140,11 @@ def test_the_report_prints_the_markers_without_what_all_rows_share():
     assert ranks in notes
     _, mixed = print_markers("biomarkers", rows({}, dict(TIER="SCREEN"), dict(TIER="SINGLE")))
     assert mixed["Tier"].tolist() == ["C", "S", "–"]
+    kinds = [dict(MARKER="TP53"), dict(MARKER="p53", PARTYPE="PATH", ANALYSIS="pathway")]
+    _, named = print_markers(
+        "biomarkers", rows(*kinds, dict(MARKER="TP53", PARTYPE="EXPR", ANALYSIS="expression"))
+    )
+    assert named["Marker"].tolist() == ["TP53 mutated", "p53 pathway altered", "TP53 expression"]
     _, plain = print_markers("biomarkers", frame.assign(EVENTS=np.nan))
     assert plain["n"].tolist() == ["31", "31"]
 
@@ -363,6 +368,8 @@ def test_the_page_of_the_non_responders_is_printed_and_summed_up():
     ]
     assert printed["Effect (95 % CI)"].tolist()[3] == "Δ 120.0 (10.0–300.0)"
     assert note_markers("profile", profile)[0] == "Numbers: median (quartiles)."
+    # What stands beneath is not indented: a line with a name alone then heads a group (portfolio).
+    assert not printed.iloc[:, 0].str.startswith(" ").any()
 
 
 def test_without_rows_no_sentence_is_made():

@@ -97,6 +97,10 @@ def test_the_cox_table_has_a_block_a_model_and_each_test_of_hazards_once():
         ["All terms together", "–", "–", "–", "0.94"],
     ]
     assert tables.note_cox(ESTIMATES, "PFS") == ["Not estimable, not known in this study: adjusted for ECOG."]
+    beside = ESTIMATES.assign(LABEL=ESTIMATES["LABEL"] + "; p of the Cox model, not the test")
+    assert tables.note_cox(beside, "PFS")[-1].startswith(
+        "p: of the Cox model; the test of the study is another"
+    )
 
 
 def test_an_endpoint_that_is_only_estimated_has_no_p_in_the_cox_table():
@@ -188,7 +192,8 @@ def test_metabolic_response_has_the_main_line_first_and_bounds_for_who_is_not_ev
     # 31 of 45 are 68.9 %; of all 48, 31 are 64.6 % and 34 are 70.8 %.
     assert lines[1][1:] == ["45", "14 (31 %)", "31/45: 68.9 % (53.4–81.8)", "3 (6 %)", "64.6 to 70.8"]
     assert lines[-1][4:] == ["0 (0 %)", "–"]
-    assert len(tables.note_metabolic(SHARES)) == 3
+    assert len(tables.note_metabolic(SHARES)) == 4
+    assert "not evaluable of all patients of that day" in tables.note_metabolic(SHARES)[2]
     with pytest.raises(ValueError, match="leave the table out"):
         tables.tabulate_metabolic(SHARES, **MAIN_RULE, method="wald")
 
@@ -246,6 +251,10 @@ def test_not_found_and_not_to_be_known_are_told_apart():
         "Cannot be known (no dates): survival follow-up ends before the data cut-off.",
         "Left out of an analysis without a deviation, patients: 2 (no follow-up scan).",
     ]
+    silent = RULES.assign(REASON=RULES["REASON"].where(RULES["STATUS"].ne("UNKNOWN"), "no domain DV"))
+    assert tables.note_deviations(silent)[1].startswith(
+        "Cannot be known (the study sent no list of its own): "
+    )
     assert tables.say_deviations(DEVIATIONS, RULES, 10) == (
         "2 important protocol deviations in 2 of 10 treated patients; 1 of them left out of an analysis for it."
     )

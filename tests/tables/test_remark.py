@@ -40,6 +40,13 @@ def test_codes_are_printed_in_words():
     assert reported == "maxT p at or below 0.05: TP53 (metabolic non-response), FGFR1 amplified (PFS)."
 
 
+def test_names_that_came_in_capitals_are_no_shouts_and_genes_keep_theirs():
+    facts = {"standing_out": "GLYCOLYSIS score (PFS), ALDOA expression (PFS)", "fwer_level": 0.05}
+    said = fill_remark(facts | {"assays": "DIGITAL PCR, TARGETED PANEL"}).set_index("ITEM")["REPORTED"]
+    assert said["15"].endswith("glycolysis score (PFS), ALDOA expression (PFS).")
+    assert "Assays of plasma: digital PCR, targeted panel." in said["5"]
+
+
 def test_one_of_anything_is_no_plural_and_no_digit_of_another_number_is_one():
     facts = dict(n_plasma_samples=1, n_plasma_patients=1, n_plasma_failed=0, n_patients=21, n_response=1)
     said = fill_remark(facts).set_index("ITEM")["REPORTED"]

@@ -68,13 +68,14 @@ def join_analyses(*analyses: Analysis) -> Analysis:
 
 
 def rank_markers(estimates: pd.DataFrame) -> pd.DataFrame:
-    """Return the tested rows that carry an adjusted p-value, the smallest first.
+    """Return the tested rows that carry an adjusted p-value, the smallest first; the profile apart.
 
     Adjusted is the maxT p where there is one, else the q-value: visits of plasma have different patients, so
     that no permutation is common to them.
     """
     adjusted = estimates["P_MAXT"].fillna(estimates["Q_BH"])
-    tested = estimates.assign(ADJUSTED=adjusted)[estimates["TESTED"].eq("Y") & adjusted.notna()]
+    asked = estimates["TESTED"].eq("Y") & estimates["ANALYSIS"].ne("profile") & adjusted.notna()
+    tested = estimates.assign(ADJUSTED=adjusted)[asked]
     ordered = tested.sort_values(["ADJUSTED", "P", "MARKER", "OUTCOME"], kind="stable", ignore_index=True)
     return ordered.drop(columns="ADJUSTED")
 

@@ -17,7 +17,9 @@ _REQUIRED = ("title", "study", "simulated", "question", "answers", "sections", "
 _NOT_PRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff]")
 _NBSP = "\u00a0"
 # A number keeps its unit, and a comparison its sides, on one line.
-_BOUND = re.compile(r"(?<=\d) (?=[%°])|(?<=[=<>≤≥±×]) (?=[\d−+])|(?<=\w) (?=[=<>≤≥±×/] )|(?<=[/=]) (?=\w)")
+_BOUND = re.compile(
+    r"(?<=\d) (?=[%°])|(?<=[=<>≤≥±×]) (?=[\d−+])|(?<=\w) (?=[=<>≤≥±×/] )|(?<=[/=]) (?=\w)|(?<=%) (?=CI\b)"
+)
 
 Said = str | Sequence[Any]
 
@@ -44,6 +46,8 @@ def bind(text: str) -> str:
 
     >>> bind("30 (100 %), n = 44").replace("\u00a0", "~")
     '30 (100~%), n~=~44'
+    >>> bind("Hazard ratio (95 % CI)").replace("\u00a0", "~")
+    'Hazard ratio (95~%~CI)'
     """
     return _BOUND.sub(_NBSP, text)
 

@@ -17,6 +17,9 @@ _EM = {"narrow": 0.31, "broad": 0.88, "upper": 0.68, "other": 0.555}  # Arial's 
 _ONE_LINE = 24  # characters: a number with its interval stays on one line, a sentence may break
 _BOLD, _SLACK = 1.08, 1.05  # a bold head against plain letters; what another machine's typeface may differ
 _SMALLEST_PT = 6.0
+_RESULT = re.compile(r"[<>≤≥−–+-]?\s*\d.{0,39}$")  # begins with a number and is no sentence
+_DEAR = 10.0  # a result that breaks in its interval, against words that break
+_STEPS = 50  # in which the room left on a line is given out
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,9 @@ def fit_columns(
 ) -> tuple[list[float], bool, float]:
     """Return widths of a table's columns in mm, whether it needs a landscape page, and its size of type.
 
-    A column gets at least its longest word or number; the rest of the line goes to the columns with the
-    most text. A table too wide for the page is set in smaller type down to that of notes, then landscape,
-    then smaller still.
+    A column gets at least its longest word or number; the rest of the line goes to the columns whose cells
+    still break, the more of them the more. A table too wide for the page is set in smaller type down to that
+    of notes, then landscape, then smaller still.
 
     Parameters
     ----------
@@ -117,15 +120,16 @@ def fit_columns(
         Widths (their sum is the line), landscape, size in points.
     """
     columns = [[_bold(column[0]), *map(_ems, column[1:])] for column in texts]
-    words = [max(_bold(column[0], _least), *map(_least, column[1:])) * _SLACK for column in texts]
+    words = [max(_bold(column[0], _longest), *map(_least, column[1:])) * _SLACK for column in texts]
     needs = [_mm(breadth, padding_mm, words, size) for size in (layout.table_pt, layout.note_pt)]
     landscape = sum(needs[1]) > layout.text_mm()[0]
     line = layout.text_mm(landscape)[0]
     size = _size(layout, padding_mm, words, breadth, line)
     least = _mm(breadth, padding_mm, words, size)
     most = _mm(breadth, padding_mm, [max(column) * _SLACK for column in columns], size)
-    mean = [sum(column) / len(column) for column in columns]
-    return _share(least, most, mean, line), landscape, size
+    cells = [_mm(breadth, [gap] * len(own), own, size) for own, gap in zip(columns, padding_mm, strict=True)]
+    dear = [[_DEAR if _RESULT.match(text) else 1.0 for text in column] for column in texts]
+    return _share(least, most, cells, dear, line), landscape, size
 
 
 def _mm(breadth: float, padding: Sequence[float], ems: Sequence[float], size: float) -> list[float]:
@@ -143,20 +147,28 @@ def _size(
 
 
 def _share(
-    least: Sequence[float], most: Sequence[float], weights: Sequence[float], line: float
+    least: Sequence[float],
+    most: Sequence[float],
+    cells: Sequence[Sequence[float]],
+    dear: Sequence[Sequence[float]],
+    line: float,
 ) -> list[float]:
-    """Return widths that fill the line: what every column needs, the rest by how much text it holds."""
+    """Return widths that fill the line: what all need, the rest to those whose cells still break.
+
+    ``cells`` are the widths every cell would take on one line, ``dear`` what it weighs that it breaks.
+    """
     if sum(least) >= line:
         return [width * line / sum(least) for width in least]
     if sum(most) <= line:  # everything fits on one line: what is left over goes to all alike
         return [width * line / sum(most) for width in most]
     widths = list(least)
-    while line - sum(widths) > 0.01:
-        room = line - sum(widths)
-        open_to = [i for i, width in enumerate(widths) if width < most[i] - 1e-9]
-        total = sum(weights[i] for i in open_to)
-        for i in open_to:
-            widths[i] = min(most[i], widths[i] + room * weights[i] / total)
+    step = (line - sum(widths)) / _STEPS
+    for _ in range(_STEPS):
+        over = [
+            sum(price * max(0.0, cell * _SLACK - width) for cell, price in zip(own, prices, strict=True))
+            for own, prices, width in zip(cells, dear, widths, strict=True)
+        ]
+        widths = [width + step * own / sum(over) for width, own in zip(widths, over, strict=True)]
     return widths
 
 
@@ -172,4 +184,9 @@ def _least(text: str) -> float:
     """Return the width below which a text would break inside a word or number, in sizes of the type."""
     if len(text) <= _ONE_LINE and re.search(r"\d", text):
         return _ems(text)
+    return _longest(text)
+
+
+def _longest(text: str) -> float:
+    """Return the width of the longest word, in sizes of the type: a head may break between words."""
     return max((_ems(word) for word in text.split(" ")), default=0.0)

@@ -16,6 +16,7 @@ from analysis.tables import words
 from analysis.tables.format import number
 
 CURVE_MM, FOOT_MM, HEAD_MM = 58.0, 11.0, 3.0
+KEY_MM = 36.0  # of a legend's entry: its line, its counts in brackets and the gap to the next
 LABEL_MM = 4.0  # from the time axis to the group names, so that the number at time 0 stands free
 NEEDED = ("GROUP", "TIME", "SURVIVAL", "LOWER", "UPPER", "AT_RISK", "EVENTS", "CENSORED")
 FROM_ESTIMATOR = {"N_RISK": "AT_RISK", "N_EVENT": "EVENTS", "N_CENSOR": "CENSORED"}
@@ -76,10 +77,12 @@ def plot_km(
     widest = max(widest, style.text_width_mm("No. at risk", size, rules.font_family, "bold"))
     row = style.line_height_mm(size) + 0.6
     left, table = max(widest + LABEL_MM + 1, 13.0), row * (len(groups) + 1)
-    head = HEAD_MM + row * len(groups)
+    inside = across - left - 4.0
+    # Many groups stand in two columns from the edge, so that two such figures go on a page.
+    beside = 2 if len(groups) > 3 and 2 * (widest + KEY_MM) <= across else 1
+    head = HEAD_MM + row * math.ceil(len(groups) / beside)
     height = table + FOOT_MM + CURVE_MM + head
     figure = style.new_figure(width, height, rules)
-    inside = across - left - 4.0
     axes = style.axes_mm(figure, left, table + FOOT_MM, inside, CURVE_MM)
     for index, group in enumerate(groups):
         rows = curves[curves["GROUP"] == group].sort_values("TIME", kind="stable")
@@ -90,8 +93,9 @@ def plot_km(
         _draw_curve(axes, rows, f"{names[group]} ({_counts(rows)})", look)
     _finish(axes, ticks, xlabel, ylabel)
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, handlelength=2.6, labelspacing=0.25
-    )
+        loc="lower left", bbox_to_anchor=(-left / inside if beside > 1 else 0, 1), ncols=beside,
+        borderaxespad=0.2, handlelength=2.6, labelspacing=0.25,
+    )  # fmt: skip
     _annotate(axes, annotation, curves, size)
     below = style.axes_mm(figure, left, 0.8, inside, table, sharex=axes)
     _draw_at_risk(below, curves, names, ticks, -LABEL_MM / inside, rules)

@@ -15,7 +15,7 @@ from analysis.tables.format import interval, number, percent
 from analysis.tables.words import PILOT_RULES as RULES
 from analysis.tables.words import phrase_of
 
-LABEL_MM, ROW_MM, HEAD_MM, FOOT_MM, EDGE_MM, GAP_MM = 47.0, 7.0, 13.0, 12.0, 3.0, 6.0
+LABEL_MM, ROW_MM, HEAD_MM, FOOT_MM, EDGE_MM, GAP_MM = 47.0, 7.0, 8.0, 12.0, 3.0, 6.0
 SETS = {
     "DECISION": "On the decision date",
     "FINAL": "Pilot, all follow-up",

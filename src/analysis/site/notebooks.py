@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup, Tag
 from markupsafe import Markup
 from nbconvert import HTMLExporter
 
-from analysis.site.edition import Edition
+from analysis.site.edition import Edition, SiteError
 from analysis.site.pages import Site
 from analysis.steps import STEPS
 
@@ -56,7 +56,12 @@ def render_cells(path: Path) -> tuple[str, list[dict], list[tuple[str, str]]]:
         Title; cells as ``{id, code, lines, body, texts}``; headings as ``(anchor, text)``. A cell's id is
         that of the notebook's source: the injected parameters, which only the copy has, are not counted.
     """
-    notebook = nbformat.read(path, as_version=4)
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except ValueError as error:  # a step that failed leaves an empty copy
+        raise SiteError(
+            f"the executed copy {path.name} cannot be read: run make reproduce to its end"
+        ) from error
     exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)
     body, _ = exporter.from_notebook_node(notebook)
     soup = BeautifulSoup(body, "html.parser")

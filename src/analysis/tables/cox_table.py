@@ -22,6 +22,7 @@ _TESTED = {"cox": ", exposure alone;", "cox_adjusted": ", adjusted model;"}
 _NOT_ESTIMABLE = re.compile(r"not estimable: ([^;]+)")
 _UNKNOWN = re.compile(r"[A-Z0-9]+ is (not known in this study)")
 _OTHER_DAY = "fixed landmark at "
+_NOT_THE_TEST = "p of the Cox model, not the test"
 _ESTIMATED_BY = {"ML": "maximum likelihood", "FIRTH": "Firth"}
 
 
@@ -118,7 +119,10 @@ def note_cox(estimates: pd.DataFrame, endpoint: str) -> list[str]:
             said = _UNKNOWN.sub(r"\1", why[1])  # the code of a covariate is in its name already
             missing.setdefault(said, []).append(str(row["LABEL"]).split("; ")[0])
     notes = [f"Not estimable, {why}: {'; '.join(dict.fromkeys(names))}." for why, names in missing.items()]
-    if models["LABEL"].str.contains(UNTESTED, regex=False).any():
+    untested = models["LABEL"].str.contains(UNTESTED, regex=False).any()
+    if models["LABEL"].str.contains(_NOT_THE_TEST, regex=False).any() and not untested:
+        notes.append("p: of the Cox model; the test of the study is another one and stands with its result.")
+    if untested:
         notes.append(f"{endpoint} is estimated only, not tested: no p is printed.")
     return notes
 

@@ -38,6 +38,7 @@ CATEGORIES = {
     "FOLLOW_UP": "follow-up",
     "RECORDED": "recorded by the study",
 }
+_WHY = {"no domain DV": "the study sent no list of its own"}  # reasons of the rules, for a reader
 _GRADES = {"important": "Important", "minor": "Minor"}
 
 
@@ -123,7 +124,7 @@ def note_deviations(rules: pd.DataFrame, reconciled: pd.DataFrame | None = None)
         notes.append(f"Looked for and not found: {_listed(none['CODE'])}.")
     unknown = rules[rules["STATUS"].eq("UNKNOWN")]
     for why, rows in unknown.groupby("REASON", sort=False):
-        notes.append(f"Cannot be known ({why}): {_listed(rows['CODE'])}.")
+        notes.append(f"Cannot be known ({_WHY.get(why, why)}): {_listed(rows['CODE'])}.")
     others = [] if reconciled is None else reconciled[reconciled["OTHERWISE"].gt(0)].to_dict("records")
     said = [f"{row['OTHERWISE']:.0f} ({_cause(row['CODE'])})" for row in others]
     if said:

@@ -17,7 +17,7 @@ _TITLES = {
 }
 _QUARTILES = ": median (quartiles)"
 _DIFFERENCE, _DELTA = "difference ", "Δ "
-_INDENT = "  "
+_STATES = {"MUT": ("gene", "mutated"), "PATH": ("pathway", "pathway altered")}  # analysis, and what of it
 _TIERS = {"Candidate": "C", "Screen": "S"}
 _CLEARANCE = {
     "--": "never detected",
@@ -52,10 +52,17 @@ def _print(name: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def _print_biomarkers(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Print the associations with their tier as one letter, where it is not the same in all."""
     table, notes = slim_biomarkers(rows)
+    table = table.assign(Marker=list(map(_whole_name, table["Marker"], rows["PARTYPE"], rows["ANALYSIS"])))
     if "Tier" not in table:
         return table, notes
     table = table.assign(Tier=table["Tier"].map(_TIERS).fillna(MISSING))
     return table, [*notes, "Tier: C candidate, S screen; a dash: neither."]
+
+
+def _whole_name(name: str, kind: str, analysis: str) -> str:
+    """Say of a gene or pathway what is meant: beside TP53 expression, TP53 alone is no name."""
+    home, state = _STATES.get(kind, ("", ""))
+    return f"{name} {state}" if analysis in (home, "profile") and state else name
 
 
 def _print_profile(profile: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -68,7 +75,7 @@ def _print_profile(profile: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         notes.append("Δ: Hodges-Lehmann difference, in the unit of the characteristic.")
     names = table["Characteristic"].str.removesuffix(_QUARTILES)
     effects = table[effect].str.replace(f"^{_DIFFERENCE}", _DELTA, regex=True)
-    table = table.assign(Characteristic=_INDENT + names, **{effect: effects})
+    table = table.assign(Characteristic=names, **{effect: effects})
     lines = []
     for section, own in table.groupby("Section", sort=False):
         lines.append(dict.fromkeys(own.columns, "") | {"Characteristic": section})

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.tables.format import proportion
+from analysis.tables.words import label_of
 
+_NEITHER = "NON-CR/NON-PD"  # the only class whose code is not its abbreviation in print
 _POPULATIONS = {
     "TREATED": "All treated",
     "MEASURABLE": "With a target lesion",
@@ -30,7 +32,7 @@ def tabulate_rates(rates: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for (source, name), rows in rates.groupby(["SOURCE", "PARAM"], sort=False):
         by_population = rows.set_index("POPULATION")
-        line = {"Rate": name, "Response": source.capitalize()}
+        line = {"Rate": name.replace(_NEITHER, label_of(_NEITHER)), "Response": source.capitalize()}
         for population in populations:
             row = by_population.loc[population]
             limits = (100 * row["LOWER"], 100 * row["UPPER"])

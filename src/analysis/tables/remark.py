@@ -26,6 +26,10 @@ NOT_REPORTED = "not in the data of this run"
 _COUNTED = re.compile(r"(?<![\d.,/-])\b1 (?:(?:tumour|plasma|PFS) )?(?:patient|sample|estimate|event)s\b")
 
 
+# A name that came in capitals is said in small letters: of a signature, and the plain words of an assay.
+_LOUD = re.compile(r"\b[A-Z]{4,}(?= score\b)|\b(?:DIGITAL|TARGETED|PANEL|SEQUENCING|EXOME|GENOME)\b")
+
+
 @cache
 def _items() -> tuple[dict[str, Any], ...]:
     return tuple(yaml.safe_load((files("analysis.tables") / ITEMS).read_text(encoding="utf-8")))
@@ -106,4 +110,6 @@ def _is_there(value: Any) -> bool:
 
 
 def _write(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else code_words(str(value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return _LOUD.sub(lambda found: found.group().lower(), code_words(str(value)))

@@ -79,6 +79,7 @@ def note_metabolic(proportions: pd.DataFrame) -> list[str]:
             f"{POST_HOC_MARK} post hoc cut: chosen after outcomes had been seen{say_published(post)}."
         )
     if proportions["N_MISSING"].gt(0).any():
+        notes.append("Percentages: responders of the evaluable; not evaluable of all patients of that day.")
         notes.append("Bounds: non-responders if no patient who is not evaluable were one, and if all were.")
     return notes
 
