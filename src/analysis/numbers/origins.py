@@ -134,7 +134,10 @@ def running_cell(notebook: Path) -> str | None:
     shell = get_ipython()
     if shell is None:
         return None
-    text = shell.history_manager.input_hist_raw[-1].strip()
+    # What the kernel was asked to run: a runner need not keep a history.
+    kernel = getattr(shell, "kernel", None)
+    asked = kernel.get_parent("shell").get("content", {}).get("code") if kernel else None
+    text = (asked or shell.history_manager.input_hist_raw[-1]).strip()
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     return next((cell["id"] for cell in cells if "".join(cell["source"]).strip() == text), None)
 
