@@ -395,10 +395,6 @@ class Portfolio:
             "file": one["file"],
         }
 
-    def render(self, context: Mapping[str, Any]) -> str:
-        """Return the report's page."""
-        return render_report(self.content(context), self.pictures)
-
     def publish(self, content: Mapping[str, Any]) -> None:
         """Write the report in every form, and take away figures and tables of an earlier run.
 

@@ -268,7 +268,7 @@ def test_a_site_that_cannot_be_built_says_why(primary, tmp_path):
 
 def test_the_check_finds_every_kind_of_broken_link():
     page = (
-        '<a href="gone.html">1</a><a href="#no">2</a><img src="https://x.y/z.png"><a href="/root">3</a>'
+        '<a href="gone.html">1</a><a href="#no">2</a><img src="https://x.y/z.png"><a href="/top">3</a>'
         '<p id="a"></p><p id="a"></p><a href="other.html#there">4</a><a href="#a">5</a><img src="data:,">'
     )
     broken = check_pages({"a.html": page.encode(), "other.html": b"<p id='here'></p>"})
